@@ -1,0 +1,71 @@
+package atomicfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+)
+
+// NotRegularError says that something else stands where a file (or, by Want, a
+// folder) must be. It is never followed and never replaced.
+type NotRegularError struct {
+	Path string
+	Kind string // "a symbolic link", "a FIFO", …
+	Want string // "a regular file" where empty
+}
+
+func (e *NotRegularError) Error() string {
+	want := e.Want
+	if want == "" {
+		want = "a regular file"
+	}
+	return fmt.Sprintf("%s is %s, not %s", e.Path, e.Kind, want)
+}
+
+// TooLargeError says that a file has more bytes than anything real would have.
+type TooLargeError struct {
+	Path        string
+	Size, Limit int64
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("%s has %d bytes, more than the %d that are read", e.Path, e.Size, e.Limit)
+}
+
+func mustBeRegular(path string, info fs.FileInfo) error {
+	if info.Mode().IsRegular() {
+		return nil
+	}
+	return &NotRegularError{Path: path, Kind: kindOf(info.Mode())}
+}
+
+func kindOf(mode fs.FileMode) string {
+	switch {
+	case mode.IsRegular():
+		return "a regular file"
+	case mode.IsDir():
+		return "a folder"
+	case mode&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a FIFO"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	default:
+		return "a device"
+	}
+}
+
+// replaceError explains the two ways in which a rename fails on a volume that
+// is otherwise writable.
+func replaceError(path string, err error) error {
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		return fmt.Errorf("cannot replace %s: it is a mount point of its own; mount the folder around it instead: %w", path, err)
+	case errors.Is(err, unix.EXDEV):
+		return fmt.Errorf("cannot replace %s: its folder lies on another filesystem: %w", path, err)
+	}
+	return fmt.Errorf("cannot replace %s: %w", path, err)
+}

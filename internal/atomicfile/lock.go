@@ -1,0 +1,59 @@
+package atomicfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/sys/unix"
+)
+
+// LockedError says that another process held the lock past the timeout.
+type LockedError struct {
+	Path    string
+	Timeout time.Duration
+}
+
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("another bootstrap has held %s for %s", e.Path, e.Timeout)
+}
+
+// Lock is an exclusive advisory lock (flock) between bootstrap processes. The
+// gateway takes no part in it. It is gone when the process ends or execs.
+type Lock struct{ flock *flock.Flock }
+
+// lockRetry is how often a taken lock is tried again.
+const lockRetry = 5 * time.Millisecond
+
+// Acquire takes the lock file at path, making it where it is missing, and
+// waits for it at most timeout: then the error is a [LockedError].
+func Acquire(ctx context.Context, path string, timeout time.Duration) (*Lock, error) {
+	lock := flock.New(path,
+		flock.SetFlag(os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK),
+		flock.SetPermissions(fileMode))
+	// At least one try, also with a timeout of nothing.
+	if taken, err := lock.TryLock(); taken || err != nil {
+		return newLock(lock, path, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	_, err := lock.TryLockContext(ctx, lockRetry)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, &LockedError{Path: path, Timeout: timeout}
+	}
+	return newLock(lock, path, err)
+}
+
+func newLock(lock *flock.Flock, path string, err error) (*Lock, error) {
+	if err != nil {
+		_ = lock.Close()
+		return nil, fmt.Errorf("cannot lock %s: %w", path, err)
+	}
+	return &Lock{flock: lock}, nil
+}
+
+// Release lets the lock go. The file stays, so that all agree on one inode.
+func (l *Lock) Release() error { return l.flock.Close() }
