@@ -1,0 +1,71 @@
+package seed
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/identity"
+)
+
+// Bundle is what a client needs: a folder with its key, its device token and
+// the variables that a CLI or an agent reads. JSON-era CLIs take the folder as
+// their state folder.
+type Bundle struct {
+	Dir      string
+	Identity identity.Identity
+}
+
+// BundlesDir is where bundles go unless told otherwise.
+func BundlesDir(stateDir string) string { return filepath.Join(Dir(stateDir), "clients") }
+
+// OpenBundle finds a client's bundle below dir, or begins one with a new key.
+// The caller holds the state folder's lock.
+func OpenBundle(dir, name string) (Bundle, error) {
+	bundle := Bundle{Dir: filepath.Join(dir, name)}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return Bundle{}, &StoreError{Path: dir, Err: err}
+	}
+	for _, folder := range []string{dir, bundle.Dir} {
+		if err := atomicfile.MakeDir(folder); err != nil {
+			return Bundle{}, &StoreError{Path: folder, Err: err}
+		}
+	}
+	path := identity.FilePath(bundle.Dir)
+	id, err := identity.Load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if id, err = identity.New(time.Now()); err == nil {
+			err = id.Store(path)
+		}
+	}
+	bundle.Identity = id
+	return bundle, err
+}
+
+// Finish writes the device token that the store holds for the client, and the
+// variables. The gateway's own token is never in a bundle.
+func (b Bundle) Finish(result Result, gatewayURL string) error {
+	if err := keepTokenFile(b.Dir, result.DeviceID, result.Token, result.Scopes); err != nil {
+		return err
+	}
+	env := []byte(strings.Join([]string{
+		"# Client " + result.Name + ": read by a shell (set -a; . ./env) or by docker --env-file.",
+		"OPENCLAW_GATEWAY_URL=" + gatewayURL,
+		"# This is the device's own token, not the gateway's.",
+		"OPENCLAW_GATEWAY_TOKEN=" + result.Token,
+		"",
+	}, "\n"))
+	path := filepath.Join(b.Dir, "env")
+	if present, err := atomicfile.Read(path, maxLocalSize); err == nil && bytes.Equal(present, env) {
+		return nil
+	}
+	if err := atomicfile.Replace(path, env); err != nil {
+		return &StoreError{Path: path, Err: err}
+	}
+	return nil
+}

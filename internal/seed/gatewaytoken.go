@@ -1,0 +1,27 @@
+package seed
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/reflectt/bootstrap/internal/atomicfile"
+)
+
+// GatewayToken returns the gateway's own token that an earlier run made, or
+// makes one: for a gateway that has none anywhere and would refuse to listen.
+func (s *Session) GatewayToken() (token string, created bool, err error) {
+	path := filepath.Join(Dir(s.options.StateDir), "gateway-token")
+	data, err := atomicfile.Read(path, maxLocalSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		token, created = newToken(), true
+		data, err = []byte(token), atomicfile.Create(path, []byte(token))
+	}
+	if err == nil && len(data) == 0 {
+		err = errors.New("it is empty")
+	}
+	if err != nil {
+		return "", false, &StoreError{Path: path, Err: err, Mend: "set OPENCLAW_GATEWAY_TOKEN, or to have a new one made: rm " + path}
+	}
+	return string(data), created, nil
+}

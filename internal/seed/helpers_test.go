@@ -1,0 +1,151 @@
+package seed_test
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/seed"
+)
+
+// options is how the tests open a state folder.
+func options(stateDir string) seed.Options {
+	return seed.Options{StateDir: stateDir, LockTimeout: 30 * time.Second}
+}
+
+// withSession runs do on an open session.
+func withSession(t testing.TB, options seed.Options, do func(*seed.Session) error) error {
+	t.Helper()
+	session, err := seed.Open(context.Background(), options)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := session.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	return do(session)
+}
+
+// pairSelf is what "bootstrap run" does before the gateway starts.
+func pairSelf(t testing.TB, options seed.Options, scopes ...string) (result seed.Result, err error) {
+	t.Helper()
+	err = withSession(t, options, func(session *seed.Session) error {
+		id, _, err := session.Self(context.Background(), identity.Identity{})
+		if err != nil {
+			return err
+		}
+		results, err := session.Pair(context.Background(), device(t, "self", id, true, scopes...))
+		if err == nil {
+			result = results[0]
+		}
+		return err
+	})
+	return result, err
+}
+
+func device(t testing.TB, name string, id identity.Identity, local bool, scopes ...string) seed.Device {
+	t.Helper()
+	public, err := identity.ParsePublicKey(id.PublicKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seed.Device{Name: name, PublicKey: public, Scopes: scopes, Local: local}
+}
+
+func newIdentity(t testing.TB) identity.Identity {
+	t.Helper()
+	id, err := identity.New(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// pairedFile writes devices/paired.json below a new state folder.
+func pairedFile(t testing.TB, content string) (stateDir, path string) {
+	t.Helper()
+	stateDir = t.TempDir()
+	path = filepath.Join(stateDir, "devices", "paired.json")
+	write(t, path, content)
+	return stateDir, path
+}
+
+func write(t testing.TB, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t testing.TB, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// gatewayTables has the columns of the device tables of 2026.8.1 to 2026.9.6.
+// That a real gateway agrees is shown by the tests against real gateways.
+const gatewayTables = `
+CREATE TABLE device_pairing_paired (
+  device_id TEXT NOT NULL PRIMARY KEY, public_key TEXT NOT NULL, display_name TEXT, operator_label TEXT,
+  platform TEXT, device_family TEXT, client_id TEXT, client_mode TEXT, browser_origin TEXT, role TEXT,
+  roles_json TEXT, scopes_json TEXT, approved_scopes_json TEXT, remote_ip TEXT, tokens_json TEXT, approved_via TEXT,
+  node_surface_json TEXT, pending_node_surface_json TEXT, created_at_ms INTEGER NOT NULL, approved_at_ms INTEGER NOT NULL,
+  last_seen_at_ms INTEGER, last_seen_reason TEXT) STRICT;
+CREATE TABLE device_identities (
+  identity_key TEXT NOT NULL PRIMARY KEY, device_id TEXT NOT NULL, public_key_pem TEXT NOT NULL,
+  private_key_pem TEXT NOT NULL, created_at_ms INTEGER NOT NULL, updated_at_ms INTEGER NOT NULL) STRICT;
+CREATE TABLE device_auth_tokens (
+  device_id TEXT NOT NULL, role TEXT NOT NULL, token TEXT NOT NULL, scopes_json TEXT NOT NULL,
+  updated_at_ms INTEGER NOT NULL, PRIMARY KEY (device_id, role)) STRICT;
+CREATE TABLE schema_meta (
+  meta_key TEXT NOT NULL PRIMARY KEY, role TEXT NOT NULL, schema_version INTEGER NOT NULL, agent_id TEXT,
+  app_version TEXT, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL) STRICT;
+INSERT INTO schema_meta VALUES ('primary', 'global', 18, NULL, '2026.9.6', 1795369680111, 1795369680111);
+PRAGMA user_version = 18;
+PRAGMA journal_mode = wal;`
+
+// database makes the database of a state folder.
+func database(t testing.TB, script string) (stateDir string) {
+	t.Helper()
+	stateDir = t.TempDir()
+	if err := os.MkdirAll(filepath.Join(stateDir, "state"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	db := openDatabase(t, stateDir)
+	if _, err := db.Exec(script); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return stateDir
+}
+
+func openDatabase(t testing.TB, stateDir string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(stateDir, "state", "openclaw.sqlite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// eachStore runs a test on an empty volume and on one that a gateway migrated.
+func eachStore(t *testing.T, test func(t *testing.T, stateDir string)) {
+	t.Run("in files", func(t *testing.T) { test(t, t.TempDir()) })
+	t.Run("in a database", func(t *testing.T) { test(t, database(t, gatewayTables)) })
+}

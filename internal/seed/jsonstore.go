@@ -1,0 +1,203 @@
+package seed
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/identity"
+)
+
+// jsonStore is devices/paired.json with the two files of identity/ beside it.
+// Gateways up to 2026.7.35 read it at every connect; from 2026.8.1 on a
+// gateway imports it at its first start.
+type jsonStore struct {
+	stateDir string
+	// migrated is the device of a database that a newer release left here.
+	migrated identity.Identity
+}
+
+// maxStoreSize bounds what is read: a hundred thousand devices take some 90 MB.
+const maxStoreSize = 256 << 20
+
+func (s *jsonStore) kind() Kind   { return JSON }
+func (s *jsonStore) path() string { return filepath.Join(s.stateDir, "devices", "paired.json") }
+func (s *jsonStore) close() error { return nil }
+
+// mark is the folder's own birth: a gateway replaces the file at every write,
+// but makes the folder once.
+func (s *jsonStore) mark(context.Context) (string, error) {
+	return birth(filepath.Dir(s.path()))
+}
+
+// birth tells a file or folder from a later one of the same name: its inode
+// and, where the filesystem keeps it, the time it was made.
+func birth(path string) (string, error) {
+	var stat unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_INO|unix.STATX_BTIME, &stat)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", &StoreError{Path: path, Err: err}
+	}
+	mark := fmt.Sprintf("%d", stat.Ino)
+	if stat.Mask&unix.STATX_BTIME != 0 {
+		mark += fmt.Sprintf("@%d.%09d", stat.Btime.Sec, stat.Btime.Nsec)
+	}
+	return mark, nil
+}
+
+func (s *jsonStore) identity(context.Context) (identity.Identity, error) {
+	id, err := identity.Load(identity.FilePath(s.stateDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.migrated, nil
+	}
+	return id, err
+}
+
+func (s *jsonStore) keepIdentity(_ context.Context, id identity.Identity) (identity.Identity, error) {
+	path := identity.FilePath(s.stateDir)
+	kept, err := identity.Load(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return kept, err
+	}
+	if err := id.Store(path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return identity.Identity{}, err
+	}
+	return identity.Load(path)
+}
+
+func (s *jsonStore) lookup(_ context.Context, ids []string) (map[string]entry, error) {
+	data, spans, _, err := s.read()
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]entry{}
+	for _, span := range spans {
+		if slices.Contains(ids, span.key) {
+			// Of a name that is there twice the last one counts.
+			found[span.key] = entry{objectOrEmpty(data[span.start:span.end])}
+		}
+	}
+	return found, nil
+}
+
+// read returns the store's bytes and where each device's entry lies. No file
+// is an empty store.
+func (s *jsonStore) read() (data []byte, spans []span, closing int, err error) {
+	data, err = atomicfile.Read(s.path(), maxStoreSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		data, err = []byte("{}"), nil
+	}
+	if err != nil {
+		return nil, nil, 0, s.fail(err, "")
+	}
+	spans, closing, err = scanMembers(data)
+	if err != nil {
+		return nil, nil, 0, s.fail(err, "restore "+s.path()+" from a backup; or, to give up every pairing in it: mv "+s.path()+" "+s.path()+".broken")
+	}
+	return data, spans, closing, nil
+}
+
+func (s *jsonStore) fail(err error, mend string) error {
+	return &StoreError{Path: s.path(), Err: err, Mend: mend}
+}
+
+// update splices the new entries into the old bytes, so that all else stays as
+// it was, to the byte.
+func (s *jsonStore) update(_ context.Context, devices map[string]Device, change func(*entry, Device)) error {
+	data, spans, closing, err := s.read()
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.MakeDir(filepath.Dir(s.path())); err != nil {
+		return s.fail(err, "")
+	}
+	if err := atomicfile.Replace(s.path(), splice(data, spans, closing, devices, change)); err != nil {
+		return s.fail(err, "")
+	}
+	return nil
+}
+
+// splice returns data with the devices' entries replaced or, at the end, added.
+func splice(data []byte, spans []span, closing int, devices map[string]Device, change func(*entry, Device)) []byte {
+	counts := map[string]int{} // which span of a name counts: the last one
+	for i, span := range spans {
+		if _, wanted := devices[span.key]; wanted {
+			counts[span.key] = i
+		}
+	}
+	var out bytes.Buffer
+	out.Grow(len(data) + len(devices)*1024)
+	copied := 0
+	for i, span := range spans {
+		if at, wanted := counts[span.key]; !wanted || at != i {
+			continue
+		}
+		e := entry{objectOrEmpty(data[span.start:span.end])}
+		change(&e, devices[span.key])
+		out.Write(data[copied:span.start])
+		out.Write(indented(e))
+		copied = span.end
+	}
+	end := closing
+	if len(spans) > 0 {
+		end = spans[len(spans)-1].end
+	}
+	out.Write(bytes.TrimRight(data[copied:end], " \n\t\r"))
+	separator := "\n  "
+	if len(spans) > 0 {
+		separator = ",\n  "
+	}
+	for _, id := range slices.Sorted(maps.Keys(devices)) {
+		if _, present := counts[id]; present {
+			continue
+		}
+		var e entry
+		change(&e, devices[id])
+		out.WriteString(separator)
+		out.Write(marshal(id))
+		out.WriteString(": ")
+		out.Write(indented(e))
+		separator = ",\n  "
+	}
+	if len(spans) == 0 {
+		out.WriteByte('\n')
+	}
+	out.Write(data[end:])
+	return out.Bytes()
+}
+
+// indented is an entry as the gateway writes it: two spaces a level, one level
+// deep. Numbers and strings keep their bytes.
+func indented(e entry) []byte {
+	var out bytes.Buffer
+	// It cannot fail: the bytes were valid JSON when they were read.
+	_ = json.Indent(&out, marshal(e.object), "  ", "  ")
+	return out.Bytes()
+}
+
+func (s *jsonStore) keepLocalToken(_ context.Context, deviceID string, e entry) error {
+	return keepTokenFile(s.stateDir, deviceID, e.token(), e.tokenScopes())
+}
+
+func (s *jsonStore) localToken(_ context.Context, deviceID string) (string, []string, error) {
+	file, err := readTokenFile(s.stateDir, deviceID)
+	if err != nil {
+		return "", nil, err
+	}
+	_, operator := file.operator()
+	token, _ := decode[string](operator.get("token"))
+	scopes, _ := decode[[]string](operator.get("scopes"))
+	return token, scopes, nil
+}

@@ -1,0 +1,131 @@
+package seed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/statedb"
+)
+
+// Kind names a pairing store.
+type Kind string
+
+// The two stores that gateways have had.
+const (
+	JSON   Kind = "json"   // devices/paired.json, up to 2026.7.35
+	SQLite Kind = "sqlite" // state/openclaw.sqlite, from 2026.8.1 and the 2026.7.2 betas on
+)
+
+// Info tells which store counts, and where it is.
+type Info struct {
+	Kind Kind
+	Path string
+}
+
+// store is a pairing store; the flow does not know which one it has.
+type store interface {
+	kind() Kind
+	path() string
+	// mark tells this store from a later one in the same place: a volume that
+	// was emptied, or restored from a backup. Empty where there is no store yet.
+	mark(ctx context.Context) (string, error)
+	// identity reads the state folder's own device, zero where there is none.
+	identity(ctx context.Context) (identity.Identity, error)
+	// keepIdentity stores an identity where the gateway looks for one, unless
+	// one is there, and returns the one that is then there.
+	keepIdentity(ctx context.Context, id identity.Identity) (identity.Identity, error)
+	// lookup returns the entries that are there, by device id.
+	lookup(ctx context.Context, ids []string) (map[string]entry, error)
+	// update reads, merges and writes the entries of the given devices (by id)
+	// in one step; change is called once for each.
+	update(ctx context.Context, devices map[string]Device, change func(*entry, Device)) error
+	// localToken is the operator token that the CLI in this folder has, and its
+	// scopes; empty where it has none for this device.
+	localToken(ctx context.Context, deviceID string) (token string, scopes []string, err error)
+	// keepLocalToken gives the CLI in this folder the entry's token.
+	keepLocalToken(ctx context.Context, deviceID string, e entry) error
+	close() error
+}
+
+// StoreError says that a pairing store, or a file of ours beside it, cannot be
+// used. Nothing was changed.
+type StoreError struct {
+	Path string
+	Err  error
+	// Mend is the next thing to do, where there is something to say.
+	Mend string
+}
+
+func (e *StoreError) Error() string {
+	return "cannot use the pairing store " + e.Path + ": " + e.Err.Error()
+}
+func (e *StoreError) Unwrap() error { return e.Err }
+
+// Hint is what to do about it.
+func (e *StoreError) Hint() string { return e.Mend }
+
+// firstSQLiteVersion is the schema (PRAGMA user_version) from which on the
+// database counts. 2026.6.11 and 2026.7.1 make one of version 1, with the same
+// tables, and never look at it.
+const firstSQLiteVersion = 2
+
+// openStore decides where to write: the database decides, by its schema. A
+// JSON-era release on a volume that a later one has migrated reads the files.
+func openStore(ctx context.Context, options Options) (store, error) {
+	files := &jsonStore{stateDir: options.StateDir}
+	db, err := statedb.Open(ctx, options.StateDir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return files, nil
+	case err != nil:
+		return nil, &StoreError{Path: statedb.Path(options.StateDir), Err: err, Mend: hintOf(err)}
+	case db.Version() < firstSQLiteVersion:
+		return files, db.Close()
+	case options.Era == gateway.EraJSON:
+		return downgraded(ctx, files, db)
+	}
+	opened := &sqliteStore{db: db, files: files}
+	if err := opened.checkSchema(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return opened, nil
+}
+
+// downgraded is the file store of a folder whose device lives in a database.
+func downgraded(ctx context.Context, files *jsonStore, db *statedb.DB) (store, error) {
+	primary, err := db.PrimaryIdentity(ctx)
+	if err := errors.Join(err, db.Close()); err != nil {
+		return nil, err
+	}
+	files.migrated = primary
+	return files, nil
+}
+
+// unknownSchema names the columns at fault.
+func unknownSchema(path string, version int, absent, strange []string) error {
+	var what string
+	switch {
+	case len(absent) > 0:
+		what = fmt.Sprintf("table device_pairing_paired lacks %v", absent)
+	default:
+		what = fmt.Sprintf("table device_pairing_paired has columns that must be given and are not known: %v", strange)
+	}
+	return &StoreError{
+		Path: path,
+		Err:  fmt.Errorf("%s (schema version %d)", what, version),
+		Mend: "this gateway is newer than this bootstrap: use a newer bootstrap, or pair by hand: openclaw devices approve REQUEST_ID",
+	}
+}
+
+// hintOf finds what to do in an error that says so itself.
+func hintOf(err error) string {
+	var hinter interface{ Hint() string }
+	if errors.As(err, &hinter) {
+		return hinter.Hint()
+	}
+	return ""
+}

@@ -1,0 +1,87 @@
+package seed
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/atomicfile"
+)
+
+// tokenFile is identity/device-auth.json, which the CLI uses where no gateway
+// token is configured.
+type tokenFile struct {
+	path string
+	object
+}
+
+// maxLocalSize bounds what is read of it: it has some 500 bytes.
+const maxLocalSize = 1 << 20
+
+// readTokenFile reads the file as far as it speaks of the given device: the
+// CLI ignores another device's, and so do we.
+func readTokenFile(stateDir, deviceID string) (tokenFile, error) {
+	file := tokenFile{path: filepath.Join(stateDir, "identity", "device-auth.json")}
+	data, err := atomicfile.Read(file.path, maxLocalSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return file, nil
+	}
+	if err != nil {
+		return file, file.fail(err)
+	}
+	if file.object, err = parseObject(data); err != nil {
+		return file, file.fail(err)
+	}
+	if owner, _ := decode[string](file.get("deviceId")); owner != deviceID {
+		file.object = object{}
+	}
+	return file, nil
+}
+
+func (f tokenFile) fail(err error) error {
+	return &StoreError{Path: f.path, Err: err, Mend: "it is a copy that can be made again: mv " + f.path + " " + f.path + ".broken"}
+}
+
+// operator is the operator's part: its token is a secret.
+func (f tokenFile) operator() (all, operator object) {
+	all = objectOrEmpty(f.get("tokens"))
+	return all, objectOrEmpty(all.get(roleOperator))
+}
+
+// keepTokenFile brings the file to the entry's token. What it says of other
+// roles stays; where it says the same already it is not touched.
+func keepTokenFile(stateDir, deviceID string, token string, scopes []string) error {
+	file, err := readTokenFile(stateDir, deviceID)
+	if err != nil {
+		return err
+	}
+	all, operator := file.operator()
+	haveToken, _ := decode[string](operator.get("token"))
+	haveScopes, _ := decode[[]string](operator.get("scopes"))
+	if version, _ := decode[int](file.get("version")); version == 1 && haveToken == token && slices.Equal(haveScopes, scopes) {
+		return nil
+	}
+	operator.set("token", token)
+	operator.set("role", roleOperator)
+	operator.set("scopes", scopes)
+	operator.set("updatedAtMs", time.Now().UnixMilli())
+	all.set(roleOperator, operator)
+	file.set("version", 1)
+	file.set("deviceId", deviceID)
+	file.set("tokens", all)
+	var out bytes.Buffer
+	// It cannot fail: the bytes were valid JSON when they were read.
+	_ = json.Indent(&out, marshal(file.object), "", "  ")
+	out.WriteByte('\n')
+	if err := atomicfile.MakeDir(filepath.Dir(file.path)); err != nil {
+		return file.fail(err)
+	}
+	if err := atomicfile.Replace(file.path, out.Bytes()); err != nil {
+		return file.fail(err)
+	}
+	return nil
+}

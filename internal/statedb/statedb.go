@@ -1,0 +1,158 @@
+// Package statedb owns how the gateway's SQLite database is opened, and the
+// few rows in it that are not pairing: the schema, the primary device identity
+// and the owner lease.
+//
+// The database belongs to the gateway. This package never creates it, never
+// runs DDL, and changes no pragma that the file keeps. The facts about it were
+// measured on 2026.6.11, 2026.7.1, 2026.8.2 and 2026.9.6.
+package statedb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+	_ "modernc.org/sqlite" // the "sqlite" driver: pure Go, keeps the owner of -wal and -shm
+
+	"github.com/reflectt/bootstrap/internal/atomicfile"
+)
+
+// Path is where a gateway with the given state folder keeps its database.
+func Path(stateDir string) string {
+	return filepath.Join(stateDir, "state", "openclaw.sqlite")
+}
+
+// DB is one open connection to a gateway's database.
+type DB struct {
+	path string
+	pool *sql.DB
+	conn *sql.Conn
+	// version is PRAGMA user_version.
+	version int
+}
+
+// Error says that the database at Path cannot serve. Nothing was changed.
+type Error struct {
+	Path string
+	Err  error
+}
+
+func (e *Error) Error() string {
+	return "cannot use the gateway's database " + e.Path + ": " + e.Err.Error()
+}
+func (e *Error) Unwrap() error { return e.Err }
+
+// Open opens the database below a state folder, for reading and writing. The
+// error wraps [fs.ErrNotExist] where there is none, and is an [Error] otherwise.
+func Open(ctx context.Context, stateDir string) (*DB, error) {
+	path := Path(stateDir)
+	if err := check(path); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		return nil, &Error{Path: path, Err: err}
+	}
+	db, err := open(ctx, path)
+	if err != nil {
+		return nil, &Error{Path: path, Err: err}
+	}
+	return db, nil
+}
+
+func open(ctx context.Context, path string) (*DB, error) {
+	// busy_timeout as the gateway has it; rw, so that no database is ever made.
+	dsn := url.URL{Scheme: "file", Path: path, RawQuery: "mode=rw&_txlock=immediate&_pragma=busy_timeout(5000)"}
+	pool, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(1)
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	db := &DB{path: path, pool: pool, conn: conn}
+	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&db.version); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// check refuses what must not be opened: anything that is not a regular file,
+// and a database of another user, beside which SQLite would leave a -wal and a
+// -shm that the gateway could not write.
+func check(path string) error {
+	if err := checkFolder(filepath.Dir(path)); err != nil {
+		return err
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		var stat unix.Stat_t
+		err := unix.Lstat(path+suffix, &stat)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && suffix != "":
+			continue
+		case err != nil:
+			return &fs.PathError{Op: "lstat", Path: path + suffix, Err: err}
+		case stat.Mode&unix.S_IFMT != unix.S_IFREG:
+			return &atomicfile.NotRegularError{Path: path + suffix, Kind: "something else"}
+		}
+		if uid := os.Geteuid(); uid != 0 && int(stat.Uid) != uid {
+			return &OwnerError{Path: path + suffix, Owner: int(stat.Uid), Self: uid}
+		}
+	}
+	return nil
+}
+
+func checkFolder(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return &atomicfile.NotRegularError{Path: path, Kind: "no folder", Want: "a folder"}
+	}
+	return nil
+}
+
+// OwnerError says that a file of the database belongs to another user.
+type OwnerError struct {
+	Path        string
+	Owner, Self int // uids
+}
+
+func (e *OwnerError) Error() string {
+	return fmt.Sprintf("%s belongs to uid %d, and this is uid %d", e.Path, e.Owner, e.Self)
+}
+
+// Hint is what mends it.
+func (e *OwnerError) Hint() string {
+	return fmt.Sprintf("run as that user (--user %d), or give the volume to this one: chown -R %d STATE_FOLDER", e.Owner, e.Self)
+}
+
+// Path is the database file's path.
+func (db *DB) Path() string { return db.path }
+
+// Version is PRAGMA user_version: 0 or 1 up to 2026.7.35, where the tables
+// exist but are not used, and 2 or more from 2026.7.2-beta.1 and 2026.8.1 on.
+func (db *DB) Version() int { return db.version }
+
+// Conn is the one connection, for the rooms that own further tables.
+func (db *DB) Conn() *sql.Conn { return db.conn }
+
+// Close ends the connection. Where it was the last one, SQLite folds the -wal
+// into the database and removes it, as after any clean end.
+func (db *DB) Close() error { return errors.Join(db.conn.Close(), db.pool.Close()) }
+
+// Wrap gives an error of this database its path. A nil error stays nil.
+func (db *DB) Wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Path: db.path, Err: fmt.Errorf("%s: %w", doing, err)}
+}
