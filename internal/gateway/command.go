@@ -1,0 +1,165 @@
+package gateway
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Command is what an argv says. A field that the argv does not set is its zero
+// value. The argv itself is not kept: it may hold a token.
+type Command struct {
+	Understood bool // it starts an OpenClaw gateway in the foreground
+
+	Executable  string      // absolute path of argv[0], "" when it cannot be run
+	ExecProblem ExecProblem // why not
+	Script      string      // absolute path of the script that node runs, "" otherwise
+	PackageDir  string      // folder of the openclaw package, "" when not found
+
+	Profile      string // --profile; "dev" for --dev before the subcommand
+	Dev          bool   // --dev after the subcommand: a dev configuration, same folder and port
+	Port         int
+	Bind         string
+	AuthMode     string // --auth
+	Tailscale    string
+	Token        Secret
+	Password     Secret
+	PasswordFile string // absolute; from about 2026.3
+
+	// Problems names what the gateway would refuse: a malformed or missing value.
+	// They hold no secrets.
+	Problems []string
+}
+
+// ParseCommand reads an argv. It understands `openclaw gateway …`, with or without
+// `run`, by any path or link, and the same started through node; everything else
+// (another subcommand, a shell, npx, a supervisor) is not understood and not
+// guessed at. Executable and PackageDir are set wherever they can be.
+func ParseCommand(argv []string, env Environment) Command {
+	var command Command
+	if len(argv) == 0 {
+		command.ExecProblem = ExecNotFound
+		return command
+	}
+	command.Executable, command.ExecProblem = findExecutable(argv[0], env)
+	arguments, ok := command.splitProgram(argv, env)
+	if !ok {
+		return command
+	}
+	parsed := command
+	if parsed.parseArguments(arguments, env) {
+		parsed.Understood = true
+		return parsed
+	}
+	return command
+}
+
+// launchers are OpenClaw by their name alone; entryScripts only inside its package.
+var (
+	launchers    = []string{"openclaw", "openclaw.mjs"}
+	entryScripts = []string{"openclaw", "openclaw.mjs", "index.js", "index.mjs", "entry.js", "entry.mjs", "package.json"}
+)
+
+var nodeName = regexp.MustCompile(`^node(js)?(-?\d+(\.\d+)*)?$`)
+
+// splitProgram finds the program and returns the arguments that OpenClaw sees.
+func (c *Command) splitProgram(argv []string, env Environment) ([]string, bool) {
+	switch name := filepath.Base(argv[0]); {
+	case slices.Contains(launchers, name):
+		c.PackageDir = findPackage(c.Executable)
+		return argv[1:], true
+	case nodeName.MatchString(name):
+		index := nodeScript(argv)
+		if index < 0 {
+			return nil, false
+		}
+		c.Script = resolveScript(argv[index], env)
+		c.PackageDir = findPackage(c.Script)
+		script := filepath.Base(c.Script)
+		ours := c.PackageDir != "" && slices.Contains(entryScripts, script) || slices.Contains(launchers, filepath.Base(argv[index]))
+		return argv[index+1:], ours
+	}
+	return nil, false
+}
+
+// nodeValueFlags take their value from the next argument. A flag that is missing
+// here does no harm: its value is then taken for the script and is not OpenClaw's.
+var nodeValueFlags = []string{
+	"-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions",
+	"--title", "--env-file", "--env-file-if-exists", "--disable-warning", "--unhandled-rejections",
+	"--max-http-header-size", "--dns-result-order", "--icu-data-dir", "--openssl-config",
+	"--diagnostic-dir", "--redirect-warnings", "--stack-trace-limit", "--inspect-port", "--tls-cipher-list",
+}
+
+// nodeOtherUses run something else than a script.
+var nodeOtherUses = []string{"-e", "--eval", "-p", "--print", "-c", "--check", "-i", "--interactive", "-v", "--version", "-h", "--help", "--test", "--run", "-pe", "-"}
+
+func nodeScript(argv []string) int {
+	for i := 1; i < len(argv); i++ {
+		flag, _, inline := strings.Cut(argv[i], "=")
+		switch {
+		case argv[i] == "--":
+			if i+1 < len(argv) {
+				return i + 1
+			}
+			return -1
+		case slices.Contains(nodeOtherUses, flag):
+			return -1
+		case !strings.HasPrefix(flag, "-"):
+			return i
+		case !inline && slices.Contains(nodeValueFlags, flag):
+			i++
+		}
+	}
+	return -1
+}
+
+// resolveScript finds the file that node would run: the name itself, the name
+// with .js, or a folder with a package in it.
+func resolveScript(name string, env Environment) string {
+	path := resolvePath(env.Dir, name)
+	if info, err := os.Stat(path); err == nil {
+		if info.IsDir() && isPackage(path) {
+			return filepath.Join(path, "package.json")
+		}
+		return path
+	}
+	if _, err := os.Stat(path + ".js"); err == nil {
+		return path + ".js"
+	}
+	return path
+}
+
+func (c *Command) problem(format string, args ...any) {
+	c.Problems = append(c.Problems, fmt.Sprintf(format, args...))
+}
+
+func (c *Command) setPort(value string) {
+	port, ok := parsePort(trimJS(value))
+	if !ok {
+		c.problem("--port %.40q is not a port", value)
+		return
+	}
+	c.Port = port
+}
+
+func (c *Command) setChoice(target *string, flag, value string, choices []string) {
+	if !slices.Contains(choices, value) {
+		c.problem("%s %.40q is none of %s", flag, value, strings.Join(choices, ", "))
+		return
+	}
+	*target = value
+}
+
+// parsePort reads digits alone, 1 to 65535.
+func parsePort(digits string) (int, bool) {
+	if digits == "" || len(digits) > 9 || strings.Trim(digits, "0123456789") != "" {
+		return 0, false
+	}
+	port, err := strconv.Atoi(digits)
+	return port, err == nil && port >= 1 && port <= 65535
+}

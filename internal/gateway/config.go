@@ -1,0 +1,206 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Config is the little of openclaw.json that decides where and how a gateway can
+// be reached. Other keys are not looked at.
+type Config struct {
+	Path   string
+	Exists bool
+	Files  []string // files included into it
+
+	Mode           string // gateway.mode: without "local" the gateway does not start
+	Port           int    // gateway.port, 0 when unset
+	Bind           string
+	CustomBindHost string
+	TLS            bool // gateway.tls.enabled
+	Tailscale      string
+	AuthMode       string
+	Token          SecretInput
+	Password       SecretInput
+	RemoteURL      string // gateway.remote.url, which clients use in mode "remote"
+	RemoteToken    bool   // gateway.remote.token is set
+	ShellEnv       bool   // env.shellEnv.enabled: a login shell's variables count too
+
+	// InDoubt says why these values may not be the gateway's: the file cannot be
+	// read or understood. "" means no doubt. It holds no secrets.
+	InDoubt string
+}
+
+// SecretInput is a token or password as the configuration gives it.
+type SecretInput struct {
+	Secret  Secret
+	Set     bool   // there is one, even if its value cannot be told
+	ByRef   bool   // given as a secret reference, not as text
+	InDoubt string // why the value cannot be told
+	Source  Source
+}
+
+// readConfig reads the file, puts its env section into vars, and resolves what
+// remains with them, in the gateway's order: includes, env, ${NAME}.
+func readConfig(path string, env Environment, release Release, vars variables) Config {
+	config := Config{Path: path}
+	data, err := readRegular(path, maxConfigBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return config
+	}
+	config.Exists = true
+	if err != nil {
+		config.InDoubt = err.Error()
+		return config
+	}
+	value, err := parseJSON5(data)
+	if err != nil {
+		config.InDoubt = fmt.Sprintf("cannot read %s: %v", path, err)
+		return config
+	}
+	includes := newIncluder(path, env, release)
+	value, err = includes.resolve(value, []string{path})
+	config.Files = includes.files
+	if err != nil {
+		config.InDoubt = err.Error()
+		return config
+	}
+	root, ok := value.(map[string]any)
+	if !ok {
+		config.InDoubt = fmt.Sprintf("cannot read %s: not an object", path)
+		return config
+	}
+	reader := configReader{root: root, vars: vars, env: env, release: release}
+	reader.applyEnv()
+	reader.read(&config)
+	config.InDoubt = strings.Join(reader.doubts, "; ")
+	return config
+}
+
+// configReader takes values out of the tree and notes what is not as it should be.
+type configReader struct {
+	root    map[string]any
+	vars    variables
+	env     Environment
+	release Release
+	doubts  []string
+}
+
+func (r *configReader) read(config *Config) {
+	config.Mode = r.text("gateway.mode")
+	config.Port = r.port("gateway.port")
+	config.Bind = r.text("gateway.bind")
+	config.CustomBindHost = r.text("gateway.customBindHost")
+	config.TLS = r.flag("gateway.tls.enabled")
+	config.Tailscale = r.text("gateway.tailscale.mode")
+	config.AuthMode = r.text("gateway.auth.mode")
+	config.Token = r.secret("gateway.auth.token")
+	config.Password = r.secret("gateway.auth.password")
+	config.RemoteURL = r.text("gateway.remote.url")
+	config.RemoteToken = r.at("gateway.remote.token") != nil
+	config.ShellEnv = r.flag("env.shellEnv.enabled")
+	r.choice("gateway.bind", config.Bind, bindModes)
+	r.choice("gateway.auth.mode", config.AuthMode, authModes)
+}
+
+func (r *configReader) doubt(format string, args ...any) {
+	r.doubts = append(r.doubts, fmt.Sprintf(format, args...))
+}
+
+// applyEnv sets the variables of the env section that are not set yet (or empty).
+// Values that refer to others follow last: they may refer to the plain ones.
+func (r *configReader) applyEnv() {
+	section, _ := r.at("env").(map[string]any)
+	entries := make(map[string]string)
+	collect := func(from map[string]any) {
+		for name, value := range from {
+			if text, ok := value.(string); ok && trimJS(text) != "" && portableName.MatchString(name) {
+				entries[name] = text
+			}
+		}
+	}
+	nested, _ := section["vars"].(map[string]any)
+	collect(nested)
+	collect(section)
+	names := slices.SortedFunc(maps.Keys(entries), func(a, b string) int {
+		if x, y := hasReference(entries[a]), hasReference(entries[b]); x != y {
+			return btoi(x) - btoi(y)
+		}
+		return strings.Compare(a, b)
+	})
+	for _, name := range names {
+		if r.vars.trimmed(name) != "" {
+			continue
+		}
+		value, missing := substitute(entries[name], r.vars)
+		if len(missing) > 0 {
+			continue
+		}
+		r.vars.set(name, value, Source{SourceConfigEnv, name})
+		if selectsTarget[name] {
+			r.doubt("the env section sets %s, which may move the state folder", name)
+		}
+	}
+}
+
+// at walks to a dotted path; nil where there is nothing.
+func (r *configReader) at(path string) any {
+	var value any = r.root
+	for key := range strings.SplitSeq(path, ".") {
+		object, ok := value.(map[string]any)
+		if !ok {
+			return nil
+		}
+		value = object[key]
+	}
+	return value
+}
+
+func (r *configReader) text(path string) string {
+	switch value := r.at(path).(type) {
+	case nil:
+		return ""
+	case string:
+		text, missing := substitute(value, r.vars)
+		if len(missing) > 0 {
+			r.doubt("%s needs %s, which is not set", path, strings.Join(missing, " and "))
+			return ""
+		}
+		return trimJS(text)
+	}
+	r.doubt("%s is not text", path)
+	return ""
+}
+
+func (r *configReader) flag(path string) bool {
+	switch value := r.at(path).(type) {
+	case nil:
+		return false
+	case bool:
+		return value
+	}
+	r.doubt("%s is neither true nor false", path)
+	return false
+}
+
+func (r *configReader) port(path string) int {
+	switch value := r.at(path).(type) {
+	case nil:
+		return 0
+	case float64:
+		if port := int(value); float64(port) == value && port >= 1 && port <= 65535 {
+			return port
+		}
+	}
+	r.doubt("%s is not a port", path)
+	return 0
+}
+
+func (r *configReader) choice(path, value string, choices []string) {
+	if value != "" && !slices.Contains(choices, value) {
+		r.doubt("%s is none of %s", path, strings.Join(choices, ", "))
+	}
+}

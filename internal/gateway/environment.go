@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// Environment is everything outside the arguments that decides what a gateway
+// does. Describe the process that will run the gateway, not the one that asks:
+// after a privilege drop that is another user with another home.
+type Environment struct {
+	Vars map[string]string // environment variables
+	Home string            // home from the user database: what Node's os.homedir() falls back to
+	Dir  string            // working directory, absolute
+
+	Container   bool   // the gateway would find itself in a container (see InContainer)
+	TailnetIPv4 string // this host's first address in 100.64.0.0/10, "" without one
+}
+
+// CurrentEnvironment describes this process.
+func CurrentEnvironment() Environment {
+	env := Environment{Vars: make(map[string]string)}
+	for _, pair := range os.Environ() {
+		if name, value, ok := strings.Cut(pair, "="); ok && name != "" {
+			env.Vars[name] = value
+		}
+	}
+	if account, err := user.Current(); err == nil {
+		env.Home = account.HomeDir
+	}
+	if dir, err := os.Getwd(); err == nil {
+		env.Dir = dir
+	}
+	env.Container = InContainer(env.Vars, "/")
+	env.TailnetIPv4 = tailnetIPv4()
+	return env
+}
+
+var containerCgroup = regexp.MustCompile(`/docker/|cri-containerd-[0-9a-f]|containerd/[0-9a-f]{64}|/kubepods[/.]|\blxc\b`)
+
+// InContainer asks what gateways from 2026.4.29 ask before they choose their
+// default bind: a Fly machine, a sentinel file, or a telling cgroup of process 1.
+// root is "/" outside tests.
+func InContainer(vars map[string]string, root string) bool {
+	if trimJS(vars["FLY_MACHINE_ID"]) != "" && trimJS(vars["FLY_APP_NAME"]) != "" {
+		return true
+	}
+	for _, sentinel := range []string{".dockerenv", "run/.containerenv", "var/run/.containerenv"} {
+		if _, err := os.Stat(filepath.Join(root, sentinel)); err == nil {
+			return true
+		}
+	}
+	cgroup, err := os.ReadFile(filepath.Join(root, "proc/1/cgroup"))
+	return err == nil && containerCgroup.Match(cgroup)
+}
+
+func tailnetIPv4() string {
+	tailnet := netip.MustParsePrefix("100.64.0.0/10")
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return ""
+	}
+	for _, link := range interfaces {
+		if link.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		addresses, err := link.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, address := range addresses {
+			prefix, err := netip.ParsePrefix(address.String())
+			if err == nil && tailnet.Contains(prefix.Addr()) {
+				return prefix.Addr().String()
+			}
+		}
+	}
+	return ""
+}
+
+// with returns a copy in which one variable has another value.
+func (env Environment) with(name, value string) Environment {
+	vars := make(map[string]string, len(env.Vars)+1)
+	maps.Copy(vars, env.Vars)
+	vars[name] = value
+	env.Vars = vars
+	return env
+}
+
+// trimmed is a variable as the gateway reads paths and ports: without the white
+// space around it, an empty one being no value.
+func (env Environment) trimmed(name string) string { return trimJS(env.Vars[name]) }
+
+// trimJS trims what JavaScript's trim does: a byte order mark too.
+func trimJS(s string) string { return strings.TrimFunc(s, isSpaceJS) }

@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Overrides are what the user of bootstrap said outright. Empty fields say nothing.
+type Overrides struct {
+	StateDir   string // counts as OPENCLAW_STATE_DIR
+	PackageDir string // counts instead of what argv leads to
+	URL        string // counts instead of the address worked out
+}
+
+// Installation is everything that is known about a gateway before it runs.
+type Installation struct {
+	Command    Command
+	PackageDir string // "" when none was found
+	Release    Release
+	StateDir   string
+	ConfigPath string
+	Config     Config
+	Auth       Auth
+	Listen     Listen
+	URL        string // where to probe it from this host
+
+	// InDoubt collects why parts of this may not be what the gateway will see, in
+	// sentences without secrets. Problems names values the gateway will refuse or
+	// pass over.
+	InDoubt  []string
+	Problems []string
+}
+
+// PackageError says that a folder given as OpenClaw's package is not one.
+type PackageError struct {
+	Dir string
+	Err error // why it cannot be read, nil when it is another package
+}
+
+func (e *PackageError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("cannot use %s as gateway package: %v", e.Dir, e.Err)
+	}
+	return fmt.Sprintf("cannot use %s as gateway package: its package.json is not openclaw's", e.Dir)
+}
+
+func (e *PackageError) Unwrap() error { return e.Err }
+
+// Inspect works out an installation from a gateway argv, or, with an empty argv,
+// from the `openclaw` in PATH. The only error is a *PackageError about the folder
+// in overrides.
+func Inspect(argv []string, env Environment, overrides Overrides) (Installation, error) {
+	var in Installation
+	if overrides.StateDir != "" {
+		env = env.with("OPENCLAW_STATE_DIR", overrides.StateDir)
+	}
+	in.Command = ParseCommand(argv, env)
+	if err := in.findRelease(env, overrides.PackageDir, len(argv) > 0); err != nil {
+		return Installation{}, err
+	}
+	profile := in.Command.Profile
+	in.StateDir = StateDir(env, profile, in.Release)
+	in.ConfigPath = ConfigPath(env, profile, in.Release)
+
+	env = withProfile(env, profile, in.Release)
+	vars := newVariables(env.Vars)
+	in.InDoubt = loadDotenv(vars, env, in.Release, in.StateDir)
+	in.Config = readConfig(in.ConfigPath, env, in.Release, vars)
+	in.Auth = resolveAuth(in.Command, in.Config, vars)
+	if len(in.InDoubt) > 0 && in.Auth.Source.Kind != SourceArgv && in.Auth.InDoubt == "" {
+		in.Auth.InDoubt = strings.Join(in.InDoubt, "; ")
+	}
+	in.Listen = resolveListen(in.Command, in.Config, vars, env, in.Release)
+	in.URL = in.Listen.URL()
+	if overrides.URL != "" {
+		in.URL = overrides.URL
+	}
+	for _, doubt := range []string{in.Config.InDoubt, in.Auth.InDoubt} {
+		if doubt != "" && !slices.Contains(in.InDoubt, doubt) {
+			in.InDoubt = append(in.InDoubt, doubt)
+		}
+	}
+	in.Problems = append(in.Problems, in.Command.Problems...)
+	in.Problems = append(in.Problems, in.Listen.Problems...)
+	return in, nil
+}
+
+func (in *Installation) findRelease(env Environment, packageDir string, hasArgv bool) error {
+	in.PackageDir = in.Command.PackageDir
+	switch {
+	case packageDir != "":
+		found, err := readManifest(resolvePath(env.Dir, packageDir))
+		if err != nil || found.Name != packageName {
+			return &PackageError{Dir: packageDir, Err: err}
+		}
+		in.PackageDir = resolvePath(env.Dir, packageDir)
+	case in.PackageDir == "" && !hasArgv:
+		path, _ := findExecutable(packageName, env)
+		in.PackageDir = findPackage(path)
+	}
+	release, err := ReadRelease(in.PackageDir)
+	switch {
+	case err != nil && packageDir != "":
+		return &PackageError{Dir: packageDir, Err: err}
+	case err != nil:
+		in.Problems = append(in.Problems, err.Error())
+	}
+	in.Release = release
+	return nil
+}
+
+// NeedsToken tells whether this gateway would refuse to listen for want of a token:
+// it wants one, there is none anywhere, and it binds beyond loopback ("Refusing to
+// bind gateway to lan without auth.", exit 78, measured on 2026.5.28 and 2026.9.6).
+// On loopback it makes one for the run and keeps it to itself; up to 2026.5.7 it
+// makes one in any case and writes it into openclaw.json. In doubt, or for a command that was not understood,
+// the answer is no.
+func (in Installation) NeedsToken() bool {
+	switch {
+	case !in.Command.Understood, in.Auth.Mode != AuthToken, in.Auth.Secret.IsSet():
+		return false
+	case len(in.InDoubt) > 0:
+		return false
+	case in.Listen.Loopback(), in.Release.MakesOwnToken():
+		return false
+	}
+	return true
+}

@@ -1,0 +1,123 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestInspectFindsTheInstallation(t *testing.T) {
+	env := testEnvironment(t)
+	dir := installPackage(t, env, "2026.9.6")
+	for _, argv := range []string{"openclaw gateway", "node " + dir + "/dist/index.js gateway", ""} {
+		in := inspect(t, argv, env)
+		if in.PackageDir != dir || in.Release.String() != "2026.9.6" || in.Release.StateSchema != 18 || in.StateDir != env.Home+"/.openclaw" {
+			t.Errorf("%q: %+v", argv, in)
+		}
+	}
+}
+
+func TestAWrapperIsNotGuessedAt(t *testing.T) {
+	env := testEnvironment(t)
+	installPackage(t, env, "2026.9.6")
+	env.Container = true // where a gateway would need a token
+	in := inspect(t, "sh start.sh gateway --port 5", env)
+	if in.Command.Understood || in.Release.Known || in.Listen.Port != 18789 || in.NeedsToken() {
+		t.Errorf("%+v", in)
+	}
+}
+
+func TestOverridesCountBeforeAllElse(t *testing.T) {
+	env := testEnvironment(t)
+	dir := installPackage(t, env, "2026.9.6")
+	in, err := Inspect(nil, env, Overrides{StateDir: "~/s", PackageDir: dir, URL: "wss://elsewhere:1"})
+	if err != nil || in.StateDir != env.Home+"/s" || in.ConfigPath != env.Home+"/s/openclaw.json" || in.URL != "wss://elsewhere:1" {
+		t.Errorf("%+v %v", in, err)
+	}
+	var refused *PackageError
+	for _, wrong := range []string{env.Home, "/nonexistent"} {
+		if _, err := Inspect(nil, env, Overrides{PackageDir: wrong}); !errors.As(err, &refused) {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+}
+
+func TestABrokenManifestIsNotFatal(t *testing.T) {
+	env := testEnvironment(t)
+	dir := installPackage(t, env, "main")
+	if in := inspect(t, "openclaw gateway", env); in.PackageDir != dir || in.Release.Known || len(in.Problems) != 1 {
+		t.Errorf("%+v", in)
+	}
+	writeFile(t, filepath.Join(dir, "package.json"), `{"name":"openclaw","version":"0.0.0"}`)
+	if in := inspect(t, "openclaw gateway", env); in.Release.Known || len(in.Problems) != 0 {
+		t.Errorf("%+v", in)
+	}
+}
+
+// 2026.5.28 and 2026.9.6 refused (exit 78), 2026.2.26 wrote a token into its
+// configuration, all three made one of their own on loopback.
+func TestATokenIsNeededOnlyWhereTheGatewayWouldRefuse(t *testing.T) {
+	for _, c := range []struct {
+		name, release, argv, config string
+		vars                        map[string]string
+		want                        bool
+	}{
+		{name: "lan without a token", argv: "--bind lan", want: true},
+		{name: "lan on 2026.5.28", release: "2026.5.28", argv: "--bind lan", want: true},
+		{name: "lan on 2026.2.26", release: "2026.2.26", argv: "--bind lan"},
+		{name: "loopback", argv: "--bind loopback"},
+		{name: "by default, in a container", want: true},
+		{name: "with a token", argv: "--token x"},
+		{name: "with a blank variable", vars: map[string]string{"OPENCLAW_GATEWAY_TOKEN": " "}, want: true},
+		{name: "with a password", vars: map[string]string{"OPENCLAW_GATEWAY_PASSWORD": "x"}},
+		{name: "mode none, which a token does not help", argv: "--auth none"},
+		{name: "in doubt about the token", config: "{gateway:{auth:{token:'${NOPE}'}}}"},
+		{name: "in doubt about the configuration", config: "{"},
+		{name: "in doubt about the mode", config: "{gateway:{auth:{mode:5}}}"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			env := testEnvironment(t)
+			env.Container = true
+			for name, value := range c.vars {
+				env.Vars[name] = value
+			}
+			version := "2026.9.6"
+			if c.release != "" {
+				version = c.release
+			}
+			installPackage(t, env, version)
+			if c.config != "" {
+				writeFile(t, filepath.Join(env.Home, stateDirName, configName), c.config)
+			}
+			if in := inspect(t, "openclaw gateway "+c.argv, env); in.NeedsToken() != c.want {
+				t.Errorf("got %v: %+v", in.NeedsToken(), in)
+			}
+		})
+	}
+}
+
+func TestAnInstallationPrintsNoSecret(t *testing.T) {
+	env := testEnvironment(t).with("OPENCLAW_GATEWAY_TOKEN", "sesame-env")
+	writeFile(t, filepath.Join(env.Home, stateDirName, configName), "{gateway:{auth:{token:'sesame-cfg',password:'sesame-pw'}}}")
+	in := inspect(t, "openclaw gateway --token sesame-arg --auth token", env)
+	encoded, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{fmt.Sprint(in), fmt.Sprintf("%+v", in), fmt.Sprintf("%#v", in), string(encoded)} {
+		if strings.Contains(text, "sesame") {
+			t.Errorf("a secret is printed: %s", text)
+		}
+	}
+}
+
+func TestTheCurrentEnvironmentIsComplete(t *testing.T) {
+	t.Setenv("OPENCLAW_GATEWAY_PORT", "4321")
+	env := CurrentEnvironment()
+	if env.Vars["OPENCLAW_GATEWAY_PORT"] != "4321" || !filepath.IsAbs(env.Dir) {
+		t.Errorf("%q in %q", env.Vars["OPENCLAW_GATEWAY_PORT"], env.Dir)
+	}
+}

@@ -1,0 +1,180 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+const defaultPort = 18789
+
+// Listen is where the gateway will listen.
+type Listen struct {
+	Bind       string // loopback, lan, tailnet, auto or custom, by flag, configuration or default
+	Host       string // the address it binds: 127.0.0.1, 0.0.0.0, or one of this host's
+	Dial       string // an address of this host on which it answers
+	Port       int
+	PortSource Source
+	TLS        bool
+	Problems   []string // values that the gateway passes over
+}
+
+// Loopback tells whether only this host can reach it.
+func (l Listen) Loopback() bool {
+	address, err := netip.ParseAddr(l.Host)
+	return err == nil && address.IsLoopback()
+}
+
+// Address is Dial and Port, for a TCP connect.
+func (l Listen) Address() string { return net.JoinHostPort(l.Dial, strconv.Itoa(l.Port)) }
+
+// URL is the WebSocket address to probe it at from this host.
+func (l Listen) URL() string {
+	scheme := "ws"
+	if l.TLS {
+		scheme = "wss"
+	}
+	return scheme + "://" + l.Address()
+}
+
+// resolveListen decides as the gateway does. The default bind is loopback, but auto
+// in a container from 2026.4.29, unless Tailscale serves it; auto is all addresses
+// in a container and loopback elsewhere.
+func resolveListen(command Command, config Config, vars variables, env Environment, release Release) Listen {
+	l := Listen{TLS: config.TLS, Dial: "127.0.0.1"}
+	autoIsOpen := env.Container && release.since(2026, 4, 29)
+	switch {
+	case command.Bind != "":
+		l.Bind = command.Bind
+	case config.Bind != "":
+		l.Bind = config.Bind
+	case tailscaleOn(command.Tailscale, config.Tailscale) || !autoIsOpen:
+		l.Bind = "loopback"
+	default:
+		l.Bind = "auto"
+	}
+	l.Host = "127.0.0.1"
+	switch l.Bind {
+	case "lan":
+		l.Host = "0.0.0.0"
+	case "auto":
+		if autoIsOpen {
+			l.Host = "0.0.0.0"
+		}
+	case "tailnet":
+		l.only(env.TailnetIPv4, release)
+	case "custom":
+		l.only(config.CustomBindHost, release)
+	}
+	l.resolvePort(command, config, vars, release)
+	return l
+}
+
+// only binds one address. Up to 2026.7.35 the gateway then answers on that one
+// alone, from 2026.8.1 on 127.0.0.1 as well (seen in 2026.8.2).
+func (l *Listen) only(host string, release Release) {
+	address, err := netip.ParseAddr(host)
+	if err != nil || !address.Is4() {
+		return // no such address: loopback (tailnet), or a start that fails (custom)
+	}
+	l.Host = host
+	if address.IsUnspecified() || release.Known && release.since(2026, 8, 1) {
+		return
+	}
+	l.Dial = host
+}
+
+func tailscaleOn(flag, config string) bool {
+	mode := flag
+	if mode == "" {
+		mode = config
+	}
+	return mode != "" && mode != "off"
+}
+
+// resolvePort: --port, OPENCLAW_GATEWAY_PORT, gateway.port, from 2026.8.1 a port
+// of its own for each named profile, 18789.
+func (l *Listen) resolvePort(command Command, config Config, vars variables, release Release) {
+	if command.Port != 0 {
+		l.Port, l.PortSource = command.Port, Source{SourceArgv, "--port"}
+		return
+	}
+	for _, name := range portVariables(release) {
+		text := vars.trimmed(name)
+		if text == "" {
+			continue
+		}
+		if port, ok := parsePortVariable(text, release); ok {
+			l.Port, l.PortSource = port, vars.sources[name]
+			return
+		}
+		l.Problems = append(l.Problems, fmt.Sprintf("%s %.40q is not a port", name, text))
+	}
+	if config.Port != 0 {
+		l.Port, l.PortSource = config.Port, Source{SourceConfig, "gateway.port"}
+		return
+	}
+	profile := vars.trimmed("OPENCLAW_PROFILE")
+	if release.since(2026, 8, 1) && profileName.MatchString(profile) && !strings.EqualFold(profile, "default") {
+		l.Port, l.PortSource = profilePort(profile), Source{SourceDefault, "profile " + profile}
+		return
+	}
+	l.Port, l.PortSource = defaultPort, Source{Kind: SourceDefault}
+}
+
+func portVariables(release Release) []string {
+	if release.since(2026, 3, 22) {
+		return []string{"OPENCLAW_GATEWAY_PORT"}
+	}
+	return []string{"OPENCLAW_GATEWAY_PORT", "CLAWDBOT_GATEWAY_PORT"}
+}
+
+// parsePortVariable reads 18789, host:18789 and [::1]:18789; before 2026.4.29 any
+// text that starts with digits.
+func parsePortVariable(text string, release Release) (int, bool) {
+	if !release.since(2026, 4, 29) {
+		end := 0
+		for end < len(text) && text[end] >= '0' && text[end] <= '9' {
+			end++
+		}
+		return parsePort(text[:end])
+	}
+	if port, ok := parsePort(text); ok {
+		return port, true
+	}
+	host, port, ok := strings.Cut(text, ":")
+	if rest, bracket := strings.CutPrefix(text, "["); bracket {
+		host, port, ok = strings.Cut(rest, "]:")
+	}
+	if !ok || host == "" {
+		return 0, false
+	}
+	return parsePort(port)
+}
+
+// profilePort spreads named profiles over 20000 to 59999, as the gateway does.
+func profilePort(profile string) int {
+	hash := fnv.New32a()
+	hash.Write([]byte(profile))
+	return 20000 + int(hash.Sum32()%40000)
+}
+
+// PortTaken tells whether something accepts TCP connections at the address, "host:
+// port". An address that gives no answer before the deadline is an error.
+func PortTaken(ctx context.Context, address string) (bool, error) {
+	connection, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	switch {
+	case err == nil:
+		connection.Close()
+		return true, nil
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return false, nil
+	}
+	return false, fmt.Errorf("cannot tell whether %s is taken: %w", address, err)
+}

@@ -1,0 +1,100 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Exit codes that shells and container runtimes use for a command that never ran.
+const (
+	CodeCannotRun = 126
+	CodeNotFound  = 127
+)
+
+// CommandError says that the command could not be started. Code is
+// CodeCannotRun or CodeNotFound.
+type CommandError struct {
+	Code int
+	Path string
+	Err  error
+}
+
+func (e *CommandError) Error() string {
+	if errors.Is(e.Err, syscall.ENOENT) && strings.Contains(e.Path, "/") && exists(e.Path) {
+		return fmt.Sprintf("cannot run %s: its interpreter is missing: %v", e.Path, e.Err)
+	}
+	return fmt.Sprintf("cannot run %s: %v", e.Path, e.Err)
+}
+
+func (e *CommandError) Unwrap() error { return e.Err }
+
+// commandError maps an error of execve. What is not there is 127; everything
+// else, from a missing x bit to a foreign binary, is 126.
+func commandError(path string, err error) *CommandError {
+	code := CodeCannotRun
+	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTDIR) {
+		code = CodeNotFound
+	}
+	return &CommandError{Code: code, Path: path, Err: err}
+}
+
+// Find resolves a command as execvp does, through the PATH in env (not our
+// own). A command with a slash is returned as it is: only execve can judge it.
+// Any error is a *CommandError.
+func Find(command string, env []string) (string, error) {
+	if strings.Contains(command, "/") {
+		return command, nil
+	}
+	if command == "" {
+		return "", commandError(`""`, syscall.ENOENT)
+	}
+	var why error = syscall.ENOENT
+	for _, dir := range searchPath(env) {
+		if dir == "" {
+			dir = "."
+		}
+		// Not filepath.Join: "./x" must keep its slash.
+		candidate := dir + "/" + command
+		err := executable(candidate)
+		if err == nil {
+			return candidate, nil
+		}
+		if errors.Is(err, syscall.EACCES) {
+			why = err
+		}
+	}
+	return "", commandError(command, why)
+}
+
+func executable(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return syscall.ENOENT
+	}
+	return unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// searchPath is the PATH in env, the first one, as getenv reads it; without one
+// it is what execvp falls back to.
+func searchPath(env []string) []string {
+	for _, entry := range env {
+		if value, found := strings.CutPrefix(entry, "PATH="); found {
+			return filepath.SplitList(value)
+		}
+	}
+	return []string{"/bin", "/usr/bin"}
+}

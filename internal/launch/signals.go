@@ -1,0 +1,104 @@
+package launch
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Signals holds the signals that are to be forwarded from the moment of Catch,
+// so that none is lost while there is no child yet.
+type Signals struct {
+	forward chan os.Signal
+	child   chan os.Signal
+}
+
+// forwardBuffer is room for every forwarded kind several times over: the
+// kernel merges what it has not delivered, we only must not drop what it has.
+const forwardBuffer = 64
+
+// Catch starts to hold signals for Start. Call it before anything that takes
+// time, and Release when there will be no Start.
+func Catch() *Signals {
+	s := &Signals{
+		forward: make(chan os.Signal, forwardBuffer),
+		// One is enough: each SIGCHLD means "reap all there is", and a full
+		// channel means that such a message already waits.
+		child: make(chan os.Signal, 1),
+	}
+	signal.Notify(s.child, syscall.SIGCHLD)
+	for _, sig := range []syscall.Signal{
+		syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT,
+		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGCONT,
+	} {
+		// Notify would undo the nohup that somebody started us with.
+		if !signal.Ignored(sig) {
+			signal.Notify(s.forward, sig)
+		}
+	}
+	return s
+}
+
+// Release gives the signals back to Go's defaults. What has arrived before can
+// still be asked for with Stopped.
+func (s *Signals) Release() {
+	signal.Stop(s.forward)
+	signal.Stop(s.child)
+}
+
+// Stopped takes the signals that have arrived so far, and returns the first of
+// them that ends a program. Other signals are dropped: without a child there is
+// nobody whom they could concern.
+func (s *Signals) Stopped() (syscall.Signal, bool) {
+	for {
+		select {
+		case sig := <-s.forward:
+			if number, ok := sig.(syscall.Signal); ok && terminates(number) {
+				return number, true
+			}
+		default:
+			return 0, false
+		}
+	}
+}
+
+// StoppedError says that a terminating signal came before the child was
+// started, so it was not.
+type StoppedError struct{ Signal syscall.Signal }
+
+func (e *StoppedError) Error() string {
+	return fmt.Sprintf("stopped by signal %d (%v) before the command was started", int(e.Signal), e.Signal)
+}
+
+// Code is 128+n, what the command would have ended with.
+func (e *StoppedError) Code() int { return 128 + int(e.Signal) }
+
+func terminates(sig syscall.Signal) bool {
+	switch sig {
+	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT:
+		return true
+	}
+	return false
+}
+
+// translate says which signal the child gets for one that we got; 0 is none.
+func translate(sig, restart syscall.Signal) syscall.Signal {
+	switch sig {
+	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGWINCH, syscall.SIGCONT:
+		return sig
+	case syscall.SIGHUP, syscall.SIGQUIT:
+		return syscall.SIGTERM
+	case syscall.SIGUSR1, syscall.SIGUSR2:
+		if sig == restart {
+			return sig
+		}
+	}
+	return 0
+}
+
+// forGroup tells the signals that a terminal sends to a whole process group
+// from those that somebody sent to one process.
+func forGroup(sig syscall.Signal) bool {
+	return sig == syscall.SIGWINCH || sig == syscall.SIGCONT
+}

@@ -1,0 +1,159 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	stateDirMode  = 0o700 // as the gateway makes it
+	parentDirMode = 0o755
+)
+
+// StateDirError says why the state folder cannot be made ready for User.
+type StateDirError struct {
+	Path   string // the part of the path at fault
+	User   User
+	Reason string
+	Err    error // nil where Reason says it all
+	hint   string
+}
+
+func (e *StateDirError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("cannot prepare state folder for %s: %s: %s", e.User, e.Path, e.Reason)
+	}
+	return fmt.Sprintf("cannot prepare state folder for %s: %s: %s: %v", e.User, e.Path, e.Reason, e.Err)
+}
+
+func (e *StateDirError) Unwrap() error { return e.Err }
+
+// Hint is a command to type, "" where there is none.
+func (e *StateDirError) Hint() string { return e.hint }
+
+// PrepareStateDir makes sure, before the drop, that the user will have a state
+// folder at path, which must be absolute. What is missing is created, 0700 and
+// the user's; parents 0755 and the owner's of the folder they are made in. An
+// empty folder of root, which is what a fresh volume looks like, is given to
+// the user. Nothing else is ever chowned, nothing recursively: a folder with
+// content that the user cannot write is an error with the command that mends it.
+//
+// As root it follows symbolic links only where nobody but root could have put
+// them (/var/run, say), and never inside a volume that somebody else can write.
+// Not as root, it only creates and checks; so a second call, after the drop,
+// shows whether the user can reach the folder at all. Errors are *StateDirError.
+func PrepareStateDir(path string, u User) error {
+	if !filepath.IsAbs(path) {
+		return &StateDirError{Path: path, User: u, Reason: "is not an absolute path"}
+	}
+	if os.Geteuid() != 0 {
+		return prepareUnprivileged(path, u)
+	}
+	w := walk{user: u, path: filepath.Clean(path)}
+	fd, err := w.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	return handOver(fd, w.path, u)
+}
+
+// prepareUnprivileged has no rights that a planted link could misuse.
+func prepareUnprivileged(path string, u User) error {
+	err := os.MkdirAll(filepath.Dir(path), parentDirMode)
+	if err == nil {
+		err = os.MkdirAll(path, stateDirMode)
+	}
+	if err != nil {
+		return &StateDirError{
+			Path: path, User: u, Reason: "cannot create it", Err: err,
+			hint: fmt.Sprintf("as root: mkdir -p %s && chown %s %s", quote(path), u, quote(path)),
+		}
+	}
+	if err := unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return &StateDirError{Path: path, User: u, Reason: "cannot write it", Err: err, hint: mendOwner(path, u)}
+	}
+	return nil
+}
+
+// handOver gives the open folder to the user if it is root's and empty. A group
+// other than root's was chosen by somebody (fsGroup in Kubernetes) and stays.
+func handOver(fd int, path string, u User) error {
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return &StateDirError{Path: path, User: u, Reason: "cannot read its owner", Err: err}
+	}
+	if u.UID == 0 || int(stat.Uid) == u.UID {
+		return nil
+	}
+	empty, err := isEmpty(fd)
+	if err != nil {
+		return &StateDirError{Path: path, User: u, Reason: "cannot list it", Err: err}
+	}
+	if stat.Uid != 0 || !empty {
+		if writableBy(&stat, u) {
+			return nil
+		}
+		return &StateDirError{
+			Path: path, User: u, hint: mendOwner(path, u),
+			Reason: fmt.Sprintf("belongs to %d:%d, has mode %04o and is not an empty folder of root", stat.Uid, stat.Gid, stat.Mode&0o7777),
+		}
+	}
+	gid := -1
+	if stat.Gid == 0 {
+		gid = u.GID
+	}
+	if err := unix.Fchown(fd, u.UID, gid); err != nil {
+		if writableBy(&stat, u) {
+			return nil // a volume that knows no owners, but lets the user in
+		}
+		return chownError(path, u, err)
+	}
+	return nil
+}
+
+// chownError: root without CAP_CHOWN, a read-only volume, or an NFS server
+// that squashes root.
+func chownError(path string, u User, err error) error {
+	e := &StateDirError{Path: path, User: u, Reason: "cannot give it to the user", Err: err, hint: mendOwner(path, u)}
+	if errors.Is(err, syscall.EPERM) {
+		e.Reason += " (CAP_CHOWN is missing, or the volume's server forbids it)"
+	}
+	return e
+}
+
+// isEmpty overlooks the lost+found that mkfs leaves in a fresh ext4 volume.
+func isEmpty(fd int) (bool, error) {
+	again, err := unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false, err
+	}
+	dir := os.NewFile(uintptr(again), ".")
+	defer func() { _ = dir.Close() }()
+	names, err := dir.Readdirnames(2)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	return len(names) == 0 || (len(names) == 1 && names[0] == "lost+found"), nil
+}
+
+// writableBy asks the mode bits for the user; the folder is not the user's own.
+func writableBy(stat *unix.Stat_t, u User) bool {
+	const writeAndEnter = 0o3
+	for _, gid := range append([]int{u.GID}, u.Groups...) {
+		if gid == int(stat.Gid) {
+			return stat.Mode>>3&writeAndEnter == writeAndEnter
+		}
+	}
+	return stat.Mode&writeAndEnter == writeAndEnter
+}
+
+func mendOwner(path string, u User) string {
+	return fmt.Sprintf("as root: chown -R %s %s", u, quote(path))
+}

@@ -1,0 +1,132 @@
+package launch
+
+import (
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options describe the child.
+type Options struct {
+	// Command is a path, or a name that is looked up in the PATH of Env.
+	Command string
+	// Argv is passed as it is, Argv[0] included.
+	Argv []string
+	Env  []string
+	// RestartSignal is SIGUSR1 or SIGUSR2 where the release is known to restart
+	// on it; 0 swallows both.
+	RestartSignal syscall.Signal
+	// StopTimeout, counted from the first terminating signal, ends in SIGKILL
+	// for the child. 0 means never.
+	StopTimeout time.Duration
+	// Signals that have been held since an earlier Catch; nil catches now. The
+	// process takes them over, also when Start fails.
+	Signals *Signals
+}
+
+// Process is the supervised child. Run must be called, once; Stop and Pid may
+// be called from any goroutine.
+type Process struct {
+	pid         int
+	restart     syscall.Signal
+	stopTimeout time.Duration
+	signals     *Signals
+	terminal    *terminal // nil when stdin is not our controlling terminal
+	subreaper   bool      // we made ourselves one
+	stops       chan syscall.Signal
+	done        chan struct{}
+	deadline    *time.Timer      // nil until somebody wants the child to end
+	expired     <-chan time.Time // the timer's, nil likewise
+	ended       bool // reaped; the pid may be another's now
+	result      Result
+}
+
+// Result is how the child ended.
+type Result struct {
+	// Code is the child's exit code, or 128+n when signal n ended it.
+	Code int
+	// Signal is the one that ended it; 0 when it exited by itself.
+	Signal syscall.Signal
+	// Killed says that StopTimeout passed and we sent SIGKILL.
+	Killed bool
+	// Orphans counts the other processes reaped.
+	Orphans int
+}
+
+// Start starts the child. Errors are *CommandError when it cannot be run, and
+// *StoppedError when a terminating signal came first; one that comes a moment
+// later is forwarded as soon as Run runs.
+//
+// From Start to the end of Run no other code in the program may wait for
+// children, so none may use os/exec: Run would take the exit code away.
+func Start(options Options) (*Process, error) {
+	p := &Process{
+		restart:     options.RestartSignal,
+		stopTimeout: options.StopTimeout,
+		signals:     options.Signals,
+		stops:       make(chan syscall.Signal, 1),
+		done:        make(chan struct{}),
+	}
+	if p.signals == nil {
+		p.signals = Catch()
+	}
+	path, err := Find(options.Command, options.Env)
+	if err != nil {
+		p.signals.Release()
+		return nil, err
+	}
+	p.subreaper = becomeSubreaper()
+	if sig, stopped := p.signals.Stopped(); stopped {
+		p.release()
+		return nil, &StoppedError{Signal: sig}
+	}
+	p.terminal = controllingTerminal()
+	// syscall.ForkExec, not os/exec: Run alone may wait for children.
+	p.pid, err = syscall.ForkExec(path, options.Argv, &syscall.ProcAttr{
+		Env:   options.Env,
+		Files: []uintptr{0, 1, 2},
+		Sys: &syscall.SysProcAttr{
+			Setpgid: true,
+			// Fails where stdin is no terminal, so it is only asked for where we
+			// can give ours away. Done in the child before it runs: a shell that
+			// found itself in the background would stop.
+			Foreground: p.terminal.isOurs(),
+			Ctty:       stdin,
+		},
+	})
+	if err != nil {
+		p.release()
+		return nil, commandError(path, err)
+	}
+	p.terminal.givenTo(p.pid)
+	return p, nil
+}
+
+// Pid of the child, which is also its process group.
+func (p *Process) Pid() int { return p.pid }
+
+// Stop asks for the child to get a signal, by the same rules as one that came
+// from outside. It does not wait for the child to end; after that it does
+// nothing.
+func (p *Process) Stop(sig syscall.Signal) {
+	select {
+	case p.stops <- sig:
+	case <-p.done:
+	}
+}
+
+// release undoes what Start changed in this process.
+func (p *Process) release() {
+	p.signals.Release()
+	if p.subreaper {
+		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+	}
+}
+
+// becomeSubreaper makes orphaned grandchildren ours, which PID 1 has anyway. A
+// kernel that refuses costs nothing but their reaping by somebody else.
+func becomeSubreaper() bool {
+	return os.Getpid() != 1 && unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == nil
+}

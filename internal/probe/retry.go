@@ -1,0 +1,163 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/protocol"
+)
+
+const (
+	firstPause = 100 * time.Millisecond
+	maxPause   = time.Second
+	// maxAskedPause bounds what a gateway may ask for; it asks 500 ms.
+	maxAskedPause = 5 * time.Second
+
+	// attemptTimeout bounds one attempt. A gateway under load has been seen to
+	// take 2 s; it gives up on us after 10 to 15 s itself.
+	attemptTimeout = 10 * time.Second
+	// lastAttempt is what an attempt gets when the deadline is nearer.
+	lastAttempt = 2 * time.Second
+
+	// maxInternalCloses is how often a gateway may close without a word. A
+	// locked database (2026.9.6) passes; a broken pairing entry does not.
+	maxInternalCloses = 3
+)
+
+// runner is one run. Clock and connection are fields so that tests need
+// neither.
+type runner struct {
+	opts    Options
+	now     func() time.Time
+	pause   func(context.Context, time.Duration) error
+	connect func(context.Context, Options, protocol.Signature) (*protocol.Hello, error)
+
+	start          time.Time
+	attempts       int
+	sawStarting    bool
+	internalCloses int
+}
+
+func (r *runner) run(ctx context.Context) Verdict {
+	r.start = r.now()
+	if missing := r.missingCredential(); missing != nil {
+		return r.finish(*missing)
+	}
+	signature := protocol.SignatureV3
+	next := firstPause
+	for {
+		hello, err := r.attempt(ctx, signature)
+		if err == nil {
+			return r.finish(judgeHello(r.opts, hello))
+		}
+		if signature == protocol.SignatureV3 && signatureTooNew(err) {
+			// Releases before 2026.2.26 know no v3. Asked once, at once.
+			signature = protocol.SignatureV2
+			continue
+		}
+		r.note(err)
+		remaining := r.opts.Wait - r.now().Sub(r.start)
+		if remaining <= 0 || ctx.Err() != nil || !r.passes(err) {
+			return r.finish(r.judgeError(err))
+		}
+		wait := min(askedPause(err, next), remaining)
+		next = min(2*next, maxPause)
+		if r.opts.Progress != nil {
+			r.opts.Progress(Waiting{
+				Attempt: r.attempts, Elapsed: r.now().Sub(r.start), Remaining: remaining, Reason: reason(err),
+			})
+		}
+		if r.pause(ctx, wait) != nil {
+			return r.finish(r.judgeError(err))
+		}
+	}
+}
+
+func (r *runner) attempt(ctx context.Context, signature protocol.Signature) (*protocol.Hello, error) {
+	r.attempts++
+	limit := attemptTimeout
+	if r.opts.Wait > 0 {
+		remaining := r.opts.Wait - r.now().Sub(r.start)
+		limit = min(attemptTimeout, max(remaining, lastAttempt))
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return r.connect(ctx, r.opts, signature)
+}
+
+// note remembers what the final verdict needs from earlier attempts.
+func (r *runner) note(err error) {
+	switch refusal := (*protocol.Refusal)(nil); {
+	case !errors.As(err, &refusal):
+	case refusal.Kind == protocol.Starting:
+		r.sawStarting = true
+	case refusal.Kind == protocol.InternalClose:
+		r.internalCloses++
+	}
+}
+
+// passes tells whether the same attempt may succeed later without anybody
+// doing anything, and costs nothing on the gateway's count of failures.
+func (r *runner) passes(err error) bool {
+	var refusal *protocol.Refusal
+	if errors.As(err, &refusal) {
+		switch refusal.Kind {
+		case protocol.Starting:
+			return true
+		case protocol.InternalClose:
+			return r.internalCloses < maxInternalCloses
+		}
+		return false
+	}
+	var transport *protocol.TransportError
+	if !errors.As(err, &transport) {
+		return false
+	}
+	switch transport.Kind {
+	case protocol.Refused, protocol.Lost, protocol.Timeout, protocol.Name, protocol.Unroutable, protocol.Other:
+		return true
+	case protocol.HTTP:
+		// A proxy in front of a gateway that is not there yet.
+		return transport.Status >= 502 && transport.Status <= 504
+	}
+	return false
+}
+
+func signatureTooNew(err error) bool {
+	var refusal *protocol.Refusal
+	return errors.As(err, &refusal) && refusal.Kind == protocol.DeviceAuth && refusal.SignatureRejected()
+}
+
+func askedPause(err error, next time.Duration) time.Duration {
+	var refusal *protocol.Refusal
+	if !errors.As(err, &refusal) {
+		return next
+	}
+	asked := time.Duration(refusal.RetryAfterMs) * time.Millisecond
+	return min(max(asked, next), maxAskedPause)
+}
+
+// reason is one line for the progress message.
+func reason(err error) string {
+	var transport *protocol.TransportError
+	if errors.As(err, &transport) && transport.Kind == protocol.Refused {
+		return "nobody listens there yet"
+	}
+	var refusal *protocol.Refusal
+	if errors.As(err, &refusal) && refusal.Said() != "" {
+		return refusal.Said()
+	}
+	return err.Error()
+}
+
+func pause(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,75 @@
+package protocol
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/coder/websocket"
+)
+
+// Conn is one open WebSocket to a gateway, before or after its handshake. One
+// goroutine may read while another writes.
+type Conn struct {
+	ws  *websocket.Conn
+	url string
+}
+
+// URL is where the connection goes, without credentials or query.
+func (c *Conn) URL() string { return c.url }
+
+// ReadFrame waits for the next frame. A context that ends closes the
+// connection. The error is a [*CloseError] where the gateway closed it, else a
+// [*TransportError].
+func (c *Conn) ReadFrame(ctx context.Context) (Frame, error) {
+	_, data, err := c.ws.Read(ctx)
+	if err != nil {
+		return Frame{}, c.wrap(ctx, err)
+	}
+	f, err := ParseFrame(data)
+	if err != nil {
+		return Frame{}, &TransportError{Kind: NotGateway, URL: c.url, Err: err}
+	}
+	return f, nil
+}
+
+// WriteFrame sends one frame. Errors are as [Conn.ReadFrame]'s.
+func (c *Conn) WriteFrame(ctx context.Context, f Frame) error {
+	data, err := json.Marshal(f)
+	if err != nil {
+		return fmt.Errorf("cannot write frame %q: %w", f.Method, err)
+	}
+	if err := c.ws.Write(ctx, websocket.MessageText, data); err != nil {
+		return c.wrap(ctx, err)
+	}
+	return nil
+}
+
+// Close ends the connection with the close handshake, code 1000.
+func (c *Conn) Close() error { return c.ws.Close(websocket.StatusNormalClosure, "") }
+
+// CloseNow ends the connection at once. It may follow Close.
+func (c *Conn) CloseNow() { _ = c.ws.CloseNow() }
+
+// CloseError is the gateway's close frame.
+type CloseError struct {
+	// Code is 1005 where the frame had none.
+	Code   int
+	Reason string
+}
+
+func (e *CloseError) Error() string {
+	if e.Reason == "" {
+		return fmt.Sprintf("gateway closed the connection (%d)", e.Code)
+	}
+	return fmt.Sprintf("gateway closed the connection (%d %s)", e.Code, e.Reason)
+}
+
+func (c *Conn) wrap(ctx context.Context, err error) error {
+	var closed websocket.CloseError
+	if errors.As(err, &closed) {
+		return &CloseError{Code: int(closed.Code), Reason: clean(closed.Reason)}
+	}
+	return transportError(ctx, c.url, err)
+}

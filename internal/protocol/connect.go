@@ -1,0 +1,241 @@
+package protocol
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/identity"
+)
+
+// Signature is the form of what the device signs.
+type Signature int
+
+const (
+	// SignatureV3 binds platform and device family too; from 2026.2.26 on.
+	SignatureV3 Signature = iota
+	// SignatureV2 is what every release accepts.
+	SignatureV2
+)
+
+// ConnectRequest is who asks to be let in, as what, with which proof.
+type ConnectRequest struct {
+	// Identity signs; the zero value connects without a device.
+	Identity  identity.Identity
+	Signature Signature
+	// ClientID and ClientMode come from the gateway's closed lists ("cli",
+	// "cli"). Platform and DeviceFamily are pinned by some stores.
+	ClientID     string
+	ClientMode   string
+	DisplayName  string
+	Version      string
+	Platform     string
+	DeviceFamily string
+	Role         string
+	Scopes       []string
+	// Token goes into auth.token, which takes a gateway token or a device
+	// token on every release.
+	Token string
+	// DeviceToken goes into auth.deviceToken, which releases up to 2026.2.19
+	// refuse as an unknown property.
+	DeviceToken string
+	Password    string
+	// MinProtocol and MaxProtocol: zero means the package's.
+	MinProtocol int
+	MaxProtocol int
+}
+
+// connectID names our one connect request on a connection.
+const connectID = "connect"
+
+// maxEarlyFrames bounds how many frames may come before the answer.
+const maxEarlyFrames = 64
+
+// closeGrace is how long a refusal's close frame is waited for: it follows the
+// refusal at once and carries little that the refusal does not.
+const closeGrace = 500 * time.Millisecond
+
+// Handshake waits for the challenge, answers it at once (2026.3.13 allows 3 s,
+// others 10 s or more), and returns what the gateway says: a [Hello], a
+// [*Refusal], or a [*TransportError]. The connection can be used afterwards
+// only where there is no error; closing it is always the caller's.
+func Handshake(ctx context.Context, conn *Conn, req ConnectRequest) (*Hello, error) {
+	hello, err := handshake(ctx, conn, req)
+	if closed := (*CloseError)(nil); errors.As(err, &closed) {
+		return nil, newRefusal(nil, closed)
+	}
+	return hello, err
+}
+
+func handshake(ctx context.Context, conn *Conn, req ConnectRequest) (*Hello, error) {
+	challenge, err := readChallenge(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	received := time.Now()
+	params, err := req.params(challenge.Nonce, received)
+	if err != nil {
+		return nil, err
+	}
+	err = conn.WriteFrame(ctx, Frame{Type: TypeRequest, ID: connectID, Method: "connect", Params: params})
+	if err != nil {
+		return nil, err
+	}
+	answer, err := readAnswer(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	if answer.OK {
+		return parseHello(answer.Payload)
+	}
+	refusal := newRefusal(answer.Error, readClose(ctx, conn))
+	if challenge.TS > 0 {
+		refusal.ClockOffset = time.UnixMilli(challenge.TS).Sub(received).Round(time.Millisecond)
+	}
+	return nil, refusal
+}
+
+type challenge struct {
+	Nonce string `json:"nonce"`
+	// TS is the gateway's clock in milliseconds.
+	TS int64 `json:"ts"`
+}
+
+func readChallenge(ctx context.Context, conn *Conn) (challenge, error) {
+	for range maxEarlyFrames {
+		frame, err := conn.ReadFrame(ctx)
+		if err != nil {
+			return challenge{}, err
+		}
+		if frame.Type != TypeEvent || frame.Event != "connect.challenge" {
+			continue
+		}
+		var c challenge
+		if err := json.Unmarshal(frame.Payload, &c); err != nil || c.Nonce == "" {
+			return challenge{}, notGateway(conn, "its challenge has no nonce")
+		}
+		return c, nil
+	}
+	return challenge{}, notGateway(conn, "it sends no challenge")
+}
+
+func readAnswer(ctx context.Context, conn *Conn) (Frame, error) {
+	for range maxEarlyFrames {
+		frame, err := conn.ReadFrame(ctx)
+		if err != nil {
+			return Frame{}, err
+		}
+		if frame.Type == TypeResponse && frame.ID == connectID {
+			return frame, nil
+		}
+	}
+	return Frame{}, notGateway(conn, "it does not answer the connect request")
+}
+
+func notGateway(conn *Conn, why string) error {
+	return &TransportError{Kind: NotGateway, URL: conn.url, Err: errors.New("this is no gateway: " + why)}
+}
+
+// readClose waits briefly for the close frame behind a refusal.
+func readClose(ctx context.Context, conn *Conn) *CloseError {
+	ctx, cancel := context.WithTimeout(ctx, closeGrace)
+	defer cancel()
+	for range maxEarlyFrames {
+		_, err := conn.ReadFrame(ctx)
+		if closed := (*CloseError)(nil); errors.As(err, &closed) {
+			return closed
+		}
+		if err != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// connectParams is the request's form. Gateways refuse unknown properties.
+type connectParams struct {
+	MinProtocol int           `json:"minProtocol"`
+	MaxProtocol int           `json:"maxProtocol"`
+	Client      connectClient `json:"client"`
+	Role        string        `json:"role"`
+	Scopes      []string      `json:"scopes"`
+	Device      *signedDevice `json:"device,omitempty"`
+	Auth        *connectAuth  `json:"auth,omitempty"`
+}
+
+type connectClient struct {
+	ID           string `json:"id"`
+	DisplayName  string `json:"displayName,omitempty"`
+	Version      string `json:"version"`
+	Platform     string `json:"platform"`
+	DeviceFamily string `json:"deviceFamily,omitempty"`
+	Mode         string `json:"mode"`
+}
+
+type connectAuth struct {
+	Token       string `json:"token,omitempty"`
+	DeviceToken string `json:"deviceToken,omitempty"`
+	Password    string `json:"password,omitempty"`
+}
+
+type signedDevice struct {
+	ID        string `json:"id"`
+	PublicKey string `json:"publicKey"`
+	Signature string `json:"signature"`
+	SignedAt  int64  `json:"signedAt"`
+	Nonce     string `json:"nonce"`
+}
+
+func (r ConnectRequest) params(nonce string, now time.Time) (json.RawMessage, error) {
+	p := connectParams{
+		MinProtocol: orDefault(r.MinProtocol, MinProtocol),
+		MaxProtocol: orDefault(r.MaxProtocol, MaxProtocol),
+		Client: connectClient{
+			ID: r.ClientID, DisplayName: r.DisplayName, Version: r.Version,
+			Platform: r.Platform, DeviceFamily: r.DeviceFamily, Mode: r.ClientMode,
+		},
+		Role: r.Role,
+		// An absent list is not the same as an empty one on 2026.2.9.
+		Scopes: append([]string{}, r.Scopes...),
+	}
+	if auth := (connectAuth{Token: r.Token, DeviceToken: r.DeviceToken, Password: r.Password}); auth != (connectAuth{}) {
+		p.Auth = &auth
+	}
+	if !r.Identity.IsZero() {
+		p.Device = r.sign(nonce, now)
+	}
+	data, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("cannot write connect request: %w", err)
+	}
+	return data, nil
+}
+
+func (r ConnectRequest) sign(nonce string, now time.Time) *signedDevice {
+	token := r.Token
+	if token == "" {
+		token = r.DeviceToken
+	}
+	claim := identity.Claim{
+		ClientID: r.ClientID, ClientMode: r.ClientMode, Role: r.Role, Scopes: r.Scopes,
+		SignedAt: now, Token: token, Nonce: nonce, Platform: r.Platform, DeviceFamily: r.DeviceFamily,
+	}
+	id := r.Identity.DeviceID()
+	payload := claim.V3(id)
+	if r.Signature == SignatureV2 {
+		payload = claim.V2(id)
+	}
+	return &signedDevice{
+		ID: id, PublicKey: r.Identity.PublicKey(), Signature: r.Identity.Sign(payload),
+		SignedAt: now.UnixMilli(), Nonce: nonce,
+	}
+}
+
+func orDefault(n, or int) int {
+	if n == 0 {
+		return or
+	}
+	return n
+}

@@ -1,0 +1,117 @@
+package protocol
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/coder/websocket"
+)
+
+// DefaultReadLimit in bytes lies above the largest policy.maxPayload seen,
+// 26,214,400 (2026.2.26 to 2026.9.6).
+const DefaultReadLimit = 32 << 20
+
+// DialOptions say where the gateway is and what to trust.
+type DialOptions struct {
+	// URL is ws:// or wss://.
+	URL string
+	TLS TLSOptions
+	// ReadLimit is the largest frame accepted, in bytes; zero means
+	// DefaultReadLimit. The hello of 2026.9.6 has some 15 kB.
+	ReadLimit int64
+}
+
+// Dial opens the WebSocket. It sends no Origin header (from 2026.2.26 on one
+// is enough to be refused), offers no compression and follows no redirect.
+// Proxies from the environment serve wss:// only, through CONNECT, and never
+// loopback: in plain ws:// the proxy would be shown the token, and a container
+// whose HTTP_PROXY is meant for downloads still reaches its gateway by name.
+//
+// Errors are [*TransportError].
+func Dial(ctx context.Context, opts DialOptions) (*Conn, error) {
+	u, err := parseURL(opts.URL)
+	if err != nil {
+		return nil, err
+	}
+	shown := displayURL(u)
+	config, err := opts.TLS.config()
+	if err != nil {
+		return nil, &TransportError{Kind: TLS, URL: shown, Err: err}
+	}
+	transport := &http.Transport{TLSClientConfig: config, DisableCompression: true, DisableKeepAlives: true}
+	if u.Scheme == "wss" {
+		transport.Proxy = http.ProxyFromEnvironment
+	}
+	client := &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	ws, response, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: client})
+	if err != nil {
+		if response != nil {
+			return nil, upgradeRefused(shown, response)
+		}
+		return nil, transportError(ctx, shown, err)
+	}
+	limit := opts.ReadLimit
+	if limit == 0 {
+		limit = DefaultReadLimit
+	}
+	ws.SetReadLimit(limit)
+	return &Conn{ws: ws, url: shown}, nil
+}
+
+func parseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(strings.TrimSpace(text))
+	if err != nil {
+		// url.Error repeats the whole text, which may hold a secret.
+		return nil, &TransportError{Kind: BadURL, Err: errors.New("the gateway URL cannot be parsed")}
+	}
+	if u.Scheme != "ws" && u.Scheme != "wss" {
+		return nil, &TransportError{Kind: BadURL, URL: displayURL(u), Err: errors.New("the gateway URL starts with ws:// or wss://")}
+	}
+	if u.Hostname() == "" {
+		return nil, &TransportError{Kind: BadURL, URL: displayURL(u), Err: errors.New("the gateway URL names no host")}
+	}
+	return u, nil
+}
+
+// displayURL leaves out what people put secrets into.
+func displayURL(u *url.URL) string {
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	return shown.String()
+}
+
+// upgradeRefused reports an HTTP answer that is not 101 Switching Protocols.
+func upgradeRefused(shown string, response *http.Response) *TransportError {
+	var body []byte
+	if response.Body != nil {
+		body, _ = io.ReadAll(io.LimitReader(response.Body, 1024))
+	}
+	location := ""
+	if to, err := url.Parse(response.Header.Get("Location")); err == nil && to.Host != "" {
+		location = displayURL(to)
+	}
+	return &TransportError{
+		Kind:     HTTP,
+		URL:      shown,
+		Status:   response.StatusCode,
+		Location: clean(location),
+		Body:     clean(string(body)),
+		Err:      errors.New("the upgrade to a WebSocket was answered with HTTP " + response.Status),
+	}
+}
+
+// DisplayURL is a gateway URL without what people put secrets into; empty
+// where it cannot be read.
+func DisplayURL(text string) string {
+	u, err := url.Parse(strings.TrimSpace(text))
+	if err != nil {
+		return ""
+	}
+	return displayURL(u)
+}

@@ -1,0 +1,204 @@
+package protocol
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+func dialKind(t *testing.T, opts DialOptions) (TransportKind, *TransportError) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	conn, err := Dial(ctx, opts)
+	if err == nil {
+		conn.CloseNow()
+		return "", nil
+	}
+	var transport *TransportError
+	if !errors.As(err, &transport) {
+		t.Fatalf("error is %T", err)
+	}
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a secret is in the error: %v", err)
+	}
+	return transport.Kind, transport
+}
+
+func TestURLThatNamesNoGatewayIsRefused(t *testing.T) {
+	for _, url := range []string{"", "127.0.0.1:1", "http://127.0.0.1:1", "ws://", "ws://:hunter2@%zz", "://"} {
+		if kind, _ := dialKind(t, DialOptions{URL: url}); kind != BadURL {
+			t.Errorf("%q gives %q", url, kind)
+		}
+	}
+}
+
+func TestNobodyListeningIsRefusedAndSecretsInTheURLStayThere(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	kind, failed := dialKind(t, DialOptions{URL: "ws://user:hunter2@" + address + "/x?token=hunter2"})
+	if kind != Refused || failed.URL != "ws://"+address+"/x" {
+		t.Errorf("kind %s, URL %s", kind, failed.URL)
+	}
+}
+
+func TestUnknownHostNameIsSaidToBeUnknown(t *testing.T) {
+	if kind, _ := dialKind(t, DialOptions{URL: "ws://gateway.invalid:1"}); kind != Name {
+		t.Errorf("kind is %s", kind)
+	}
+}
+
+func TestAnswersThatAreNoUpgrade(t *testing.T) {
+	for name, test := range map[string]struct {
+		status   int
+		location string
+		body     string
+	}{
+		"not found":         {404, "", "nothing"},
+		"bad gateway":       {502, "", ""},
+		"plain page":        {200, "", "<html>"},
+		"redirect":          {301, "https://elsewhere.test/x?token=hunter2", ""},
+		"proxy not trusted": {403, "", `{"error":{"type":"proxy_attribution_required"}}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if test.location != "" {
+					w.Header().Set("Location", test.location)
+				}
+				w.WriteHeader(test.status)
+				_, _ = w.Write([]byte(test.body))
+			}))
+			defer server.Close()
+			kind, failed := dialKind(t, DialOptions{URL: "ws" + strings.TrimPrefix(server.URL, "http")})
+			if kind != HTTP || failed.Status != test.status || failed.Body != test.body {
+				t.Errorf("got %+v", failed)
+			}
+			if test.location != "" && failed.Location != "https://elsewhere.test/x" {
+				t.Errorf("location is %q", failed.Location)
+			}
+		})
+	}
+}
+
+// rawServer answers each connection with bytes and hangs up.
+func rawServer(t *testing.T, answer string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 4096))
+			_, _ = conn.Write([]byte(answer))
+			conn.Close()
+		}
+	}()
+	t.Cleanup(func() { listener.Close(); <-done })
+	return listener.Addr().String()
+}
+
+func TestPeerThatHangsUpIsLostAndOneThatTalksOtherwiseIsNoGateway(t *testing.T) {
+	if kind, failed := dialKind(t, DialOptions{URL: "ws://" + rawServer(t, "")}); kind != Lost {
+		t.Errorf("hang up gives %s: %v", kind, failed)
+	}
+	if kind, failed := dialKind(t, DialOptions{URL: "ws://" + rawServer(t, "220 smtp ready\r\n\r\n")}); kind != NotGateway {
+		t.Errorf("smtp gives %s: %v", kind, failed)
+	}
+	if kind, failed := dialKind(t, DialOptions{URL: "wss://" + rawServer(t, "HTTP/1.1 400 Bad Request\r\n\r\n")}); kind != TLS {
+		t.Errorf("plain HTTP behind wss gives %s: %v", kind, failed)
+	}
+}
+
+func TestTLSTrustsTheSystemTheCAFileOrThePin(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ws, err := websocket.Accept(w, r, nil)
+		if err == nil {
+			_ = ws.CloseNow()
+		}
+	}))
+	server.Config.ErrorLog = nil
+	server.StartTLS()
+	defer server.Close()
+	url := "wss" + strings.TrimPrefix(server.URL, "https")
+	leaf := server.Certificate()
+	sum := sha256.Sum256(leaf.Raw)
+	pin := hex.EncodeToString(sum[:])
+	var colons []string
+	for i := 0; i < len(pin); i += 2 {
+		colons = append(colons, strings.ToUpper(pin[i:i+2]))
+	}
+	caFile := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		tls  TLSOptions
+		want TransportKind
+	}{
+		"unknown issuer is refused":            {TLSOptions{}, TLS},
+		"the CA file is trusted":               {TLSOptions{CAFile: caFile}, ""},
+		"a CA file without certificate is not": {TLSOptions{CAFile: empty}, TLS},
+		"a missing CA file is said to be":      {TLSOptions{CAFile: caFile + ".missing"}, TLS},
+		"the pin is trusted":                   {TLSOptions{PinnedFingerprint: pin}, ""},
+		"the pin may have colons":              {TLSOptions{PinnedFingerprint: strings.Join(colons, ":")}, ""},
+		"another pin is refused":               {TLSOptions{PinnedFingerprint: strings.Repeat("00", 32)}, TLS},
+		"a short pin is refused":               {TLSOptions{PinnedFingerprint: "ab:cd"}, TLS},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if kind, failed := dialKind(t, DialOptions{URL: url, TLS: test.tls}); kind != test.want {
+				t.Errorf("kind is %q (%v), want %q", kind, failed, test.want)
+			}
+		})
+	}
+}
+
+func TestPinErrorShowsWhatWasSeen(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	_, failed := dialKind(t, DialOptions{
+		URL: "wss" + strings.TrimPrefix(server.URL, "https"),
+		TLS: TLSOptions{PinnedFingerprint: strings.Repeat("00", 32)},
+	})
+	sum := sha256.Sum256(server.Certificate().Raw)
+	var pin *PinError
+	if !errors.As(failed, &pin) || pin.Got != hex.EncodeToString(sum[:]) {
+		t.Errorf("error is %v", failed)
+	}
+}
+
+func TestDialEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := Dial(ctx, DialOptions{URL: "ws://127.0.0.1:1"})
+	var transport *TransportError
+	if !errors.As(err, &transport) || transport.Kind != Canceled {
+		t.Errorf("error is %v", err)
+	}
+}

@@ -1,0 +1,126 @@
+package protocol
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+)
+
+// Hello is the gateway's answer to a connect request it accepts.
+type Hello struct {
+	Protocol int
+	// ServerVersion is "dev" on npm releases up to 2026.2.26.
+	ServerVersion string
+	ConnID        string
+	Auth          HelloAuth
+	Policy        Policy
+	// Snapshot and Raw are as received; Raw is the whole payload and holds
+	// the device token.
+	Snapshot json.RawMessage
+	Raw      json.RawMessage
+}
+
+// HelloAuth is what the connection was let in as. The zero value means that
+// the gateway did not say: up to 2026.4.15 it says so only with a device token.
+type HelloAuth struct {
+	// Method is how: "device-token", "token", "password", "none" or
+	// "trusted-proxy". 2026.9.6 says it, 2026.8.2 does not.
+	Method string
+	Role   string
+	// Scopes are the device token's on older releases (up to 2026.5.28), the
+	// session's on newer ones (2026.8.2). See [Hello.SessionScopes].
+	Scopes []string
+	// DeviceToken is the token that the store now holds for this device. It
+	// is a secret.
+	DeviceToken string
+	IssuedAtMs  int64
+}
+
+// Policy are the gateway's limits; sizes in bytes.
+type Policy struct {
+	MaxPayload       int64
+	MaxBufferedBytes int64
+	TickInterval     time.Duration
+}
+
+func parseHello(payload json.RawMessage) (*Hello, error) {
+	var wire struct {
+		Type     string `json:"type"`
+		Protocol int    `json:"protocol"`
+		Server   struct {
+			Version string `json:"version"`
+			ConnID  string `json:"connId"`
+		} `json:"server"`
+		Auth struct {
+			Method      string   `json:"method"`
+			Role        string   `json:"role"`
+			Scopes      []string `json:"scopes"`
+			DeviceToken string   `json:"deviceToken"`
+			IssuedAtMs  int64    `json:"issuedAtMs"`
+		} `json:"auth"`
+		Policy struct {
+			MaxPayload       int64 `json:"maxPayload"`
+			MaxBufferedBytes int64 `json:"maxBufferedBytes"`
+			TickIntervalMs   int64 `json:"tickIntervalMs"`
+		} `json:"policy"`
+		Snapshot json.RawMessage `json:"snapshot"`
+	}
+	if err := json.Unmarshal(payload, &wire); err != nil || wire.Type != "hello-ok" {
+		return nil, &TransportError{Kind: NotGateway, Err: errors.New("its answer to the connect request is no hello")}
+	}
+	return &Hello{
+		Protocol:      wire.Protocol,
+		ServerVersion: clean(wire.Server.Version),
+		ConnID:        clean(wire.Server.ConnID),
+		Auth: HelloAuth{
+			Method: clean(wire.Auth.Method), Role: clean(wire.Auth.Role), Scopes: cleanAll(wire.Auth.Scopes),
+			DeviceToken: wire.Auth.DeviceToken, IssuedAtMs: wire.Auth.IssuedAtMs,
+		},
+		Policy: Policy{
+			MaxPayload: wire.Policy.MaxPayload, MaxBufferedBytes: wire.Policy.MaxBufferedBytes,
+			TickInterval: time.Duration(wire.Policy.TickIntervalMs) * time.Millisecond,
+		},
+		Snapshot: wire.Snapshot,
+		Raw:      payload,
+	}, nil
+}
+
+// AuthMode is the gateway's gateway.auth.mode, where the snapshot tells:
+// always on 2026.2.26, only to operator.admin on 2026.5.28 and later.
+func (h *Hello) AuthMode() string {
+	var snapshot struct {
+		AuthMode string `json:"authMode"`
+	}
+	if json.Unmarshal(h.Snapshot, &snapshot) != nil {
+		return ""
+	}
+	return clean(snapshot.AuthMode)
+}
+
+// SessionScopes are those of the requested scopes that this connection has. A
+// session never has more than it asked for, whatever its token may do; it has
+// less where an operator came without a device.
+func (h *Hello) SessionScopes(requested []string) []string {
+	granted := []string{}
+	for _, scope := range requested {
+		if covers(h.Auth.Scopes, scope) {
+			granted = append(granted, scope)
+		}
+	}
+	return granted
+}
+
+// covers applies the gateway's implications: admin is every operator scope,
+// write is read. Literal membership is all that releases up to 2026.2.19 knew.
+func covers(scopes []string, wanted string) bool {
+	for _, scope := range scopes {
+		switch {
+		case scope == wanted,
+			scope == "operator.admin" && strings.HasPrefix(wanted, "operator."),
+			scope == "operator.write" && wanted == "operator.read":
+			return true
+		}
+	}
+	return false
+}

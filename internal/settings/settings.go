@@ -1,0 +1,167 @@
+// Package settings owns what a person can set: every flag and every variable
+// is one field of [Settings], with its default and its description, and
+// nothing else in the program reads the environment for itself. A flag wins
+// over its variable; an empty variable counts as unset.
+//
+// Values are checked here, all of them at once, so that a person mends them in
+// one go. This package opens no file but the secrets it is pointed at.
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v10"
+)
+
+// Settings is what bootstrap was told. The tag cmd names the commands that
+// have the flag; secret marks what the gateway's environment must not inherit.
+type Settings struct {
+	StateDir       string   `env:"OPENCLAW_STATE_DIR" flag:"state-dir" arg:"DIR" cmd:"run,seed,probe,identity" usage:"state folder of the gateway (default: as the gateway finds it)"`
+	GatewayPackage string   `env:"BOOTSTRAP_GATEWAY_PACKAGE" flag:"gateway-package" arg:"DIR" cmd:"run,seed,probe" usage:"folder of the installed openclaw package (default: found from the command)"`
+	User           UserSpec `env:"BOOTSTRAP_USER" flag:"user" arg:"USER" cmd:"run,seed,identity" usage:"when root, become this user first: NAME or UID, with :GID if need be (default: the owner of the state folder)"`
+
+	IdentityFile string `env:"BOOTSTRAP_IDENTITY_FILE" flag:"identity-file" arg:"FILE" cmd:"run,seed,identity" usage:"private key to import as the state folder's own device: PEM, or a 32-byte seed in hex or base64"`
+	Identity     Secret `env:"BOOTSTRAP_IDENTITY" secret:"true" cmd:"run,seed,identity" usage:"the same key itself; never given to the gateway"`
+	Preset       Preset `env:"BOOTSTRAP_PRESET" envDefault:"full" flag:"preset" arg:"NAME" cmd:"run,seed" usage:"scopes of the state folder's own device: full, standard, read or pairing"`
+	Scopes       Scopes `env:"BOOTSTRAP_SCOPES" flag:"scope" arg:"SCOPE" cmd:"run,seed" usage:"explicit scope instead of the preset's, such as operator.read; repeatable"`
+
+	Clients   Clients `env:"BOOTSTRAP_CLIENTS" flag:"client" arg:"NAME[:PRESET][=KEY]" cmd:"run,seed" usage:"one more device to pair, with its own key in a bundle, or with the public KEY that it keeps itself; repeatable"`
+	BundleDir string  `env:"BOOTSTRAP_BUNDLE_DIR" flag:"bundle-dir" arg:"DIR" cmd:"run,seed" usage:"where the clients' bundles go (default: bootstrap/clients in the state folder)"`
+
+	GatewayURL       URL    `env:"OPENCLAW_GATEWAY_URL" flag:"gateway-url" arg:"URL" cmd:"run,seed,probe" usage:"where the gateway answers, ws:// or wss:// (default: this machine, at the gateway's port)"`
+	GatewayTokenFile string `env:"OPENCLAW_GATEWAY_TOKEN_FILE" flag:"gateway-token-file" arg:"FILE" cmd:"run,probe" usage:"file with the gateway's shared token; run hands it to the gateway as OPENCLAW_GATEWAY_TOKEN"`
+	CAFile           string `env:"BOOTSTRAP_CA_FILE" flag:"ca-file" arg:"FILE" cmd:"run,probe" usage:"PEM file of the authorities to trust for wss:// (default: the system's)"`
+	Fingerprint      string `env:"BOOTSTRAP_TLS_FINGERPRINT" flag:"tls-fingerprint" arg:"HEX" cmd:"run,probe" usage:"SHA-256 of the gateway's certificate, trusted instead of any authority"`
+
+	Handover      Handover      `env:"BOOTSTRAP_HANDOVER" envDefault:"auto" flag:"handover" arg:"HOW" cmd:"run" usage:"exec replaces bootstrap by the gateway; supervise stays as its init; auto supervises as PID 1"`
+	RequirePaired bool          `env:"BOOTSTRAP_REQUIRE_PAIRED" envDefault:"false" flag:"require-paired" cmd:"run" usage:"stop the gateway where the proof fails (default: warn)"`
+	ProveTimeout  time.Duration `env:"BOOTSTRAP_PROVE_TIMEOUT" envDefault:"120s" flag:"prove-timeout" arg:"TIME" cmd:"run" usage:"how long the gateway may take until it answers the proof"`
+	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity" usage:"how long to wait for another bootstrap on the same state folder"`
+
+	LogFormat LogFormat `env:"BOOTSTRAP_LOG_FORMAT" envDefault:"auto" flag:"log-format" arg:"FORMAT" cmd:"run,seed,probe,identity" usage:"console, json, or auto: console on a terminal"`
+}
+
+// Field describes one setting to whoever builds flags or documents them.
+type Field struct {
+	Env, Flag, Arg, Usage, Default string
+	Commands                       []string
+	Secret, Bool, Repeatable       bool
+}
+
+// Fields lists every setting, in the order of [Settings].
+func Fields() []Field {
+	t := reflect.TypeFor[Settings]()
+	fields := make([]Field, t.NumField())
+	for i := range fields {
+		f := t.Field(i)
+		fields[i] = Field{
+			Env: f.Tag.Get("env"), Flag: f.Tag.Get("flag"), Arg: f.Tag.Get("arg"),
+			Usage: f.Tag.Get("usage"), Default: f.Tag.Get("envDefault"),
+			Commands:   strings.Split(f.Tag.Get("cmd"), ","),
+			Secret:     f.Tag.Get("secret") == "true",
+			Bool:       f.Type.Kind() == reflect.Bool,
+			Repeatable: f.Type.Kind() == reflect.Slice,
+		}
+	}
+	return fields
+}
+
+// Error lists every wrong value, each by its flag and variable.
+type Error struct{ Problems []string }
+
+func (e *Error) Error() string { return strings.Join(e.Problems, "; ") }
+
+// Load reads the settings from an environment and from flags, the latter by
+// the names of their variables. Every wrong value is in the one [Error].
+func Load(environ, flags map[string]string) (Settings, error) {
+	merged := maps.Clone(environ)
+	maps.DeleteFunc(merged, func(_, value string) bool { return strings.TrimSpace(value) == "" })
+	maps.Copy(merged, flags)
+	var s Settings
+	err := env.ParseWithOptions(&s, env.Options{Environment: merged})
+	problems := describe(err)
+	problems = append(problems, s.conflicts(merged)...)
+	if len(problems) > 0 {
+		return Settings{}, &Error{Problems: problems}
+	}
+	return s, nil
+}
+
+// conflicts are values that are fine alone and not together.
+func (s *Settings) conflicts(merged map[string]string) (problems []string) {
+	if s.Identity != "" && s.IdentityFile != "" {
+		problems = append(problems, "BOOTSTRAP_IDENTITY and BOOTSTRAP_IDENTITY_FILE are both set: keep one of them")
+	}
+	if merged["OPENCLAW_GATEWAY_TOKEN"] != "" && s.GatewayTokenFile != "" {
+		problems = append(problems, "OPENCLAW_GATEWAY_TOKEN and OPENCLAW_GATEWAY_TOKEN_FILE are both set: keep one of them")
+	}
+	if s.Handover == Exec && s.RequirePaired {
+		problems = append(problems, "--require-paired needs bootstrap to stay, so it does not go with --handover=exec: leave one of them out")
+	}
+	names := map[string]bool{}
+	for _, client := range s.Clients {
+		if names[client.Name] {
+			problems = append(problems, fmt.Sprintf("--client (BOOTSTRAP_CLIENTS): %q is there twice", client.Name))
+		}
+		names[client.Name] = true
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"--prove-timeout (BOOTSTRAP_PROVE_TIMEOUT)", s.ProveTimeout}, {"--lock-timeout (BOOTSTRAP_LOCK_TIMEOUT)", s.LockTimeout}} {
+		if d.value < 0 {
+			problems = append(problems, d.name+": a time cannot be negative")
+		}
+	}
+	return problems
+}
+
+// describe turns the parser's errors, which name Go fields, into sentences
+// that name flags and variables.
+func describe(err error) (problems []string) {
+	if err == nil {
+		return nil
+	}
+	list := []error{err}
+	if all := (env.AggregateError{}); errors.As(err, &all) {
+		list = all.Errors
+	}
+	for _, err := range list {
+		var parse env.ParseError
+		if !errors.As(err, &parse) {
+			problems = append(problems, err.Error())
+			continue
+		}
+		problems = append(problems, nameOf(parse.Name)+": "+innermost(parse.Err).Error())
+	}
+	slices.Sort(problems)
+	return problems
+}
+
+func nameOf(fieldName string) string {
+	f, ok := reflect.TypeFor[Settings]().FieldByName(fieldName)
+	if !ok {
+		return fieldName
+	}
+	if flag := f.Tag.Get("flag"); flag != "" {
+		return "--" + flag + " (" + f.Tag.Get("env") + ")"
+	}
+	return f.Tag.Get("env")
+}
+
+// innermost drops the parser's own words around an error of ours.
+func innermost(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}

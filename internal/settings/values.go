@@ -1,0 +1,196 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/seed"
+)
+
+// Handover is how the gateway is started.
+type Handover string
+
+// The ways of handing over.
+const (
+	Auto      Handover = "auto"
+	Exec      Handover = "exec"
+	Supervise Handover = "supervise"
+)
+
+// UnmarshalText reads a Handover.
+func (h *Handover) UnmarshalText(text []byte) error {
+	return oneOf(h, text, Auto, Exec, Supervise)
+}
+
+// LogFormat is the form of the messages on stderr.
+type LogFormat string
+
+// The log formats.
+const (
+	FormatAuto    LogFormat = "auto"
+	FormatConsole LogFormat = "console"
+	FormatJSON    LogFormat = "json"
+)
+
+// UnmarshalText reads a LogFormat.
+func (f *LogFormat) UnmarshalText(text []byte) error {
+	return oneOf(f, text, FormatAuto, FormatConsole, FormatJSON)
+}
+
+func oneOf[T ~string](target *T, text []byte, choices ...T) error {
+	var names []string
+	for _, choice := range choices {
+		if string(text) == string(choice) {
+			*target = choice
+			return nil
+		}
+		names = append(names, string(choice))
+	}
+	return fmt.Errorf("%q is not one of %s", text, strings.Join(names, ", "))
+}
+
+// Preset names a set of scopes; see [seed.Scopes].
+type Preset string
+
+// UnmarshalText reads a Preset.
+func (p *Preset) UnmarshalText(text []byte) error {
+	_, err := seed.Scopes(string(text))
+	*p = Preset(text)
+	return err
+}
+
+// Secret is key material. It never prints itself.
+type Secret string
+
+// UnmarshalText takes the text as it is.
+func (s *Secret) UnmarshalText(text []byte) error { *s = Secret(text); return nil }
+
+func (s Secret) String() string { return "(secret)" }
+
+// Scopes is a list of operator scopes.
+type Scopes []string
+
+// UnmarshalText reads scopes with commas between them.
+func (s *Scopes) UnmarshalText(text []byte) error {
+	for _, scope := range splitList(string(text)) {
+		if err := seed.CheckScope(scope); err != nil {
+			return err
+		}
+		*s = append(*s, scope)
+	}
+	return nil
+}
+
+// Client is one more device to pair.
+type Client struct {
+	Name   string
+	Preset string
+	// PublicKey of a client that keeps its secret to itself; empty where the
+	// key is to be made, in a bundle. As [identity.ParsePublicKey] reads it.
+	PublicKey string
+}
+
+// Clients is a list of them.
+type Clients []Client
+
+// UnmarshalText reads NAME[:PRESET][=KEY] with commas between them.
+func (c *Clients) UnmarshalText(text []byte) error {
+	var problems []error
+	for _, item := range splitList(string(text)) {
+		client, err := parseClient(item)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		*c = append(*c, client)
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	// One line, and nothing to unwrap: every problem is told.
+	return errors.New(strings.ReplaceAll(errors.Join(problems...).Error(), "\n", "; "))
+}
+
+// clientName is safe as a folder's name on every filesystem.
+var clientName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+func parseClient(item string) (Client, error) {
+	head, key, _ := strings.Cut(item, "=")
+	name, preset, given := strings.Cut(head, ":")
+	if !given {
+		// What a client may do unless told: never more than read and write.
+		preset = "standard"
+	}
+	switch {
+	case !clientName.MatchString(name):
+		return Client{}, fmt.Errorf("%q is not a client's name: letters, digits, dot, dash and underscore", name)
+	case name == "self":
+		return Client{}, errors.New(`"self" is the state folder's own device: set its scopes with --preset`)
+	}
+	if _, err := seed.Scopes(preset); err != nil {
+		return Client{}, fmt.Errorf("client %s: %w", name, err)
+	}
+	if key != "" {
+		if _, err := identity.ParsePublicKey(key); err != nil {
+			return Client{}, fmt.Errorf("client %s: %w", name, err)
+		}
+	}
+	return Client{Name: name, Preset: preset, PublicKey: key}, nil
+}
+
+// URL is where a gateway answers.
+type URL string
+
+// UnmarshalText checks a ws:// or wss:// URL; http and https are understood.
+func (u *URL) UnmarshalText(text []byte) error {
+	parsed, err := url.Parse(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a URL", text)
+	}
+	switch parsed.Scheme {
+	case "http":
+		parsed.Scheme = "ws"
+	case "https":
+		parsed.Scheme = "wss"
+	case "ws", "wss":
+	default:
+		return fmt.Errorf("%q does not start with ws:// or wss://", text)
+	}
+	if parsed.Host == "" {
+		return fmt.Errorf("%q names no host", text)
+	}
+	if parsed.User != nil {
+		return errors.New("a URL with a name or password in it is not taken: use --gateway-token-file")
+	}
+	*u = URL(parsed.String())
+	return nil
+}
+
+// UserSpec is a user as people write one: NAME, UID, NAME:GROUP or UID:GID.
+type UserSpec string
+
+// UnmarshalText checks the form only; whether there is such a user is asked
+// when it is needed.
+func (u *UserSpec) UnmarshalText(text []byte) error {
+	name, group, given := strings.Cut(string(text), ":")
+	if name == "" || (given && group == "") || strings.ContainsAny(string(text), " \t\n/") || strings.Contains(group, ":") {
+		return fmt.Errorf("%q is not a user: NAME or UID, with :GID if need be", text)
+	}
+	*u = UserSpec(text)
+	return nil
+}
+
+// splitList splits at commas and drops what is empty.
+func splitList(text string) []string {
+	var items []string
+	for item := range strings.SplitSeq(text, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
