@@ -1,0 +1,168 @@
+// Package cli owns the commands: what they are called, in which order each
+// calls the other rooms, what a person reads, and which exit code an error
+// becomes. It holds no knowledge of its own about gateways or stores.
+//
+// Start with run.go: it is the whole flow.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/rs/zerolog"
+	"github.com/urfave/cli/v2"
+
+	"github.com/reflectt/bootstrap/internal/settings"
+)
+
+// app is one invocation: where it reads from and writes to.
+type app struct {
+	environ []string
+	stdout  io.Writer
+	stderr  io.Writer
+	log     zerolog.Logger
+}
+
+// Main runs the program and returns its exit code. argv and environ are as the
+// process got them.
+func Main(argv, environ []string, stdout, stderr io.Writer) int {
+	a := &app{environ: environ, stdout: stdout, stderr: stderr}
+	a.log = newLogger(stderr, settings.FormatAuto, environ)
+	err := a.commands().RunContext(context.Background(), argv)
+	a.report(err)
+	return int(codeOf(err))
+}
+
+func (a *app) commands() *cli.App {
+	return &cli.App{
+		Name:                 "bootstrap",
+		Usage:                "start an OpenClaw gateway that knows its operator devices from the first second on",
+		HideVersion:          true,
+		EnableBashCompletion: true,
+		Writer:               a.stdout,
+		ErrWriter:            a.stderr,
+		// Errors are reported once, by Main, with an exit code of ours.
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   onUsageError,
+		Action:         a.noCommand,
+		Commands: []*cli.Command{
+			a.runCommand(), a.seedCommand(), a.probeCommand(), a.identityCommand(), a.versionCommand(),
+		},
+	}
+}
+
+// noCommand is what happens without a command, or with one that there is not.
+func (a *app) noCommand(c *cli.Context) error {
+	if c.NArg() == 0 {
+		return cli.ShowAppHelp(c)
+	}
+	return &usageError{err: fmt.Errorf("there is no command %q", c.Args().First()), hint: "bootstrap --help"}
+}
+
+func onUsageError(c *cli.Context, err error, _ bool) error {
+	hint := "bootstrap --help"
+	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "bootstrap" {
+		hint = "bootstrap " + c.Command.Name + " --help"
+	}
+	return &usageError{err: err, hint: hint}
+}
+
+// flags are the flags of one command, made from the settings' own list.
+func flags(command string, more ...cli.Flag) []cli.Flag {
+	var out []cli.Flag
+	for _, field := range settings.Fields() {
+		if field.Flag == "" || !contains(field.Commands, command) {
+			continue
+		}
+		usage := field.Usage + " [$" + field.Env + "]"
+		if field.Arg != "" {
+			// urfave/cli takes the value's name from the back quotes.
+			usage = "`" + field.Arg + "`: " + usage
+		}
+		switch {
+		case field.Bool:
+			out = append(out, &cli.BoolFlag{Name: field.Flag, Usage: usage})
+		case field.Repeatable:
+			out = append(out, &cli.StringSliceFlag{Name: field.Flag, Usage: usage})
+		default:
+			out = append(out, &cli.StringFlag{Name: field.Flag, Usage: usage, DefaultText: field.Default})
+		}
+	}
+	return append(out, more...)
+}
+
+// load reads the settings of a command and sets the log up as they say.
+func (a *app) load(c *cli.Context) (settings.Settings, error) {
+	given := map[string]string{}
+	for _, field := range settings.Fields() {
+		if field.Flag == "" || !c.IsSet(field.Flag) {
+			continue
+		}
+		switch {
+		case field.Bool:
+			given[field.Env] = fmt.Sprint(c.Bool(field.Flag))
+		case field.Repeatable:
+			given[field.Env] = strings.Join(c.StringSlice(field.Flag), ",")
+		default:
+			given[field.Env] = c.String(field.Flag)
+		}
+	}
+	s, err := settings.Load(variables(a.environ), given)
+	if err != nil {
+		return s, err
+	}
+	a.log = newLogger(a.stderr, s.LogFormat, a.environ)
+	return s, nil
+}
+
+// variables is an environment as a map; of a name that is there twice the
+// first one counts, as for getenv.
+func variables(environ []string) map[string]string {
+	out := map[string]string{}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if _, there := out[name]; !there {
+			out[name] = value
+		}
+	}
+	return out
+}
+
+func contains(list []string, item string) bool {
+	for _, each := range list {
+		if each == item {
+			return true
+		}
+	}
+	return false
+}
+
+// report tells a person, or a program, why it ended.
+func (a *app) report(err error) {
+	if err == nil || errors.As(err, new(*exitError)) {
+		return
+	}
+	event := a.log.Error().Int("exit", int(codeOf(err)))
+	if hint := hintOf(err); hint != "" {
+		event = event.Str("hint", hint)
+	}
+	var wrong *settings.Error
+	if errors.As(err, &wrong) && len(wrong.Problems) > 1 {
+		event = event.Strs("problems", wrong.Problems)
+		event.Msg("several settings are wrong")
+		return
+	}
+	event.Msg(err.Error())
+}
+
+// hintOf finds the next thing to do in an error that knows it.
+func hintOf(err error) string {
+	var hinter interface{ Hint() string }
+	if errors.As(err, &hinter) {
+		return hinter.Hint()
+	}
+	return ""
+}

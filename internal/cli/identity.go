@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/settings"
+)
+
+func (a *app) identityCommand() *cli.Command {
+	return &cli.Command{
+		Name:         "identity",
+		Usage:        "show, create, import or export the state folder's own device",
+		OnUsageError: onUsageError,
+		Action:       a.noCommand,
+		Subcommands: []*cli.Command{
+			{
+				Name: "show", Usage: "say which device this state folder is",
+				Flags: flags("identity", jsonFlag()), OnUsageError: onUsageError,
+				Action: a.identityShow,
+			},
+			{
+				Name: "create", Usage: "make a device identity where there is none",
+				Flags: flags("identity", jsonFlag()), OnUsageError: onUsageError,
+				Action: a.identityKeep,
+			},
+			{
+				Name: "import", Usage: "take a private key as the identity, where there is none: from a file, or from standard input with -",
+				ArgsUsage: "[FILE | -]",
+				Flags:     flags("identity", jsonFlag()), OnUsageError: onUsageError,
+				Action: a.identityImport,
+			},
+			{
+				Name: "export", Usage: "print the public key, which is no secret",
+				Flags: flags("identity", &cli.StringFlag{
+					Name: "format", Value: "base64url", Usage: "`FORMAT`: base64url, as the gateway lists it, or pem",
+				}), OnUsageError: onUsageError,
+				Action: a.identityExport,
+			},
+		},
+	}
+}
+
+func (a *app) identityShow(c *cli.Context) error {
+	id, err := a.readSelf(c)
+	if err != nil {
+		return err
+	}
+	return a.printIdentity(c, id)
+}
+
+func (a *app) identityExport(c *cli.Context) error {
+	id, err := a.readSelf(c)
+	if err != nil {
+		return err
+	}
+	switch format := c.String("format"); format {
+	case "base64url":
+		_, err = fmt.Fprintln(a.stdout, id.PublicKey())
+	case "pem":
+		_, err = fmt.Fprint(a.stdout, id.PublicPEM())
+	default:
+		err = &usageError{err: fmt.Errorf("--format: %q is neither base64url nor pem", format)}
+	}
+	return err
+}
+
+// readSelf reads the identity that is there, and says how to get one where
+// there is none.
+func (a *app) readSelf(c *cli.Context) (identity.Identity, error) {
+	s, err := a.load(c)
+	if err != nil {
+		return identity.Identity{}, err
+	}
+	place, err := a.settle(s, nil)
+	if err != nil {
+		return identity.Identity{}, err
+	}
+	credentials, err := seed.ReadCredentials(c.Context, place.seedOptions(s))
+	id := credentials.Identity
+	if err == nil && id.IsZero() {
+		err = &identity.Error{
+			Path: identity.FilePath(place.stateDir()), Fault: "there is none",
+			Mend: "bootstrap identity create",
+		}
+	}
+	return id, err
+}
+
+func (a *app) identityImport(c *cli.Context) error {
+	switch c.NArg() {
+	case 0:
+	case 1:
+		if err := c.Set("identity-file", c.Args().First()); err != nil {
+			return err
+		}
+	default:
+		return &usageError{err: fmt.Errorf("one key at a time, not %d", c.NArg()), hint: "bootstrap identity import FILE"}
+	}
+	return a.identityKeep(c)
+}
+
+// identityKeep makes sure that there is an identity: the imported one where
+// one is given, else a new one.
+func (a *app) identityKeep(c *cli.Context) error {
+	s, err := a.load(c)
+	if err != nil {
+		return err
+	}
+	imported, err := a.importedIdentity(s)
+	if err != nil {
+		return err
+	}
+	if c.Command.Name == "import" && imported.IsZero() {
+		return &usageError{err: fmt.Errorf("no key is given"), hint: "bootstrap identity import FILE, or set BOOTSTRAP_IDENTITY"}
+	}
+	place, err := a.settle(s, nil)
+	if err != nil {
+		return err
+	}
+	return a.inSession(c.Context, s, place, func(session *seed.Session) error {
+		id, created, err := session.Self(c.Context, imported)
+		if err != nil {
+			return err
+		}
+		if !created {
+			a.log.Info().Str("device", id.DeviceID()).Msg("identity is there already, nothing changed")
+		}
+		return a.printIdentity(c, id)
+	})
+}
+
+// importedIdentity reads the key that the settings point at; zero without one.
+// It runs before rights are dropped: a secret may be readable for root only.
+func (a *app) importedIdentity(s settings.Settings) (identity.Identity, error) {
+	text, from := string(s.Identity), "BOOTSTRAP_IDENTITY"
+	if s.IdentityFile != "" {
+		var err error
+		if text, err = readSecret(s.IdentityFile); err != nil {
+			return identity.Identity{}, &identity.Error{Path: s.IdentityFile, Fault: "it cannot be read", Err: err}
+		}
+		from = s.IdentityFile
+	}
+	if text == "" && s.IdentityFile == "" {
+		return identity.Identity{}, nil
+	}
+	id, err := identity.Parse(text, a.now())
+	if fault, ok := err.(*identity.Error); ok {
+		fault.Path = from
+	}
+	return id, err
+}
+
+// maxSecretSize bounds what is read of a secret.
+const maxSecretSize = 64 << 10
+
+// readSecret reads a secret from a file, or from standard input by the name -.
+// A link is followed: mounted secrets are links in Kubernetes.
+func readSecret(path string) (string, error) {
+	if path == "-" {
+		data, err := io.ReadAll(io.LimitReader(os.Stdin, maxSecretSize))
+		return strings.TrimSpace(string(data)), err
+	}
+	real, err := realPath(path)
+	if err != nil {
+		return "", err
+	}
+	data, err := atomicfile.Read(real, maxSecretSize)
+	return strings.TrimSpace(string(data)), err
+}
+
+func (a *app) printIdentity(c *cli.Context, id identity.Identity) error {
+	if c.Bool("json") {
+		return a.printJSON(struct {
+			DeviceID    string `json:"deviceId"`
+			PublicKey   string `json:"publicKey"`
+			CreatedAtMs int64  `json:"createdAtMs"`
+		}{id.DeviceID(), id.PublicKey(), id.CreatedAt().UnixMilli()})
+	}
+	_, err := fmt.Fprintf(a.stdout, "device id   %s\npublic key  %s\n", id.DeviceID(), id.PublicKey())
+	return err
+}

@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/settings"
+)
+
+// place is where a command works: what is installed, and the environment that
+// a gateway there gets. By the time there is one, rights are dropped.
+type place struct {
+	gateway.Installation
+	argv      []string
+	variables map[string]string
+}
+
+func (p place) stateDir() string { return p.StateDir }
+
+// environ is the environment for the gateway: without our own secrets.
+func (p place) environ() []string {
+	variables := maps.Clone(p.variables)
+	for _, field := range settings.Fields() {
+		if field.Secret {
+			delete(variables, field.Env)
+		}
+	}
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		out = append(out, name+"="+variables[name])
+	}
+	return out
+}
+
+func (p place) seedOptions(s settings.Settings) seed.Options {
+	return seed.Options{StateDir: p.StateDir, Era: p.Release.Era(), LockTimeout: s.LockTimeout}
+}
+
+// settle finds the gateway, becomes the user whom its state folder belongs to,
+// and only then lets anything read or write state. Secrets that root alone can
+// read are read before.
+func (a *app) settle(s settings.Settings, argv []string) (place, error) {
+	vars := variables(a.environ)
+	if s.GatewayTokenFile != "" {
+		token, err := readSecret(s.GatewayTokenFile)
+		if err == nil && token == "" {
+			err = errors.New("it is empty")
+		}
+		if err != nil {
+			return place{}, &usageError{err: fmt.Errorf("--gateway-token-file (OPENCLAW_GATEWAY_TOKEN_FILE): cannot read %s: %w", s.GatewayTokenFile, err)}
+		}
+		vars["OPENCLAW_GATEWAY_TOKEN"] = token
+	}
+	p, err := inspect(s, argv, vars)
+	if err != nil {
+		return place{}, err
+	}
+	user, drop, err := runAs(s, p.StateDir)
+	if err != nil || !drop {
+		return p, err
+	}
+	if s.User == "" {
+		// Another home must not lead to another state folder.
+		vars["OPENCLAW_STATE_DIR"] = p.StateDir
+	}
+	vars = variables(user.Env(environOf(vars)))
+	if p, err = inspect(s, argv, vars); err != nil {
+		return place{}, err
+	}
+	if err := launch.PrepareStateDir(p.StateDir, user); err != nil {
+		return place{}, err
+	}
+	if err := launch.Drop(user); err != nil {
+		return place{}, err
+	}
+	a.log.Debug().Str("user", user.String()).Msg("rights dropped")
+	return p, nil
+}
+
+// inspect asks what is installed, as a process with these variables sees it.
+func inspect(s settings.Settings, argv []string, variables map[string]string) (place, error) {
+	environment := gateway.CurrentEnvironment()
+	environment.Vars = variables
+	if s.StateDir != "" {
+		variables["OPENCLAW_STATE_DIR"] = s.StateDir
+	}
+	installation, err := gateway.Inspect(argv, environment, gateway.Overrides{
+		StateDir: s.StateDir, PackageDir: s.GatewayPackage, URL: string(s.GatewayURL),
+	})
+	var wrong *gateway.PackageError
+	if errors.As(err, &wrong) {
+		err = &usageError{err: fmt.Errorf("--gateway-package (BOOTSTRAP_GATEWAY_PACKAGE): %w", err)}
+	}
+	return place{Installation: installation, argv: argv, variables: variables}, err
+}
+
+// runAs decides who to be: the user asked for, or, as root, the owner of the
+// state folder. drop is false where this process is that user already.
+func runAs(s settings.Settings, stateDir string) (user launch.User, drop bool, err error) {
+	if s.User != "" {
+		user, err = launch.LookupUser(string(s.User))
+		return user, true, err
+	}
+	if os.Geteuid() != 0 {
+		return launch.User{}, false, nil
+	}
+	user, err = launch.OwnerOf(stateDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return launch.User{}, false, nil
+	}
+	return user, user.UID != 0, err
+}
+
+// environOf is the other way round than [variables].
+func environOf(variables map[string]string) []string {
+	var out []string
+	for name, value := range variables {
+		out = append(out, name+"="+value)
+	}
+	return out
+}
+
+// realPath follows links, for files that somebody else mounts for us.
+func realPath(path string) (string, error) { return filepath.EvalSymlinks(path) }
+
+func (a *app) now() time.Time { return time.Now() }

@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/probe"
+	"github.com/reflectt/bootstrap/internal/seed"
+)
+
+func (a *app) probeCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "probe",
+		Usage: "one signed handshake: is this device let in?",
+		Description: "For a HEALTHCHECK, a preflight or a CI job; the exit code says what is wrong. For example:\n\n" +
+			"  bootstrap probe --wait 60s\n  bootstrap probe --json --gateway-url ws://gateway:18789",
+		Flags: flags("probe", jsonFlag(),
+			&cli.StringFlag{Name: "auth", Value: string(probe.AuthDevice), Usage: "`WITH`: device, the device token alone, which is the proof; shared, the gateway's own token; none"},
+			&cli.DurationFlag{Name: "wait", Usage: "`TIME`: how long a gateway that does not answer yet is waited for"},
+		),
+		OnUsageError: onUsageError,
+		Action:       a.probe,
+	}
+}
+
+func (a *app) probe(c *cli.Context) error {
+	s, err := a.load(c)
+	if err != nil {
+		return err
+	}
+	auth := probe.Auth(c.String("auth"))
+	if auth != probe.AuthDevice && auth != probe.AuthShared && auth != probe.AuthNone {
+		return &usageError{err: fmt.Errorf("--auth: %q is not one of device, shared, none", auth)}
+	}
+	if c.Duration("wait") < 0 {
+		return &usageError{err: fmt.Errorf("--wait: a time cannot be negative")}
+	}
+	p, err := a.settle(s, nil)
+	if err != nil {
+		return err
+	}
+	options := probe.Options{
+		URL: p.URL, TLS: tlsOptions(s), Auth: auth, Version: Release,
+		Wait: c.Duration("wait"), Progress: a.progress(),
+	}
+	if auth != probe.AuthNone {
+		credentials, err := seed.ReadCredentials(c.Context, p.seedOptions(s))
+		if err != nil {
+			return err
+		}
+		options.Identity, options.DeviceToken, options.Scopes = credentials.Identity, credentials.Token, credentials.Scopes
+	}
+	if auth == probe.AuthShared {
+		options.GatewayToken, options.GatewayPassword = sharedSecret(p)
+	}
+	verdict := probe.Run(c.Context, options)
+	if err := a.printVerdict(c, verdict); err != nil {
+		return err
+	}
+	return &exitError{code: verdictCode(verdict.Outcome)}
+}
+
+// sharedSecret is what the gateway asks everybody for, by its own settings.
+func sharedSecret(p place) (token, password string) {
+	if p.Auth.Mode == gateway.AuthPassword {
+		return "", p.Auth.Secret.Reveal()
+	}
+	return p.Auth.Secret.Reveal(), ""
+}
+
+// printVerdict writes the verdict to stdout, for people or for programs.
+func (a *app) printVerdict(c *cli.Context, verdict probe.Verdict) error {
+	if c.Bool("json") {
+		return a.printJSON(struct {
+			probe.Verdict
+			ExitCode Code `json:"exitCode"`
+		}{verdict, verdictCode(verdict.Outcome)})
+	}
+	lines := []string{verdict.Message}
+	add := func(name, value string) {
+		if value != "" {
+			lines = append(lines, fmt.Sprintf("  %-9s %s", name, value))
+		}
+	}
+	add("gateway", verdict.URL)
+	if verdict.Server != "" {
+		add("release", fmt.Sprintf("%s, protocol %d", verdict.Server, verdict.Protocol))
+	}
+	add("device", verdict.DeviceID)
+	add("scopes", strings.Join(verdict.Scopes, ", "))
+	add("request", verdict.RequestID)
+	if !verdict.OK {
+		code := verdictCode(verdict.Outcome)
+		add("exit", fmt.Sprintf("%d (%s)", code, verdict.Outcome))
+	}
+	for _, hint := range verdict.Hints {
+		add("hint", hint)
+	}
+	_, err := fmt.Fprintln(a.stdout, strings.Join(lines, "\n"))
+	return err
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/probe"
+	"github.com/reflectt/bootstrap/internal/protocol"
+	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/settings"
+)
+
+// prove shows, by a handshake with the device token alone, that the gateway
+// that was just started knows our device. It returns OK unless a failure shall
+// end the gateway: then it has asked it to stop.
+func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pairing, process *launch.Process) Code {
+	// The flow is over, its garbage too: what stays is an init.
+	defer debug.FreeOSMemory()
+	if seeded.self.IsZero() {
+		return OK
+	}
+	started := time.Now()
+	verdict := probe.Run(ctx, probe.Options{
+		URL: p.URL, TLS: tlsOptions(s), Auth: probe.AuthDevice, Version: Release,
+		Identity: seeded.self, DeviceToken: seeded.own().Token, Scopes: seeded.devices[0].Scopes,
+		Wait: s.ProveTimeout, Progress: a.progress(),
+	})
+	switch {
+	case verdict.OK:
+		a.log.Info().Str("device", shortID(verdict.DeviceID)).Str("gateway", verdict.Server).
+			Str("took", time.Since(started).Round(10*time.Millisecond).String()).Msg("ready: the pairing is proven")
+		a.confirm(ctx, s, p, seeded)
+		return OK
+	case ctx.Err() != nil:
+		return OK // the gateway has ended first
+	case !p.Command.Understood:
+		a.log.Debug().Str("outcome", verdict.Outcome.String()).Msg(verdict.Message)
+		return OK
+	}
+	a.warnVerdict(verdict)
+	if !s.RequirePaired {
+		return OK
+	}
+	a.log.Error().Msg("stopping the gateway, because --require-paired is set")
+	process.Stop(syscall.SIGTERM)
+	return verdictCode(verdict.Outcome)
+}
+
+// confirm notes in the ledger that the gateway knows our devices: from here on
+// their absence means that somebody removed them.
+func (a *app) confirm(ctx context.Context, s settings.Settings, p place, seeded pairing) {
+	err := a.inSession(ctx, s, p, func(session *seed.Session) error {
+		return session.Confirm(ctx, seeded.devices...)
+	})
+	if err != nil && ctx.Err() == nil {
+		a.log.Warn().Err(err).Msg("cannot note in the ledger that the device was seen")
+	}
+}
+
+func (a *app) warnVerdict(verdict probe.Verdict) {
+	event := a.log.Warn().Str("outcome", verdict.Outcome.String()).Int("would_exit", int(verdictCode(verdict.Outcome)))
+	if verdict.RequestID != "" {
+		event = event.Str("requestId", verdict.RequestID)
+	}
+	if len(verdict.Hints) > 0 {
+		event = event.Str("hint", verdict.Hints[0])
+	}
+	event.Msg("the pairing is NOT proven: " + verdict.Message)
+}
+
+// bootProgress is how often a person hears that the gateway still boots.
+const bootProgress = 10 * time.Second
+
+// progress logs now and then why the proof has to wait.
+func (a *app) progress() func(probe.Waiting) {
+	next := bootProgress
+	return func(w probe.Waiting) {
+		if w.Elapsed < next {
+			return
+		}
+		next = w.Elapsed + bootProgress
+		a.log.Info().Str("elapsed", w.Elapsed.Round(time.Second).String()).
+			Str("remaining", w.Remaining.Round(time.Second).String()).Msg("waiting for the gateway: " + w.Reason)
+	}
+}
+
+func tlsOptions(s settings.Settings) protocol.TLSOptions {
+	return protocol.TLSOptions{CAFile: s.CAFile, PinnedFingerprint: s.Fingerprint}
+}

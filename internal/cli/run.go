@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/settings"
+)
+
+func (a *app) runCommand() *cli.Command {
+	return &cli.Command{
+		Name:         "run",
+		Usage:        "pair the operator, prove it, and hand over to the gateway",
+		ArgsUsage:    "-- GATEWAY [ARGUMENT...]",
+		Description:  "For the ENTRYPOINT of an image, for example:\n\n  bootstrap run -- openclaw gateway --bind lan --port 18789",
+		Flags:        flags("run"),
+		OnUsageError: onUsageError,
+		Action:       a.run,
+	}
+}
+
+// run is the whole flow: settings, vacant?, identity, seed, launch, prove,
+// ready, serve.
+func (a *app) run(c *cli.Context) error {
+	ctx := c.Context
+	s, err := a.load(c)
+	if err != nil {
+		return err
+	}
+	argv := c.Args().Slice()
+	if len(argv) == 0 {
+		return &usageError{err: errors.New("there is no gateway command"), hint: "bootstrap run -- openclaw gateway --port 18789"}
+	}
+	// From here on a signal is kept until somebody can take it: PID 1 would
+	// ignore it otherwise.
+	signals := launch.Catch()
+	imported, err := a.importedIdentity(s)
+	if err != nil {
+		return err
+	}
+	p, err := a.settle(s, argv)
+	if err != nil {
+		return err
+	}
+	if _, err := launch.Find(argv[0], p.environ()); err != nil {
+		return err
+	}
+	a.warnAbout(p)
+
+	seeded := pairing{}
+	vacant, err := a.vacant(ctx, p, signals)
+	if err != nil {
+		return err
+	}
+	if vacant {
+		if seeded, err = a.pair(ctx, s, p, imported); err != nil {
+			return err
+		}
+		if seeded.gatewayToken != "" {
+			p.variables["OPENCLAW_GATEWAY_TOKEN"] = seeded.gatewayToken
+		}
+	}
+	if supervised(s) {
+		return a.supervise(ctx, s, p, seeded, signals)
+	}
+	return a.exec(p, signals)
+}
+
+// supervised decides who stays: what replaces tini as PID 1 has to reap and
+// to forward, and only who stays can stop a gateway that proves nothing.
+func supervised(s settings.Settings) bool {
+	switch s.Handover {
+	case settings.Supervise:
+		return true
+	case settings.Exec:
+		return false
+	}
+	return os.Getpid() == 1 || s.RequirePaired
+}
+
+// exec leaves nothing of us behind; the proof is left to "bootstrap probe".
+func (a *app) exec(p place, signals *launch.Signals) error {
+	if signal, stopped := signals.Stopped(); stopped {
+		return &launch.StoppedError{Signal: signal}
+	}
+	a.log.Info().Str("handover", "exec").Str("release", p.Release.String()).
+		Str("prove", "bootstrap probe --wait 120s").Msg("starting the gateway")
+	return launch.Exec(p.argv[0], p.argv, p.environ())
+}
+
+// supervise starts the gateway as a child, proves the pairing while it runs,
+// and ends as it ends.
+func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seeded pairing, signals *launch.Signals) error {
+	process, err := launch.Start(launch.Options{
+		Command: p.argv[0], Argv: p.argv, Env: p.environ(),
+		RestartSignal: p.Release.RestartSignal(), Signals: signals,
+	})
+	if err != nil {
+		return err
+	}
+	a.log.Info().Str("handover", "supervise").Str("release", p.Release.String()).
+		Int("pid", process.Pid()).Msg("starting the gateway")
+
+	ctx, cancel := context.WithCancel(ctx)
+	proven := make(chan Code, 1)
+	go func() { proven <- a.prove(ctx, s, p, seeded, process) }()
+	result := process.Run()
+	cancel()
+	failed := <-proven
+
+	code, source := Code(result.Code), "gateway"
+	if failed != OK {
+		code, source = failed, "bootstrap"
+	}
+	a.log.Info().Str("source", source).Int("code", int(code)).Int("gateway_code", result.Code).
+		Int("orphans_reaped", result.Orphans).Msg("exit")
+	return &exitError{code: code}
+}
+
+// warnAbout tells what a gateway would refuse or read otherwise than expected.
+func (a *app) warnAbout(p place) {
+	for _, problem := range p.Problems {
+		a.log.Warn().Msg(problem)
+	}
+	for _, doubt := range p.InDoubt {
+		a.log.Warn().Msg("not certain: " + doubt)
+	}
+	for _, other := range p.Auth.Disagree {
+		a.log.Warn().Str("used", p.Auth.Source.String()).Str("ignored", other.String()).
+			Msg("the gateway's secret is set in two places that disagree")
+	}
+}

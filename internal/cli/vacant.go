@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/statedb"
+)
+
+// leaseProgress is how often a person hears that the wait goes on.
+const leaseProgress = 15 * time.Second
+
+// vacant makes sure that no gateway serves here: nobody may edit its store who
+// is about to start a second one. It answers false, and no error, for a command
+// that is no gateway's: such a command is started all the same, and nothing is
+// seeded.
+func (a *app) vacant(ctx context.Context, p place, signals *launch.Signals) (bool, error) {
+	dial, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	address := p.Listen.Address()
+	taken, err := gateway.PortTaken(dial, address)
+	if err != nil {
+		a.log.Warn().Err(err).Msg("it is not clear whether a gateway runs here; going on")
+	}
+	switch {
+	case taken && !p.Command.Understood:
+		a.log.Info().Str("address", address).Msg("something answers at the gateway's port: nothing is seeded")
+		return false, nil
+	case taken:
+		return false, &runningError{
+			what: "a gateway, or something else, already listens on " + address,
+			hint: "stop it first, or choose another port; to pair a device while it runs: bootstrap seed",
+		}
+	}
+	err = a.waitForLease(ctx, p, signals)
+	var running *runningError
+	if !p.Command.Understood && errors.As(err, &running) {
+		a.log.Info().Msg(running.what + ": nothing is seeded")
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// waitForLease waits for the lease of a gateway that was killed under another
+// host name. It is never deleted: its owner may live on another machine.
+func (a *app) waitForLease(ctx context.Context, p place, signals *launch.Signals) error {
+	if p.Release.Known && !p.Release.HasOwnerLease() {
+		return nil
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("cannot read the host's name: %w", err)
+	}
+	var first time.Time
+	for next := time.Now(); ; time.Sleep(time.Second) {
+		if signal, stopped := signals.Stopped(); stopped {
+			return &launch.StoppedError{Signal: signal}
+		}
+		lease, held, err := readLease(ctx, p.StateDir)
+		if err != nil || !held {
+			return err
+		}
+		holder := lease.Holder(hostname, time.Now())
+		switch {
+		case holder == statedb.HolderGone:
+			return nil
+		case holder == statedb.HolderAlive, !first.IsZero() && lease.Expires.After(first):
+			return &runningError{
+				what: fmt.Sprintf("a gateway already serves this state folder (pid %d on host %s)", lease.PID, lease.Host),
+				hint: "two gateways cannot share a state folder: stop the other one, or give this one a folder of its own",
+			}
+		case !p.Command.Understood:
+			return nil // never blocked
+		}
+		first = lease.Expires
+		if now := time.Now(); !now.Before(next) {
+			next = now.Add(leaseProgress)
+			a.log.Info().Str("host", lease.Host).Str("until", lease.Expires.Format(time.TimeOnly)).
+				Str("remaining", time.Until(lease.Expires).Round(time.Second).String()).
+				Str("hint", "a fixed host name (docker run --hostname, hostname: in compose) starts at once").
+				Msg("waiting for the owner lease of a gateway that did not end cleanly")
+		}
+	}
+}
+
+func readLease(ctx context.Context, stateDir string) (lease statedb.Lease, held bool, err error) {
+	db, err := statedb.Open(ctx, stateDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return lease, false, nil
+	}
+	if err != nil {
+		return lease, false, err
+	}
+	lease, held, err = db.OwnerLease(ctx)
+	return lease, held, errors.Join(err, db.Close())
+}
