@@ -1,0 +1,70 @@
+# "make help" lists the targets.
+
+# What "bootstrap version" says. Without a tag the commit alone tells.
+RELEASE := $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo devel)
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+
+CLI     := github.com/reflectt/bootstrap/internal/cli
+LDFLAGS := -s -w -X $(CLI).Release=$(RELEASE) -X $(CLI).Commit=$(COMMIT)
+
+# The race detector alone needs a C compiler; the program never does.
+CC_FOUND := $(shell command -v $$(go env CC))
+RACE     := $(if $(CC_FOUND),-race)
+
+FUZZTIME ?= 60s
+
+.DEFAULT_GOAL := help
+.PHONY: help build test test-short fuzz lint vuln bench demo cover clean preflight
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build the static program bin/bootstrap
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/bootstrap ./cmd/bootstrap
+
+test: preflight ## Run everything: vet, unit tests, tests on real gateways
+	go vet ./...
+	go test $(RACE) -count=1 -timeout 25m ./...
+
+test-short: ## Run the tests that need no gateway
+	go test -short ./...
+
+fuzz: ## Run every fuzz target for FUZZTIME (60s) each
+	FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+lint: ## Check Go and shell code
+	scripts/lint
+
+vuln: ## Scan for known vulnerabilities, where the network allows it
+	@scripts/vuln || [ $$? -eq 75 ]
+
+bench: build ## Measure size, start time and memory
+	scripts/bench
+
+demo: build ## Show the main job on a real gateway
+	scripts/demo
+
+cover: ## Say how much the tests without a gateway cover
+	@mkdir -p bin
+	go test -short -coverpkg=./... -coverprofile=bin/cover.out ./...
+	go tool cover -func=bin/cover.out | tail -n 1
+
+clean: ## Remove what was built (installed gateways stay in the cache)
+	rm -rf bin
+
+# What the tests of real gateways need, each named, and what goes without.
+preflight:
+	@missing=; \
+	for program in git npm flock; do \
+		command -v $$program >/dev/null || missing="$$missing $$program"; \
+	done; \
+	if [ "$$(id -u)" -eq 0 ]; then \
+		command -v ip >/dev/null || missing="$$missing ip(iproute2)"; \
+	else \
+		echo "not root: tests that need a second network namespace are skipped"; \
+	fi; \
+	if [ -n "$$missing" ]; then \
+		echo "make test: missing:$$missing" >&2; \
+		exit 1; \
+	fi
+	@$(if $(RACE),:,echo "no C compiler: the tests run WITHOUT the race detector")

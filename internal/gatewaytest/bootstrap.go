@@ -1,0 +1,46 @@
+package gatewaytest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// One build a test process.
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "gatewaytest-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "bootstrap")
+	cmd := exec.Command("go", "build", "-o", path, "github.com/reflectt/bootstrap/cmd/bootstrap")
+	// As it is shipped, also when the tests themselves run under -race.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		_ = os.RemoveAll(dir)
+		return "", fmt.Errorf("cannot build bootstrap: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// Bootstrap builds the program and returns its path.
+func Bootstrap(t testing.TB) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	getJanitor(t).tell("folder " + filepath.Dir(path))
+	return path
+}
+
+// RunBootstrap runs bootstrap to its end; the command's Argv holds only its
+// arguments. The environment has nothing in it but what the command says.
+func RunBootstrap(t testing.TB, c Command) Result {
+	t.Helper()
+	c.Argv = append([]string{Bootstrap(t)}, c.Argv...)
+	return Run(t, c)
+}

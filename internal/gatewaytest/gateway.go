@@ -1,0 +1,179 @@
+package gatewaytest
+
+import (
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// Releases take 8 to 15 s on an idle machine; 61 s was seen under load.
+	readyTimeout = 3 * time.Minute
+	// 1 to 17 s were seen between SIGTERM and the end.
+	stopTimeout = 90 * time.Second
+)
+
+// Options say which gateway is started and how.
+type Options struct {
+	Version  string   // release, for example "2026.9.6"
+	StateDir string   // OPENCLAW_STATE_DIR; "" is a new and empty one
+	Port     int      // 0 is a free one
+	Bind     string   // "" is loopback
+	Token    string   // the gateway's shared token, given in the environment; "" is none
+	Env      []string // added to a clean environment, KEY=value
+	Prefix   []string // put before the gateway's command, for example bootstrap run --
+}
+
+// Gateway is a running gateway, or what stands before it (Options.Prefix).
+type Gateway struct {
+	Port     int
+	StateDir string
+	URL      string // ws://127.0.0.1:Port
+
+	cmd    *exec.Cmd
+	mark   string
+	output string        // file that holds stdout and stderr
+	done   chan struct{} // closed when cmd has ended
+	code   int           // valid after done
+}
+
+// Start starts a gateway and returns at once; it is ended with the test. The
+// last lines of its output are logged if the test fails.
+func Start(t testing.TB, o Options) *Gateway {
+	t.Helper()
+	Install(t, o.Version)
+	if o.StateDir == "" {
+		o.StateDir = t.TempDir()
+	}
+	if o.Port == 0 {
+		o.Port = FreePort(t)
+	}
+	if o.Bind == "" {
+		o.Bind = "loopback"
+	}
+	port := strconv.Itoa(o.Port)
+	argv := []string{
+		filepath.Join(scripts(t), "gateway-start"), o.Version,
+		"--state-dir", o.StateDir, "--port", port, "--bind", o.Bind,
+	}
+	argv = append(append(argv, "--"), o.Prefix...)
+
+	g := &Gateway{
+		Port:     o.Port,
+		StateDir: o.StateDir,
+		URL:      "ws://127.0.0.1:" + port,
+		mark:     newMark(t),
+		output:   filepath.Join(t.TempDir(), "gateway.log"),
+		done:     make(chan struct{}),
+	}
+	// A file and no pipe: a process left behind could keep a pipe open.
+	out, err := os.Create(g.output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+
+	g.cmd = exec.Command(argv[0], argv[1:]...)
+	g.cmd.Env = cleanEnv(t, g.mark)
+	g.cmd.Env = append(g.cmd.Env, "BOOTSTRAP_GATEWAY_CACHE="+cacheDir(t))
+	if o.Token != "" {
+		g.cmd.Env = append(g.cmd.Env, "OPENCLAW_GATEWAY_TOKEN="+o.Token)
+	}
+	g.cmd.Env = append(g.cmd.Env, o.Env...)
+	g.cmd.Dir = t.TempDir()
+	g.cmd.Stdout, g.cmd.Stderr = out, out
+	g.cmd.SysProcAttr = childAttr()
+	if err := g.cmd.Start(); err != nil {
+		t.Fatalf("cannot start openclaw %s: %v", o.Version, err)
+	}
+	go func() {
+		defer close(g.done)
+		_ = g.cmd.Wait() // a non-zero end is no error here: code tells it
+		g.code = exitCode(g.cmd.ProcessState)
+	}()
+	t.Cleanup(func() {
+		g.end()
+		if t.Failed() {
+			t.Logf("openclaw %s, last lines of output:\n%s", o.Version, tail(g.Output(), 60))
+		}
+	})
+	return g
+}
+
+// Pid is the process id of the gateway, or of what stands before it.
+func (g *Gateway) Pid() int { return g.cmd.Process.Pid }
+
+// Output is what was written to stdout and stderr so far.
+func (g *Gateway) Output() string {
+	b, err := os.ReadFile(g.output)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+// Signal sends a signal to the process that Pid names.
+func (g *Gateway) Signal(t testing.TB, s syscall.Signal) {
+	t.Helper()
+	if err := g.cmd.Process.Signal(s); err != nil {
+		t.Fatalf("cannot send %v: %v", s, err)
+	}
+}
+
+// Stop asks the gateway to stop (SIGTERM) and returns its exit code.
+func (g *Gateway) Stop(t testing.TB) int {
+	t.Helper()
+	g.Signal(t, syscall.SIGTERM)
+	return g.Wait(t, stopTimeout)
+}
+
+// Wait returns the exit code once the gateway has ended, as a shell would say
+// it: 128+n for signal n. The test fails if that takes longer than the timeout.
+func (g *Gateway) Wait(t testing.TB, timeout time.Duration) int {
+	t.Helper()
+	select {
+	case <-g.done:
+		return g.code
+	case <-time.After(timeout):
+		t.Fatalf("the gateway has not ended within %v", timeout)
+		return -1
+	}
+}
+
+// Kill ends the gateway, and all that it started, without a chance to tidy up.
+func (g *Gateway) Kill() { g.end() }
+
+func (g *Gateway) end() {
+	_ = g.cmd.Process.Kill() // already ended is fine
+	<-g.done
+	killMarked(g.mark)
+}
+
+// FreePort is a TCP port that nothing listens on. It lies below the range that
+// the system takes client ports from, so that no connection of a test that runs
+// beside this one can occupy it before the gateway does.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		port := 20000 + rand.IntN(12000)
+		l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
+	}
+	t.Fatal("found no free port in 100 tries")
+	return 0
+}
+
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
