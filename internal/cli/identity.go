@@ -79,7 +79,7 @@ func (a *app) readSelf(c *cli.Context) (identity.Identity, error) {
 	if err != nil {
 		return identity.Identity{}, err
 	}
-	place, err := a.settle(s, nil)
+	place, err := a.settle(s, nil, false)
 	if err != nil {
 		return identity.Identity{}, err
 	}
@@ -121,7 +121,10 @@ func (a *app) identityKeep(c *cli.Context) error {
 	if c.Command.Name == "import" && imported.IsZero() {
 		return &usageError{err: fmt.Errorf("no key is given"), hint: "bootstrap identity import FILE, or set BOOTSTRAP_IDENTITY"}
 	}
-	place, err := a.settle(s, nil)
+	place, err := a.settle(s, nil, true)
+	if err == nil {
+		err = place.unready
+	}
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,8 @@ type place struct {
 	gateway.Installation
 	argv      []string
 	variables map[string]string
+	// unready is why the state folder cannot be worked in; nil where it can.
+	unready error
 }
 
 func (p place) stateDir() string { return p.StateDir }
@@ -47,8 +49,9 @@ func (p place) seedOptions(s settings.Settings) seed.Options {
 
 // settle finds the gateway, becomes the user whom its state folder belongs to,
 // and only then lets anything read or write state. Secrets that root alone can
-// read are read before.
-func (a *app) settle(s settings.Settings, argv []string) (place, error) {
+// read are read before. With prepare it makes the state folder where there is
+// none; that this failed is told by place.unready.
+func (a *app) settle(s settings.Settings, argv []string, prepare bool) (place, error) {
 	vars := variables(a.environ)
 	if s.GatewayTokenFile != "" {
 		token, err := readSecret(s.GatewayTokenFile)
@@ -65,24 +68,28 @@ func (a *app) settle(s settings.Settings, argv []string) (place, error) {
 		return place{}, err
 	}
 	user, drop, err := runAs(s, p.StateDir)
-	if err != nil || !drop {
+	if err != nil {
 		return p, err
 	}
-	if s.User == "" {
-		// Another home must not lead to another state folder.
-		vars["OPENCLAW_STATE_DIR"] = p.StateDir
+	if drop {
+		if s.User == "" {
+			// Another home must not lead to another state folder.
+			vars["OPENCLAW_STATE_DIR"] = p.StateDir
+		}
+		if p, err = inspect(s, argv, variables(user.Env(environOf(vars)))); err != nil {
+			return place{}, err
+		}
+		if prepare {
+			p.unready = launch.PrepareStateDir(p.StateDir, user)
+		}
+		if err := launch.Drop(user); err != nil {
+			return place{}, err
+		}
 	}
-	vars = variables(user.Env(environOf(vars)))
-	if p, err = inspect(s, argv, vars); err != nil {
-		return place{}, err
+	if p.unready == nil && prepare {
+		// Once more, without root's eyes: is the folder in reach?
+		p.unready = launch.PrepareStateDir(p.StateDir, user)
 	}
-	if err := launch.PrepareStateDir(p.StateDir, user); err != nil {
-		return place{}, err
-	}
-	if err := launch.Drop(user); err != nil {
-		return place{}, err
-	}
-	a.log.Debug().Str("user", user.String()).Msg("rights dropped")
 	return p, nil
 }
 
@@ -110,14 +117,15 @@ func runAs(s settings.Settings, stateDir string) (user launch.User, drop bool, e
 		user, err = launch.LookupUser(string(s.User))
 		return user, true, err
 	}
-	if os.Geteuid() != 0 {
-		return launch.User{}, false, nil
+	current := launch.User{UID: os.Geteuid(), GID: os.Getegid()}
+	if current.UID != 0 {
+		return current, false, nil
 	}
 	user, err = launch.OwnerOf(stateDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return launch.User{}, false, nil
+	if errors.Is(err, fs.ErrNotExist) || (err == nil && user.UID == 0) {
+		return current, false, nil
 	}
-	return user, user.UID != 0, err
+	return user, true, err
 }
 
 // environOf is the other way round than [variables].

@@ -38,7 +38,7 @@ func (a *app) probe(c *cli.Context) error {
 	if c.Duration("wait") < 0 {
 		return &usageError{err: fmt.Errorf("--wait: a time cannot be negative")}
 	}
-	p, err := a.settle(s, nil)
+	p, err := a.settle(s, nil, false)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
@@ -42,7 +43,7 @@ func (a *app) run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.settle(s, argv)
+	p, err := a.settle(s, argv, true)
 	if err != nil {
 		return err
 	}
@@ -51,23 +52,34 @@ func (a *app) run(c *cli.Context) error {
 	}
 	a.warnAbout(p)
 
-	seeded := pairing{}
-	vacant, err := a.vacant(ctx, p, signals)
-	if err != nil {
+	seeded, err := a.prepare(ctx, s, p, imported, signals)
+	switch {
+	case err == nil:
+	case p.Command.Understood, errors.As(err, new(*launch.StoppedError)):
 		return err
+	default:
+		// A shell in the image must work whatever state the volume is in.
+		a.log.Warn().Err(err).Msg("nothing is seeded; the command, which is no gateway's, is started all the same")
 	}
-	if vacant {
-		if seeded, err = a.pair(ctx, s, p, imported); err != nil {
-			return err
-		}
-		if seeded.gatewayToken != "" {
-			p.variables["OPENCLAW_GATEWAY_TOKEN"] = seeded.gatewayToken
-		}
+	if seeded.gatewayToken != "" {
+		p.variables["OPENCLAW_GATEWAY_TOKEN"] = seeded.gatewayToken
 	}
 	if supervised(s) {
 		return a.supervise(ctx, s, p, seeded, signals)
 	}
 	return a.exec(p, signals)
+}
+
+// prepare is what happens before anything is started: nobody serves here, there
+// is an identity, and the devices are paired.
+func (a *app) prepare(ctx context.Context, s settings.Settings, p place, imported identity.Identity, signals *launch.Signals) (pairing, error) {
+	if p.unready != nil {
+		return pairing{}, p.unready
+	}
+	if err := a.vacant(ctx, p, signals); err != nil {
+		return pairing{}, err
+	}
+	return a.pair(ctx, s, p, imported)
 }
 
 // supervised decides who stays: what replaces tini as PID 1 has to reap and
@@ -84,6 +96,7 @@ func supervised(s settings.Settings) bool {
 
 // exec leaves nothing of us behind; the proof is left to "bootstrap probe".
 func (a *app) exec(p place, signals *launch.Signals) error {
+	signals.Release()
 	if signal, stopped := signals.Stopped(); stopped {
 		return &launch.StoppedError{Signal: signal}
 	}

@@ -27,7 +27,10 @@ func (a *app) seed(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.settle(s, nil)
+	p, err := a.settle(s, nil, true)
+	if err == nil {
+		err = p.unready
+	}
 	if err != nil {
 		return err
 	}

@@ -17,34 +17,21 @@ import (
 const leaseProgress = 15 * time.Second
 
 // vacant makes sure that no gateway serves here: nobody may edit its store who
-// is about to start a second one. It answers false, and no error, for a command
-// that is no gateway's: such a command is started all the same, and nothing is
-// seeded.
-func (a *app) vacant(ctx context.Context, p place, signals *launch.Signals) (bool, error) {
+// is about to start a second one.
+func (a *app) vacant(ctx context.Context, p place, signals *launch.Signals) error {
 	dial, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	address := p.Listen.Address()
-	taken, err := gateway.PortTaken(dial, address)
+	taken, err := gateway.PortTaken(dial, p.Listen.Address())
 	if err != nil {
-		a.log.Warn().Err(err).Msg("it is not clear whether a gateway runs here; going on")
+		a.log.Warn().Err(err).Msg("going on without knowing whether a gateway runs here")
 	}
-	switch {
-	case taken && !p.Command.Understood:
-		a.log.Info().Str("address", address).Msg("something answers at the gateway's port: nothing is seeded")
-		return false, nil
-	case taken:
-		return false, &runningError{
-			what: "a gateway, or something else, already listens on " + address,
+	if taken {
+		return &runningError{
+			what: "a gateway, or something else, already listens on " + p.Listen.Address(),
 			hint: "stop it first, or choose another port; to pair a device while it runs: bootstrap seed",
 		}
 	}
-	err = a.waitForLease(ctx, p, signals)
-	var running *runningError
-	if !p.Command.Understood && errors.As(err, &running) {
-		a.log.Info().Msg(running.what + ": nothing is seeded")
-		return false, nil
-	}
-	return err == nil, err
+	return a.waitForLease(ctx, p, signals)
 }
 
 // waitForLease waits for the lease of a gateway that was killed under another
@@ -76,7 +63,7 @@ func (a *app) waitForLease(ctx context.Context, p place, signals *launch.Signals
 				hint: "two gateways cannot share a state folder: stop the other one, or give this one a folder of its own",
 			}
 		case !p.Command.Understood:
-			return nil // never blocked
+			return nil // such a command is never kept waiting
 		}
 		first = lease.Expires
 		if now := time.Now(); !now.Before(next) {

@@ -57,8 +57,8 @@ func TestABrokenManifestIsNotFatal(t *testing.T) {
 	}
 }
 
-// 2026.5.28 and 2026.9.6 refused (exit 78), 2026.2.26 wrote a token into its
-// configuration, all three made one of their own on loopback.
+// Seen with --bind lan: 2026.5.28 and 2026.9.6 refused (exit 78), 2026.2.26 wrote a
+// token into its configuration. On loopback the first two made one for the run.
 func TestATokenIsNeededOnlyWhereTheGatewayWouldRefuse(t *testing.T) {
 	for _, c := range []struct {
 		name, release, argv, config string

@@ -77,7 +77,8 @@ func resolveListen(command Command, config Config, vars variables, env Environme
 }
 
 // only binds one address. Up to 2026.7.35 the gateway then answers on that one
-// alone, from 2026.8.1 on 127.0.0.1 as well (seen in 2026.8.2).
+// alone (measured on 2026.5.28), from 2026.8.1 on 127.0.0.1 as well (measured on
+// 2026.8.2 and 2026.9.6).
 func (l *Listen) only(host string, release Release) {
 	address, err := netip.ParseAddr(host)
 	if err != nil || !address.Is4() {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,8 @@ type Version struct {
 	Pre                []string // "beta", "4"; nil for a release
 	Correction         int      // 2 in 2026.7.1-2
 }
+
+var prePart = regexp.MustCompile(`^[0-9A-Za-z-]+$`)
 
 // ParseVersion reads a version, or says that it is none.
 func ParseVersion(text string) (Version, error) {
@@ -44,8 +47,10 @@ func ParseVersion(text string) (Version, error) {
 		return v, nil
 	}
 	v.Pre = strings.Split(suffix, ".")
-	if slices.Contains(v.Pre, "") {
-		return Version{}, fmt.Errorf("cannot read version %.40q: empty suffix", text)
+	for _, part := range v.Pre {
+		if !prePart.MatchString(part) {
+			return Version{}, fmt.Errorf("cannot read version %.40q: malformed suffix", text)
+		}
 	}
 	return v, nil
 }

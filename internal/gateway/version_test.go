@@ -68,7 +68,7 @@ func TestReleasesKnowTheirStoreAndSignal(t *testing.T) {
 }
 
 func FuzzParseVersion(f *testing.F) {
-	for _, text := range []string{"2026.9.6", "v2026.7.2-beta.4", "2026.7.1-2", "1.2.3+build-1", "1.2.3-a..b", "..", "1.2.3-"} {
+	for _, text := range []string{"2026.9.6", "v2026.7.2-beta.4", "2026.7.1-2", "1.2.3+build-1", "1.2.3-a..b", "..", "1.2.3-", "0.0.0-\b0\n0+0"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

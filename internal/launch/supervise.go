@@ -39,7 +39,7 @@ type Process struct {
 	done        chan struct{}
 	deadline    *time.Timer      // nil until somebody wants the child to end
 	expired     <-chan time.Time // the timer's, nil likewise
-	ended       bool // reaped; the pid may be another's now
+	ended       bool             // reaped; the pid may be another's now
 	result      Result
 }
 
