@@ -14,13 +14,13 @@ RACE     := $(if $(CC_FOUND),-race)
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-short fuzz lint vuln bench demo cover clean preflight
+.PHONY: help build test test-short fuzz lint vuln docs bench demo cover clean preflight
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the static program bin/bootstrap
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/bootstrap ./cmd/bootstrap
+	CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs -ldflags '$(LDFLAGS)' -o bin/bootstrap ./cmd/bootstrap
 
 test: preflight ## Run everything: vet, unit tests, tests on real gateways
 	go vet ./...
@@ -37,6 +37,9 @@ lint: ## Check Go and shell code
 
 vuln: ## Scan for known vulnerabilities, where the network allows it
 	@scripts/vuln || [ $$? -eq 75 ]
+
+docs: ## Make docs/reference.md and the man page from the program
+	go test ./internal/cli -run 'TestTheReference|TestTheManPage' -update
 
 bench: build ## Measure size, start time and memory
 	scripts/bench
