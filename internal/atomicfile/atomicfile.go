@@ -51,6 +51,16 @@ func Read(path string, limit int64) ([]byte, error) {
 	return readInto(file, data, path, limit)
 }
 
+// ReadMounted is [Read] for a file that somebody mounts for us to read, which
+// may be a link: Kubernetes mounts secrets and configuration so.
+func ReadMounted(path string, limit int64) ([]byte, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
+	return Read(real, limit)
+}
+
 // readInto reads to the end, even of a file that grows meanwhile.
 func readInto(file *os.File, data []byte, path string, limit int64) ([]byte, error) {
 	for {
@@ -116,6 +126,37 @@ func Create(path string, data []byte) error {
 	}
 	if err != nil {
 		return fmt.Errorf("cannot create %s: %w", path, err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// Append adds data to the end of a regular file, in one write that is on disk
+// when it returns; the file is made, mode 0600, where there is none.
+func Append(path string, data []byte) error {
+	_, err := os.Lstat(path)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, fileMode)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if err := mustBeRegular(path, info); err != nil {
+		return err
+	}
+	if fresh {
+		if err := giveTo(file, filepath.Dir(path)); err != nil {
+			return err
+		}
+	}
+	if _, err := file.Write(data); err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil || !fresh {
+		return err
 	}
 	return syncDir(filepath.Dir(path))
 }

@@ -49,7 +49,7 @@ func (a *app) commands() *cli.App {
 		OnUsageError:   onUsageError,
 		Action:         a.noCommand,
 		Commands: []*cli.Command{
-			a.runCommand(), a.seedCommand(), a.probeCommand(), a.identityCommand(), a.versionCommand(),
+			a.runCommand(), a.seedCommand(), a.probeCommand(), a.statusCommand(), a.identityCommand(), a.versionCommand(),
 		},
 	}
 }
@@ -68,6 +68,20 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 		hint = "bootstrap " + c.Command.Name + " --help"
 	}
 	return &usageError{err: err, hint: hint}
+}
+
+// noArguments guards a command that takes none: what is typed by mistake, an
+// address or a name, would otherwise be passed over.
+func noArguments(action cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if c.NArg() > 0 {
+			return &usageError{
+				err:  fmt.Errorf("%s takes no argument such as %q", c.Command.FullName(), c.Args().First()),
+				hint: "bootstrap " + c.Command.FullName() + " --help",
+			}
+		}
+		return action(c)
+	}
 }
 
 // flags are the flags of one command, made from the settings' own list.

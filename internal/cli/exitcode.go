@@ -107,6 +107,7 @@ func codeOf(err error) Code {
 		settings *settings.Error
 		usage    *usageError
 		user     *launch.UserError
+		name     *seed.NameError
 		id       *identity.Error
 		store    *seed.StoreError
 		database *statedb.Error
@@ -124,7 +125,7 @@ func codeOf(err error) Code {
 		return Code(command.Code)
 	case errors.As(err, &stopped):
 		return Signalled + Code(stopped.Signal)
-	case errors.As(err, &settings), errors.As(err, &usage), errors.As(err, &user):
+	case errors.As(err, &settings), errors.As(err, &usage), errors.As(err, &user), errors.As(err, &name):
 		return Usage
 	case errors.As(err, &id):
 		return IdentityUnusable

@@ -24,12 +24,12 @@ func (a *app) identityCommand() *cli.Command {
 			{
 				Name: "show", Usage: "say which device this state folder is",
 				Flags: flags("identity", jsonFlag()), OnUsageError: onUsageError,
-				Action: a.identityShow,
+				Action: noArguments(a.identityShow),
 			},
 			{
 				Name: "create", Usage: "make a device identity where there is none",
 				Flags: flags("identity", jsonFlag()), OnUsageError: onUsageError,
-				Action: a.identityKeep,
+				Action: noArguments(a.identityKeep),
 			},
 			{
 				Name: "import", Usage: "take a private key as the identity, where there is none: from a file, or from standard input with -",
@@ -42,7 +42,7 @@ func (a *app) identityCommand() *cli.Command {
 				Flags: flags("identity", &cli.StringFlag{
 					Name: "format", Value: "base64url", Usage: "`FORMAT`: base64url, as the gateway lists it, or pem",
 				}), OnUsageError: onUsageError,
-				Action: a.identityExport,
+				Action: noArguments(a.identityExport),
 			},
 		},
 	}
@@ -121,10 +121,7 @@ func (a *app) identityKeep(c *cli.Context) error {
 	if c.Command.Name == "import" && imported.IsZero() {
 		return &usageError{err: fmt.Errorf("no key is given"), hint: "bootstrap identity import FILE, or set BOOTSTRAP_IDENTITY"}
 	}
-	place, err := a.settle(s, nil, true)
-	if err == nil {
-		err = place.unready
-	}
+	place, err := a.ready(s)
 	if err != nil {
 		return err
 	}
@@ -165,17 +162,12 @@ func (a *app) importedIdentity(s settings.Settings) (identity.Identity, error) {
 const maxSecretSize = 64 << 10
 
 // readSecret reads a secret from a file, or from standard input by the name -.
-// A link is followed: mounted secrets are links in Kubernetes.
 func readSecret(path string) (string, error) {
 	if path == "-" {
 		data, err := io.ReadAll(io.LimitReader(os.Stdin, maxSecretSize))
 		return strings.TrimSpace(string(data)), err
 	}
-	real, err := realPath(path)
-	if err != nil {
-		return "", err
-	}
-	data, err := atomicfile.Read(real, maxSecretSize)
+	data, err := atomicfile.ReadMounted(path, maxSecretSize)
 	return strings.TrimSpace(string(data)), err
 }
 

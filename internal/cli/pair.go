@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/reflectt/bootstrap/internal/identity"
@@ -17,6 +19,7 @@ type pairing struct {
 	self         identity.Identity
 	devices      []seed.Device
 	results      []seed.Result
+	pruned       []seed.Result
 	store        seed.Info
 	gatewayToken string
 }
@@ -38,49 +41,93 @@ func (a *app) inSession(ctx context.Context, s settings.Settings, p place, do fu
 	return errors.Join(do(session), session.Close())
 }
 
+// wishes are what one command wants beyond the settings.
+type wishes struct {
+	imported identity.Identity
+	reseed   []string // names of devices to pair as if for the first time
+	prune    bool     // remove what was seeded and is not wanted any more
+	live     bool     // a gateway serves this state folder meanwhile
+}
+
 // pair makes sure that there is an identity, and that it and every client that
 // was named are paired.
-func (a *app) pair(ctx context.Context, s settings.Settings, p place, imported identity.Identity) (out pairing, err error) {
-	err = a.inSession(ctx, s, p, func(session *seed.Session) error {
-		self, created, err := session.Self(ctx, imported)
-		if err != nil {
-			return err
-		}
-		if created {
-			a.log.Info().Str("device", shortID(self.DeviceID())).Msg("identity created")
-		}
-		clients, err := a.openClients(s, p)
-		if err != nil {
-			return err
-		}
-		out.self = self
-		out.devices = append(out.devices, selfDevice(s, self))
-		for _, client := range clients {
-			out.devices = append(out.devices, client.device)
-		}
-		if out.results, err = session.Pair(ctx, out.devices...); err != nil {
-			return err
-		}
-		out.store = session.Store()
-		for i, client := range clients {
-			if err := client.finish(out.results[i+1], bundleURL(s, p)); err != nil {
-				return err
-			}
-		}
-		if p.NeedsToken() {
-			out.gatewayToken, created, err = session.GatewayToken()
-			if created {
-				a.log.Info().Str("file", filepath.Join(seed.Dir(p.StateDir), "gateway-token")).
-					Msg("gateway token created: none was set, and the gateway would refuse to listen")
-			}
-		}
+func (a *app) pair(ctx context.Context, s settings.Settings, p place, w wishes) (out pairing, err error) {
+	err = a.inSession(ctx, s, p, func(session *seed.Session) (err error) {
+		out, err = a.pairIn(ctx, session, s, p, w)
 		return err
 	})
+	if err == nil {
+		a.tell(out)
+	}
+	return out, err
+}
+
+func (a *app) pairIn(ctx context.Context, session *seed.Session, s settings.Settings, p place, w wishes) (out pairing, err error) {
+	self, created, err := session.Self(ctx, w.imported)
 	if err != nil {
 		return out, err
 	}
-	a.tell(out)
-	return out, nil
+	if created {
+		a.log.Info().Str("device", shortID(self.DeviceID())).Msg("identity created")
+	}
+	clients, err := openClients(s, p)
+	if err != nil {
+		return out, err
+	}
+	out.self, out.devices = self, wantedDevices(s, self, clients)
+	if err := markReseeded(out.devices, w.reseed); err != nil {
+		return out, err
+	}
+	if out.results, err = session.Pair(ctx, out.devices...); err != nil {
+		return out, err
+	}
+	if out.store = session.Store(); w.live && out.store.Kind == seed.JSON {
+		if err := a.barrier(ctx, session, s, p, out, clients); err != nil {
+			return out, err
+		}
+	}
+	for i, client := range clients {
+		if err := client.finish(out.results[i+1], bundleURL(s, p)); err != nil {
+			return out, err
+		}
+	}
+	if w.prune {
+		if out.pruned, err = session.Prune(ctx, out.devices...); err != nil {
+			return out, err
+		}
+	}
+	if p.NeedsToken() {
+		out.gatewayToken, created, err = session.GatewayToken()
+		if created {
+			a.log.Info().Str("file", filepath.Join(seed.Dir(p.StateDir), "gateway-token")).
+				Msg("gateway token created: none was set, and the gateway would refuse to listen")
+		}
+	}
+	return out, err
+}
+
+// wantedDevices are our own device and the clients', in that order.
+func wantedDevices(s settings.Settings, self identity.Identity, clients []client) []seed.Device {
+	devices := []seed.Device{selfDevice(s, self)}
+	for _, client := range clients {
+		devices = append(devices, client.device)
+	}
+	return devices
+}
+
+// markReseeded marks the devices of the given names; every name must be one.
+func markReseeded(devices []seed.Device, names []string) error {
+	for _, name := range names {
+		i := slices.IndexFunc(devices, func(d seed.Device) bool { return d.Name == name })
+		if i < 0 {
+			return &usageError{
+				err:  fmt.Errorf("--reseed: there is no device %q among those that are wanted", name),
+				hint: "name it with --client " + name + " too",
+			}
+		}
+		devices[i].Reseed = true
+	}
+	return nil
 }
 
 // selfDevice is the state folder's own device with the scopes it shall have.
@@ -89,59 +136,14 @@ func selfDevice(s settings.Settings, self identity.Identity) seed.Device {
 	if len(scopes) == 0 {
 		scopes, _ = seed.Scopes(string(s.Preset)) // checked when it was read
 	}
-	return seed.Device{Name: "self", PublicKey: self.RawPublicKey(), Scopes: scopes, Local: true}
-}
-
-// client is a further device; its bundle is empty where it keeps its own key.
-type client struct {
-	device seed.Device
-	bundle seed.Bundle
-}
-
-func (a *app) openClients(s settings.Settings, p place) ([]client, error) {
-	dir := s.BundleDir
-	if dir == "" {
-		dir = seed.BundlesDir(p.StateDir)
-	}
-	var clients []client
-	for _, wanted := range s.Clients {
-		scopes, _ := seed.Scopes(wanted.Preset) // checked when it was read
-		c := client{device: seed.Device{Name: wanted.Name, Scopes: scopes}}
-		var err error
-		if wanted.PublicKey != "" {
-			c.device.PublicKey, err = identity.ParsePublicKey(wanted.PublicKey)
-		} else if c.bundle, err = seed.OpenBundle(dir, wanted.Name); err == nil {
-			c.device.PublicKey = c.bundle.Identity.RawPublicKey()
-		}
-		if err != nil {
-			return nil, err
-		}
-		clients = append(clients, c)
-	}
-	return clients, nil
-}
-
-// finish completes the bundle of a client that was paired.
-func (c client) finish(result seed.Result, url string) error {
-	if c.bundle.Dir == "" || result.Outcome == seed.Revoked {
-		return nil
-	}
-	return c.bundle.Finish(result, url)
-}
-
-// bundleURL is where a client is told to find the gateway.
-func bundleURL(s settings.Settings, p place) string {
-	if s.GatewayURL != "" {
-		return string(s.GatewayURL)
-	}
-	return p.URL
+	return seed.Device{Name: seed.SelfName, PublicKey: self.RawPublicKey(), Scopes: scopes, Local: true}
 }
 
 // tell logs one line a device.
 func (a *app) tell(out pairing) {
 	for _, result := range out.results {
 		event := a.log.Info()
-		message := "paired before the gateway asks"
+		message := "paired"
 		switch result.Outcome {
 		case seed.Unchanged:
 			message = "already paired, nothing changed"
@@ -159,6 +161,9 @@ func (a *app) tell(out pairing) {
 			event = event.Str("more_than_asked", brief(result.Wider))
 		}
 		event.Msg(message)
+	}
+	for _, result := range out.pruned {
+		a.log.Info().Str("name", result.Name).Str("device", shortID(result.DeviceID)).Msg("removed: it is not wanted any more")
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -136,8 +135,5 @@ func environOf(variables map[string]string) []string {
 	}
 	return out
 }
-
-// realPath follows links, for files that somebody else mounts for us.
-func realPath(path string) (string, error) { return filepath.EvalSymlinks(path) }
 
 func (a *app) now() time.Time { return time.Now() }

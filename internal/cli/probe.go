@@ -22,7 +22,7 @@ func (a *app) probeCommand() *cli.Command {
 			&cli.DurationFlag{Name: "wait", Usage: "`TIME`: how long a gateway that does not answer yet is waited for"},
 		),
 		OnUsageError: onUsageError,
-		Action:       a.probe,
+		Action:       noArguments(a.probe),
 	}
 }
 
@@ -57,6 +57,9 @@ func (a *app) probe(c *cli.Context) error {
 		options.GatewayToken, options.GatewayPassword = sharedSecret(p)
 	}
 	verdict := probe.Run(c.Context, options)
+	if verdict.OK && auth == probe.AuthDevice {
+		a.confirm(c.Context, s, p, verdict.DeviceID)
+	}
 	if err := a.printVerdict(c, verdict); err != nil {
 		return err
 	}

@@ -23,16 +23,14 @@ func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pa
 		return OK
 	}
 	started := time.Now()
-	verdict := probe.Run(ctx, probe.Options{
-		URL: p.URL, TLS: tlsOptions(s), Auth: probe.AuthDevice, Version: Release,
-		Identity: seeded.self, DeviceToken: seeded.own().Token, Scopes: seeded.devices[0].Scopes,
-		Wait: s.ProveTimeout, Progress: a.progress(),
-	})
+	options := proof(s, p, seeded.self, seeded.own().Token, seeded.devices[0].Scopes)
+	options.Wait, options.Progress = s.ProveTimeout, a.progress()
+	verdict := probe.Run(ctx, options)
 	switch {
 	case verdict.OK:
 		a.log.Info().Str("device", shortID(verdict.DeviceID)).Str("gateway", verdict.Server).
 			Str("took", time.Since(started).Round(10*time.Millisecond).String()).Msg("ready: the pairing is proven")
-		a.confirm(ctx, s, p, seeded)
+		a.confirm(ctx, s, p, verdict.DeviceID)
 		return OK
 	case ctx.Err() != nil:
 		return OK // the gateway has ended first
@@ -49,14 +47,13 @@ func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pa
 	return verdictCode(verdict.Outcome)
 }
 
-// confirm notes in the ledger that the gateway knows our devices: from here on
-// their absence means that somebody removed them.
-func (a *app) confirm(ctx context.Context, s settings.Settings, p place, seeded pairing) {
-	err := a.inSession(ctx, s, p, func(session *seed.Session) error {
-		return session.Confirm(ctx, seeded.devices...)
-	})
+// confirm notes in the ledger that the gateway knows our device: from here on
+// its absence means that somebody removed it. A note that fails costs nothing
+// but that.
+func (a *app) confirm(ctx context.Context, s settings.Settings, p place, deviceID string) {
+	err := seed.Confirm(ctx, p.seedOptions(s), deviceID)
 	if err != nil && ctx.Err() == nil {
-		a.log.Warn().Err(err).Msg("cannot note in the ledger that the device was seen")
+		a.log.Debug().Err(err).Msg("cannot note in the ledger that the device was seen")
 	}
 }
 

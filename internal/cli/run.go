@@ -71,15 +71,19 @@ func (a *app) run(c *cli.Context) error {
 }
 
 // prepare is what happens before anything is started: nobody serves here, there
-// is an identity, and the devices are paired.
-func (a *app) prepare(ctx context.Context, s settings.Settings, p place, imported identity.Identity, signals *launch.Signals) (pairing, error) {
+// is an identity, and the devices are paired. A terminating signal ends it.
+func (a *app) prepare(ctx context.Context, s settings.Settings, p place, imported identity.Identity, signals *launch.Signals) (seeded pairing, err error) {
 	if p.unready != nil {
-		return pairing{}, p.unready
+		return seeded, p.unready
 	}
-	if err := a.vacant(ctx, p, signals); err != nil {
-		return pairing{}, err
+	ctx, done := signals.Context(ctx)
+	if err = a.vacant(ctx, p); err == nil {
+		seeded, err = a.pair(ctx, s, p, wishes{imported: imported})
 	}
-	return a.pair(ctx, s, p, imported)
+	if stopped := done(); stopped != nil {
+		return seeded, stopped
+	}
+	return seeded, err
 }
 
 // supervised decides who stays: what replaces tini as PID 1 has to reap and

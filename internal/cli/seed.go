@@ -1,9 +1,19 @@
 package cli
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
 	"github.com/urfave/cli/v2"
 
+	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/settings"
 )
 
 func (a *app) seedCommand() *cli.Command {
@@ -12,9 +22,23 @@ func (a *app) seedCommand() *cli.Command {
 		Usage: "pair the state folder's own device, and clients, then end",
 		Description: "For an init container, a one-shot service or an image test. The gateway may run meanwhile. For example:\n\n" +
 			"  bootstrap seed --state-dir /data --client agent-1 --client viewer:read",
-		Flags:        flags("seed", jsonFlag()),
+		Flags: flags("seed", jsonFlag(),
+			&cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and do nothing"},
+			&cli.StringSliceFlag{Name: "reseed", Usage: "`NAME`: pair this device as if for the first time, even where somebody removed it: a new token, and exactly the scopes asked for; repeatable"},
+			&cli.BoolFlag{Name: "prune", Usage: "remove the clients that were seeded and are not named any more"},
+		),
 		OnUsageError: onUsageError,
-		Action:       a.seed,
+		Action:       noArguments(a.seed),
+		Subcommands: []*cli.Command{
+			{
+				Name: "revoke", Usage: "remove what was seeded under a name, for good", ArgsUsage: "NAME",
+				Flags: flags("seed"), OnUsageError: onUsageError, Action: a.seedRevoke,
+			},
+			{
+				Name: "rotate", Usage: "give what was seeded under a name another device token", ArgsUsage: "NAME",
+				Flags: flags("seed"), OnUsageError: onUsageError, Action: a.seedRotate,
+			},
+		},
 	}
 }
 
@@ -27,18 +51,147 @@ func (a *app) seed(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Bool("dry-run") {
+		return a.seedDryRun(c, s, imported)
+	}
+	p, err := a.ready(s)
+	if err != nil {
+		return err
+	}
+	seeded, err := a.pair(c.Context, s, p, wishes{
+		imported: imported, reseed: c.StringSlice("reseed"), prune: c.Bool("prune"), live: isLive(c.Context, p),
+	})
+	if err != nil || !c.Bool("json") {
+		return err
+	}
+	return a.printJSON(newReport(seeded.store, seeded.results))
+}
+
+// ready settles in a state folder that can be worked in.
+func (a *app) ready(s settings.Settings) (place, error) {
 	p, err := a.settle(s, nil, true)
 	if err == nil {
 		err = p.unready
 	}
+	return p, err
+}
+
+// isLive tells whether something answers where the gateway would.
+func isLive(ctx context.Context, p place) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	taken, err := gateway.PortTaken(ctx, p.Listen.Address())
+	return taken && err == nil
+}
+
+// seedDryRun says what would be done. A device that has no key yet is not in
+// the store for certain.
+func (a *app) seedDryRun(c *cli.Context, s settings.Settings, imported identity.Identity) error {
+	p, err := a.settle(s, nil, false)
 	if err != nil {
 		return err
 	}
-	seeded, err := a.pair(c.Context, s, p, imported)
-	if err != nil || !c.Bool("json") {
+	credentials, err := seed.ReadCredentials(c.Context, p.seedOptions(s))
+	if err != nil {
 		return err
 	}
-	return a.printJSON(seedReport(seeded))
+	self := credentials.Identity
+	if self.IsZero() {
+		self = imported
+	}
+	clients, err := readClients(s, p)
+	if err != nil {
+		return err
+	}
+	devices := wantedDevices(s, self, clients)
+	if self.IsZero() {
+		devices = devices[1:]
+	}
+	results, store, err := seed.Plan(c.Context, p.seedOptions(s), devices...)
+	if err != nil {
+		return err
+	}
+	results = append(results, keyless(s, self, results)...)
+	if c.Bool("json") {
+		return a.printJSON(newReport(store, results))
+	}
+	for _, result := range results {
+		if _, err := fmt.Fprintf(a.stdout, "%-10s %-20s %s\n", result.Outcome, result.Name, brief(result.Changes)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyless lists the devices that would be given a key first.
+func keyless(s settings.Settings, self identity.Identity, known []seed.Result) []seed.Result {
+	names := map[string]bool{}
+	for _, result := range known {
+		names[result.Name] = true
+	}
+	var out []seed.Result
+	if self.IsZero() {
+		out = append(out, seed.Result{Name: seed.SelfName, Outcome: seed.Created})
+	}
+	for _, client := range s.Clients {
+		if !names[client.Name] {
+			out = append(out, seed.Result{Name: client.Name, Outcome: seed.Created})
+		}
+	}
+	return out
+}
+
+func (a *app) seedRevoke(c *cli.Context) error {
+	return a.byName(c, func(session *seed.Session, _ settings.Settings, _ place, name string) error {
+		results, err := session.Revoke(c.Context, name)
+		for _, result := range results {
+			message := "revoked"
+			if result.Outcome == seed.Unchanged {
+				message = "it was not paired any more; it stays out"
+			}
+			a.log.Info().Str("name", name).Str("device", shortID(result.DeviceID)).Msg(message)
+		}
+		return err
+	})
+}
+
+func (a *app) seedRotate(c *cli.Context) error {
+	return a.byName(c, func(session *seed.Session, s settings.Settings, p place, name string) error {
+		result, err := session.Rotate(c.Context, name)
+		if err != nil {
+			return err
+		}
+		bundle, err := seed.ReadBundle(bundlesDir(s, p), name)
+		if err == nil && !bundle.Identity.IsZero() && bundle.Identity.DeviceID() == result.DeviceID {
+			err = bundle.Finish(result, bundleURL(s, p))
+		}
+		if err != nil {
+			return err
+		}
+		a.log.Info().Str("name", name).Str("device", shortID(result.DeviceID)).Msg("token rotated: the old one is refused from now on")
+		return nil
+	})
+}
+
+// byName does something with the one device that is named.
+func (a *app) byName(c *cli.Context, do func(*seed.Session, settings.Settings, place, string) error) error {
+	if c.NArg() != 1 {
+		return &usageError{err: errors.New("one name is wanted"), hint: "bootstrap seed " + c.Command.Name + " NAME"}
+	}
+	s, err := a.load(c)
+	if err != nil {
+		return err
+	}
+	p, err := a.settle(s, nil, false)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(seed.Dir(p.StateDir)); errors.Is(err, fs.ErrNotExist) {
+		return &seed.NameError{Name: c.Args().First()} // and nothing is made
+	}
+	return a.inSession(c.Context, s, p, func(session *seed.Session) error {
+		return do(session, s, p, c.Args().First())
+	})
 }
 
 // report is what "seed --json" prints. It holds no secret.
@@ -50,18 +203,19 @@ type report struct {
 
 type reportDevice struct {
 	Name     string       `json:"name"`
-	DeviceID string       `json:"deviceId"`
+	DeviceID string       `json:"deviceId,omitempty"`
 	Outcome  seed.Outcome `json:"outcome"`
-	Scopes   []string     `json:"scopes"`
+	Changes  []string     `json:"changes,omitempty"`
+	Scopes   []string     `json:"scopes,omitempty"`
 	Wider    []string     `json:"wider,omitempty"`
 }
 
-func seedReport(seeded pairing) report {
-	out := report{Store: seeded.store.Kind, Path: seeded.store.Path}
-	for _, result := range seeded.results {
+func newReport(store seed.Info, results []seed.Result) report {
+	out := report{Store: store.Kind, Path: store.Path}
+	for _, result := range results {
 		out.Devices = append(out.Devices, reportDevice{
 			Name: result.Name, DeviceID: result.DeviceID, Outcome: result.Outcome,
-			Scopes: result.Scopes, Wider: result.Wider,
+			Changes: result.Changes, Scopes: result.Scopes, Wider: result.Wider,
 		})
 	}
 	return out

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
-	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
@@ -18,7 +17,7 @@ const leaseProgress = 15 * time.Second
 
 // vacant makes sure that no gateway serves here: nobody may edit its store who
 // is about to start a second one.
-func (a *app) vacant(ctx context.Context, p place, signals *launch.Signals) error {
+func (a *app) vacant(ctx context.Context, p place) error {
 	dial, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	taken, err := gateway.PortTaken(dial, p.Listen.Address())
@@ -31,12 +30,12 @@ func (a *app) vacant(ctx context.Context, p place, signals *launch.Signals) erro
 			hint: "stop it first, or choose another port; to pair a device while it runs: bootstrap seed",
 		}
 	}
-	return a.waitForLease(ctx, p, signals)
+	return a.waitForLease(ctx, p)
 }
 
 // waitForLease waits for the lease of a gateway that was killed under another
 // host name. It is never deleted: its owner may live on another machine.
-func (a *app) waitForLease(ctx context.Context, p place, signals *launch.Signals) error {
+func (a *app) waitForLease(ctx context.Context, p place) error {
 	if p.Release.Known && !p.Release.HasOwnerLease() {
 		return nil
 	}
@@ -45,10 +44,7 @@ func (a *app) waitForLease(ctx context.Context, p place, signals *launch.Signals
 		return fmt.Errorf("cannot read the host's name: %w", err)
 	}
 	var first time.Time
-	for next := time.Now(); ; time.Sleep(time.Second) {
-		if signal, stopped := signals.Stopped(); stopped {
-			return &launch.StoppedError{Signal: signal}
-		}
+	for next := time.Now(); ; {
 		lease, held, err := readLease(ctx, p.StateDir)
 		if err != nil || !held {
 			return err
@@ -72,6 +68,11 @@ func (a *app) waitForLease(ctx context.Context, p place, signals *launch.Signals
 				Str("remaining", time.Until(lease.Expires).Round(time.Second).String()).
 				Str("hint", "a fixed host name (docker run --hostname, hostname: in compose) starts at once").
 				Msg("waiting for the owner lease of a gateway that did not end cleanly")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
 		}
 	}
 }

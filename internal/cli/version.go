@@ -19,7 +19,7 @@ func (a *app) versionCommand() *cli.Command {
 		Usage:        "say which bootstrap this is",
 		OnUsageError: onUsageError,
 		Flags:        []cli.Flag{jsonFlag()},
-		Action: func(c *cli.Context) error {
+		Action: noArguments(func(c *cli.Context) error {
 			version := struct {
 				Release string `json:"release"`
 				Commit  string `json:"commit"`
@@ -33,7 +33,7 @@ func (a *app) versionCommand() *cli.Command {
 			_, err := fmt.Fprintf(a.stdout, "bootstrap %s (commit %s, %s, %s/%s)\n",
 				version.Release, version.Commit, version.Go, version.OS, version.Arch)
 			return err
-		},
+		}),
 	}
 }
 

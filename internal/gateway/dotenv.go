@@ -6,49 +6,132 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
-// dotenvLine is the expression of the npm package dotenv 17, which the gateway
-// uses, in Go's syntax: \s and . mean there what they mean in JavaScript. A Go
-// library would not do: godotenv expands $NAME, which this one leaves alone, and
-// refuses a whole file for a line that this one skips.
-var dotenvLine = func() *regexp.Regexp {
-	expression := `(?m:^)S*(?:export\s+)?([\w.-]+)(?:S*=S*?|:S+?)(S*'(?:\\'|[^'])*'|S*"(?:\\"|[^"])*"|S*` + "`(?:\\\\`|[^`])*`" +
-		`|[^#\r\n]+)?S*(?:#[^\n\x{2028}\x{2029}]*)?(?m:$)`
-	space := `[\s\v\p{Z}\x{FEFF}]`
-	return regexp.MustCompile(strings.NewReplacer("S", space, `\s`, space).Replace(expression))
-}()
+// lineEndsJS are the line ends of JavaScript once \r is gone. The last two are white
+// space as well, and a value without quotes runs on past them.
+const lineEndsJS = "\n\u2028\u2029"
 
-// parseDotenv reads a .env file as the gateway does. It cannot fail: what is no
-// assignment is skipped. A later line for the same name wins.
+// parseDotenv reads a .env file as the gateway does, by the npm package dotenv 17.
+// It cannot fail: a line that is no assignment is skipped. A later line for the same
+// name wins. A Go library would not do: godotenv expands $NAME, which this one leaves
+// alone, and refuses a whole file for a line that this one skips.
+//
+// White space takes in line ends: a name, its "=" and a value in quotes may each
+// stand on a line of their own.
+//
+// Known differences, which no usable token meets: invalid UTF-8 may become fewer
+// U+FFFD, and where a value without closed quotes holds U+2028 or U+2029, npm's dotenv
+// also drops quotes next to those.
 func parseDotenv(data []byte) map[string]string {
 	values := make(map[string]string)
 	text := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.ToValidUTF8(string(data), "\ufffd"))
-	for _, match := range dotenvLine.FindAllStringSubmatch(text, -1) {
-		value := trimJS(match[2])
-		double := strings.HasPrefix(value, `"`)
-		value = unquoteDotenv(value)
-		if double {
-			value = strings.NewReplacer(`\n`, "\n", `\r`, "\r").Replace(value)
+	for rest := trimLeftJS(text); rest != ""; rest = trimLeftJS(rest) {
+		if name, after, ok := cutAssignment(rest); ok {
+			values[name], rest = cutValue(after)
 		}
-		values[match[1]] = value
+		rest = skipLine(rest)
 	}
 	return values
 }
 
-// unquoteDotenv removes one pair of equal quotes around the value. A quote that
-// does not end the value ends a line inside it: dotenv cuts there too.
-func unquoteDotenv(value string) string {
-	if value == "" || !strings.ContainsRune("'\"`", rune(value[0])) {
-		return value
+func trimLeftJS(text string) string { return strings.TrimLeftFunc(text, isSpaceJS) }
+
+// skipLine returns what follows the line, its line end included.
+func skipLine(text string) string {
+	if end := strings.IndexAny(text, lineEndsJS); end >= 0 {
+		return text[end:]
 	}
-	quote := value[0]
-	for end := len(value) - 1; end > 0; end-- {
-		if value[end] == quote && (end == len(value)-1 || value[end+1] == '\n') {
-			return value[1:end] + value[end+1:]
+	return ""
+}
+
+// cutAssignment reads the start of an assignment, with or without "export" before
+// it, and returns the name and what follows the separator. A variable may itself
+// have the name "export".
+func cutAssignment(text string) (name, rest string, ok bool) {
+	if name, rest, ok = cutName(text); ok {
+		return name, rest, true
+	}
+	after, exported := strings.CutPrefix(text, "export")
+	declared := trimLeftJS(after)
+	if !exported || declared == after {
+		return "", "", false
+	}
+	return cutName(declared)
+}
+
+// cutName reads "NAME=", "NAME =" or "NAME: "; a colon wants the white space behind
+// it and none before.
+func cutName(text string) (name, rest string, ok bool) {
+	rest = strings.TrimLeftFunc(text, isDotenvName)
+	name = text[:len(text)-len(rest)]
+	if name == "" {
+		return "", "", false
+	}
+	if after, equals := strings.CutPrefix(trimLeftJS(rest), "="); equals {
+		return name, after, true
+	}
+	if after, colon := strings.CutPrefix(rest, ":"); colon {
+		blank, size := utf8.DecodeRuneInString(after)
+		return name, after[size:], isSpaceJS(blank)
+	}
+	return "", "", false
+}
+
+func isDotenvName(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '.' || r == '-'
+}
+
+// cutValue reads the value behind a separator: in quotes if they close properly,
+// else up to a # or the end of the line. Only after a double quote, be it closed or
+// not, \n and \r stand for line ends; no other escape is resolved.
+func cutValue(text string) (value, rest string) {
+	value, rest, ok := cutQuoted(trimLeftJS(text))
+	if !ok {
+		end := strings.IndexAny(text, "#\n")
+		if end < 0 {
+			end = len(text)
+		}
+		value, rest = trimJS(text[:end]), text[end:]
+	}
+	if strings.HasPrefix(value, `"`) {
+		value = strings.NewReplacer(`\n`, "\n", `\r`, "\r").Replace(value)
+	}
+	if last := len(value) - 1; last > 0 && isQuote(value[0]) && value[last] == value[0] {
+		value = value[1:last]
+	}
+	return value, rest
+}
+
+// cutQuoted reads a value in quotes, which it keeps. The value ends at the first
+// quote of its kind without a backslash before it; should text follow that one, the
+// last quote with a backslash that nothing follows will do.
+func cutQuoted(text string) (value, rest string, ok bool) {
+	if text == "" || !isQuote(text[0]) {
+		return "", "", false
+	}
+	end := 0
+	for i := 1; i < len(text); i++ {
+		if text[i] != text[0] {
+			continue
+		}
+		if endsValue(text[i+1:]) {
+			end = i + 1
+		}
+		if text[i-1] != '\\' {
+			break
 		}
 	}
-	return value
+	return text[:end], text[end:], end > 0
+}
+
+func isQuote(c byte) bool { return c == '\'' || c == '"' || c == '`' }
+
+// endsValue tells whether the line holds nothing more, or only a comment.
+func endsValue(text string) bool {
+	rest := trimLeftJS(text)
+	return rest == "" || rest[0] == '#' || strings.ContainsAny(text[:len(text)-len(rest)], lineEndsJS)
 }
 
 var portableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -16,20 +16,25 @@ const maxNesting = 500
 // parseJSON5 reads a configuration as the gateway does: strict JSON first, then
 // JSON5. Errors give line and column but nothing of the text, which may be secret.
 //
-// The JSON5 decoder knows a little less than the gateway's (no \x escapes, no
-// comment between a key and its colon, ASCII names only). Such a file is reported
-// as unreadable here, which makes its answers doubtful but never wrong.
+// The JSON5 decoder knows less than the gateway's: fewer escapes, no tab or other
+// control character in a string, ASCII names and white space only. Such a file is
+// reported as unreadable here, which makes its answers doubtful. Of comments it has
+// wrong ideas, so it is shown none.
 func parseJSON5(data []byte) (any, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	if offset := tooDeep(data); offset >= 0 {
+	plain, slash := withoutComments(data)
+	if slash >= 0 {
+		return nil, fmt.Errorf("%s: not JSON5", position(data, slash))
+	}
+	if offset := tooDeep(plain); offset >= 0 {
 		return nil, fmt.Errorf("%s: nested more than %d deep", position(data, offset), maxNesting)
 	}
 	var value any
-	if json.Unmarshal(data, &value) == nil {
+	if json.Unmarshal(plain, &value) == nil {
 		return value, nil
 	}
 	value = nil
-	err := json5.Unmarshal(data, &value)
+	err := json5.Unmarshal(plain, &value)
 	if err == nil {
 		return value, nil
 	}
@@ -40,8 +45,49 @@ func parseJSON5(data []byte) (any, error) {
 	return nil, errors.New("not JSON5")
 }
 
+// withoutComments puts blanks for comments, so that every offset stays. A slash that
+// begins no comment, or one that does not end, is returned as an offset, else -1.
+//
+// titanous/json5 takes any slash after a star for the end of a comment, reads on past
+// U+2028 in one, and passes over an unfinished one at the end of the text: what was
+// commented out would count, and would escape tooDeep.
+func withoutComments(data []byte) (plain []byte, slash int) {
+	plain = bytes.Clone(data)
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; c {
+		case '"', '\'':
+			i = skipString(data, i, c)
+		case '/':
+			length := commentLength(data[i:])
+			if length == 0 {
+				return nil, i
+			}
+			copy(plain[i:], bytes.Repeat([]byte(" "), length))
+			i += length - 1
+		}
+	}
+	return plain, -1
+}
+
+// commentLength measures the comment at the start of text, 0 when none ends there.
+// The line end after // is no part of it.
+func commentLength(text []byte) int {
+	switch {
+	case bytes.HasPrefix(text, []byte("//")):
+		if end := bytes.IndexAny(text, "\n\r\u2028\u2029"); end >= 0 {
+			return end
+		}
+		return len(text)
+	case bytes.HasPrefix(text, []byte("/*")):
+		if end := bytes.Index(text[2:], []byte("*/")); end >= 0 {
+			return end + len("/**/")
+		}
+	}
+	return 0
+}
+
 // tooDeep returns the offset of the first bracket beyond the bound, or -1. Brackets
-// in strings and comments do not count.
+// in strings do not count. The text has no comments.
 func tooDeep(data []byte) int {
 	depth := 0
 	for i := 0; i < len(data); i++ {
@@ -54,8 +100,6 @@ func tooDeep(data []byte) int {
 			depth--
 		case '"', '\'':
 			i = skipString(data, i, c)
-		case '/':
-			i = skipComment(data, i)
 		}
 	}
 	return -1
@@ -71,25 +115,6 @@ func skipString(data []byte, start int, quote byte) int {
 		}
 	}
 	return len(data)
-}
-
-func skipComment(data []byte, start int) int {
-	rest := data[start:]
-	end := -1
-	switch {
-	case bytes.HasPrefix(rest, []byte("//")):
-		end = bytes.IndexByte(rest, '\n')
-	case bytes.HasPrefix(rest, []byte("/*")):
-		if end = bytes.Index(rest[2:], []byte("*/")); end >= 0 {
-			end += 3
-		}
-	default:
-		return start
-	}
-	if end < 0 {
-		return len(data)
-	}
-	return start + end
 }
 
 // position is "line 3, column 7", both counted from 1, columns in bytes.

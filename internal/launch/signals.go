@@ -1,6 +1,8 @@
 package launch
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -60,6 +62,38 @@ func (s *Signals) Stopped() (syscall.Signal, bool) {
 		default:
 			return 0, false
 		}
+	}
+}
+
+// Context returns a context that ends when a terminating signal arrives, for
+// whatever takes time before there is a child. done must be called before the
+// signals are used again: it returns a *StoppedError if one arrived, else nil.
+// Other signals are dropped meanwhile, as by Stopped.
+func (s *Signals) Context(parent context.Context) (ctx context.Context, done func() error) {
+	ctx, cancel := context.WithCancelCause(parent)
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-quit:
+				return
+			case sig := <-s.forward:
+				if number, ok := sig.(syscall.Signal); ok && terminates(number) {
+					cancel(&StoppedError{Signal: number})
+					return
+				}
+			}
+		}
+	}()
+	return ctx, func() error {
+		close(quit)
+		<-ended
+		defer cancel(nil)
+		if stopped := (*StoppedError)(nil); errors.As(context.Cause(ctx), &stopped) {
+			return stopped
+		}
+		return nil
 	}
 }
 

@@ -47,6 +47,18 @@ func OpenBundle(dir, name string) (Bundle, error) {
 	return bundle, err
 }
 
+// ReadBundle finds a client's bundle below dir; its identity is zero where there
+// is none. It writes nothing.
+func ReadBundle(dir, name string) (Bundle, error) {
+	bundle := Bundle{Dir: filepath.Join(dir, name)}
+	id, err := identity.Load(identity.FilePath(bundle.Dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return bundle, nil
+	}
+	bundle.Identity = id
+	return bundle, err
+}
+
 // Finish writes the device token that the store holds for the client, and the
 // variables. The gateway's own token is never in a bundle.
 func (b Bundle) Finish(result Result, gatewayURL string) error {

@@ -5,8 +5,6 @@ import (
 	"encoding/base64"
 	"slices"
 	"time"
-
-	"github.com/reflectt/bootstrap/internal/identity"
 )
 
 // roleOperator is the only role that is seeded: nodes are for a person, or for
@@ -68,10 +66,10 @@ func (e *entry) merge(device Device, now time.Time) (changes []string) {
 		changes = append(changes, key)
 	}
 	fresh := len(e.members) == 0
-	if id := identity.DeviceID(device.PublicKey); e.text("deviceId") != id {
+	if id := device.ID(); e.text("deviceId") != id {
 		set("deviceId", id)
 	}
-	if key := publicKey(device); e.text("publicKey") != key {
+	if key := device.publicKey(); e.text("publicKey") != key {
 		set("publicKey", key)
 	}
 	if fresh {
@@ -103,10 +101,27 @@ func (e *entry) merge(device Device, now time.Time) (changes []string) {
 	return changes
 }
 
-// lacks tells whether [entry.merge] would change anything.
-func (e entry) lacks(device Device) bool {
+// lacks names what [entry.merge] would change.
+func (e entry) lacks(device Device) []string {
 	copied := entry{object{members: slices.Clone(e.members)}}
-	return len(copied.merge(device, time.Time{})) > 0
+	return copied.merge(device, time.Time{})
+}
+
+// forget drops what was granted, so that a merge grants it anew.
+func (e *entry) forget() {
+	for _, key := range []string{"scopes", "approvedScopes", "tokens"} {
+		e.drop(key)
+	}
+}
+
+// rotate gives the entry another operator token with the same scopes.
+func (e *entry) rotate(now time.Time) {
+	token := e.operatorToken()
+	token.set("token", newToken())
+	token.set("rotatedAtMs", now.UnixMilli())
+	tokens := objectOrEmpty(e.get("tokens"))
+	tokens.set(roleOperator, token)
+	e.set("tokens", tokens)
 }
 
 // mergeToken makes sure of token, role and scopes: without a token the device

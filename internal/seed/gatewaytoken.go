@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 )
@@ -14,14 +15,15 @@ func (s *Session) GatewayToken() (token string, created bool, err error) {
 	path := filepath.Join(Dir(s.options.StateDir), "gateway-token")
 	data, err := atomicfile.Read(path, maxLocalSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		token, created = newToken(), true
-		data, err = []byte(token), atomicfile.Create(path, []byte(token))
+		created, data = true, []byte(newToken())
+		err = atomicfile.Create(path, data)
 	}
-	if err == nil && len(data) == 0 {
+	token = strings.TrimSpace(string(data))
+	if err == nil && token == "" {
 		err = errors.New("it is empty")
 	}
 	if err != nil {
 		return "", false, &StoreError{Path: path, Err: err, Mend: "set OPENCLAW_GATEWAY_TOKEN, or to have a new one made: rm " + path}
 	}
-	return string(data), created, nil
+	return token, created, nil
 }

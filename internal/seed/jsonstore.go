@@ -24,13 +24,20 @@ type jsonStore struct {
 	stateDir string
 	// migrated is the device of a database that a newer release left here.
 	migrated identity.Identity
+	// reason is why the files count.
+	reason string
+	// suffix of the file's name, for what a migration left of it.
+	suffix string
 }
 
 // maxStoreSize bounds what is read: a hundred thousand devices take some 90 MB.
 const maxStoreSize = 256 << 20
 
-func (s *jsonStore) kind() Kind   { return JSON }
-func (s *jsonStore) path() string { return filepath.Join(s.stateDir, "devices", "paired.json") }
+func (s *jsonStore) kind() Kind { return JSON }
+func (s *jsonStore) path() string {
+	return filepath.Join(s.stateDir, "devices", "paired.json"+s.suffix)
+}
+func (s *jsonStore) why() string  { return s.reason }
 func (s *jsonStore) close() error { return nil }
 
 // mark is the folder's own birth: a gateway replaces the file at every write,
@@ -90,6 +97,57 @@ func (s *jsonStore) lookup(_ context.Context, ids []string) (map[string]entry, e
 		}
 	}
 	return found, nil
+}
+
+func (s *jsonStore) list(context.Context) (map[string]entry, error) {
+	data, spans, _, err := s.read()
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]entry{}
+	for _, span := range spans {
+		found[span.key] = entry{objectOrEmpty(data[span.start:span.end])}
+	}
+	return found, nil
+}
+
+// imported is false: these are the files themselves.
+func (s *jsonStore) imported(context.Context, string) (bool, error) { return false, nil }
+
+// remove cuts every entry of that name out, with the comma that goes with it.
+func (s *jsonStore) remove(_ context.Context, deviceID string) (bool, error) {
+	data, spans, _, err := s.read()
+	if err != nil {
+		return false, err
+	}
+	out, removed := cut(data, spans, deviceID)
+	if !removed {
+		return false, nil
+	}
+	if err := atomicfile.Replace(s.path(), out); err != nil {
+		return false, s.fail(err, "")
+	}
+	return true, nil
+}
+
+// cut returns data without the members of a name; the others keep their bytes.
+func cut(data []byte, spans []span, name string) (out []byte, removed bool) {
+	begin := skipSpace(data, 0) + 1 // after the opening brace
+	out = slices.Clone(data[:begin])
+	end := begin
+	for i, span := range spans {
+		start := end // a member brings the comma before it along
+		end = span.end
+		if span.key == name {
+			removed = true
+			continue
+		}
+		if i > 0 && len(out) == begin {
+			start = skipSpace(data, start) + 1 // but the first one has none
+		}
+		out = append(out, data[start:end]...)
+	}
+	return append(out, data[end:]...), removed
 }
 
 // read returns the store's bytes and where each device's entry lies. No file

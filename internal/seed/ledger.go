@@ -31,10 +31,14 @@ type ledgerRecord struct {
 	Name       string   `json:"name"`
 	Scopes     []string `json:"scopes"`
 	SeededAtMs int64    `json:"seededAtMs"`
-	Store      Kind     `json:"store"`
-	Mark       string   `json:"mark"`
+	// Store and Mark tell into which store, and into which one of that kind.
+	Store Kind   `json:"store"`
+	Mark  string `json:"mark"`
 	// Confirmed: a later run found the device in this very store.
 	Confirmed bool `json:"confirmed"`
+	// RevokedAtMs: when it was first missed there after that, or removed by us.
+	// It holds in every later store, until the device is found or reseeded.
+	RevokedAtMs int64 `json:"revokedAtMs,omitempty"`
 }
 
 // maxLedgerSize bounds what is read: some 300 bytes a device.
@@ -73,11 +77,29 @@ func (l *ledger) parse(data []byte) error {
 	return nil
 }
 
-// revoked tells whether somebody removed the device: it had been seen in this
-// very store, and is gone.
-func (l *ledger) revoked(deviceID string, present bool, kind Kind, mark string) bool {
+// revoked tells of a device that is not in the store whether somebody removed
+// it: that was noted before, or it had been seen in this very store.
+func (l *ledger) revoked(deviceID string, kind Kind, mark string) bool {
+	record := l.data.Devices[deviceID]
+	return record.RevokedAtMs != 0 ||
+		(record.Confirmed && record.Store == kind && record.Mark == mark && mark != "")
+}
+
+// seededInto tells whether the device was last seeded into a store of that kind.
+func (l *ledger) seededInto(deviceID string, kind Kind) bool {
+	return l.data.Devices[deviceID].Store == kind
+}
+
+// noteRevoked makes a removal hold in later stores too: after an upgrade the
+// mark is another one.
+func (l *ledger) noteRevoked(deviceID string) {
 	record, known := l.data.Devices[deviceID]
-	return known && !present && record.Confirmed && record.Store == kind && record.Mark == mark
+	if !known || record.RevokedAtMs != 0 {
+		return
+	}
+	record.RevokedAtMs = time.Now().UnixMilli()
+	l.data.Devices[deviceID] = record
+	l.changed = true
 }
 
 // record takes in what seeding did. A device that was there already when this
@@ -92,10 +114,49 @@ func (l *ledger) record(device Device, deviceID string, outcome Outcome, kind Ki
 		now.SeededAtMs = time.Now().UnixMilli()
 	}
 	if known && now.Name == before.Name && now.Store == before.Store && now.Mark == before.Mark &&
-		now.Confirmed == before.Confirmed && slices.Equal(now.Scopes, before.Scopes) {
+		now.Confirmed == before.Confirmed && before.RevokedAtMs == 0 && slices.Equal(now.Scopes, before.Scopes) {
 		return
 	}
 	l.data.Devices[deviceID] = now
+	l.changed = true
+}
+
+// confirm notes that a device was seen in this very store.
+func (l *ledger) confirm(deviceID string, kind Kind, mark string) {
+	record, known := l.data.Devices[deviceID]
+	if !known {
+		return
+	}
+	record.Store, record.Mark, record.Confirmed = kind, mark, true
+	l.data.Devices[deviceID] = record
+	l.changed = true
+}
+
+// byName returns the ids of the devices that were seeded under a name.
+func (l *ledger) byName(name string) []string {
+	var ids []string
+	for id, record := range l.data.Devices {
+		if record.Name == name {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// names lists the names that are known.
+func (l *ledger) names() []string {
+	var names []string
+	for _, record := range l.data.Devices {
+		names = append(names, record.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// remove forgets a device.
+func (l *ledger) remove(deviceID string) {
+	delete(l.data.Devices, deviceID)
 	l.changed = true
 }
 

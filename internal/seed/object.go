@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // object is a JSON object whose members keep their order and their very bytes:
@@ -61,6 +62,11 @@ func (o *object) set(key string, value any) {
 		}
 	}
 	o.members = append(o.members, member{key: key, raw: raw})
+}
+
+// drop removes a member, wherever it is named.
+func (o *object) drop(key string) {
+	o.members = slices.DeleteFunc(o.members, func(m member) bool { return m.key == key })
 }
 
 // MarshalJSON writes the members in their order.

@@ -107,9 +107,10 @@ func syntaxError(data []byte) error {
 	var into json.RawMessage
 	err := json.Unmarshal(data, &into)
 	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
-		before := data[:min(int(syntax.Offset), len(data))]
+		// Offset counts the bytes up to and with the one at fault.
+		before := data[:max(0, min(int(syntax.Offset), len(data))-1)]
 		line := bytes.Count(before, []byte("\n")) + 1
-		column := len(before) - bytes.LastIndexByte(before, '\n') - 1
+		column := len(before) - bytes.LastIndexByte(before, '\n')
 		return fmt.Errorf("it is not JSON: line %d, column %d: %s", line, column, syntax.Error())
 	}
 	return fmt.Errorf("it is not JSON: %w", err)

@@ -62,6 +62,10 @@ func (s *sqliteStore) kind() Kind   { return SQLite }
 func (s *sqliteStore) path() string { return s.db.Path() }
 func (s *sqliteStore) close() error { return s.db.Close() }
 
+func (s *sqliteStore) why() string {
+	return fmt.Sprintf("a gateway has made the database, of version %d", s.db.Version())
+}
+
 // checkSchema refuses a table that lacks a column of ours, or that wants one
 // we do not know.
 func (s *sqliteStore) checkSchema(ctx context.Context) error {
@@ -87,8 +91,20 @@ func (s *sqliteStore) checkSchema(ctx context.Context) error {
 }
 
 // mark is the database's own record of its making, and the file's birth: a
-// backup that is put back is another store than the one that was seeded.
+// backup that is put back is another store than the one that was seeded. Where
+// even the file is the same, the local token tells: a database from before the
+// seeding has none (a device that is removed leaves its own there, 2026.9.6).
 func (s *sqliteStore) mark(ctx context.Context) (string, error) {
+	var seeded bool
+	err := s.db.Conn().QueryRowContext(ctx,
+		`SELECT EXISTS (SELECT 1 FROM device_auth_tokens JOIN device_identities USING (device_id)
+		 WHERE identity_key = 'primary' AND role = ?)`, roleOperator).Scan(&seeded)
+	if err != nil {
+		return "", s.fail(s.db.Wrap("cannot read device_auth_tokens", err))
+	}
+	if !seeded {
+		return "", nil
+	}
 	created, err := s.db.CreatedAtMs(ctx)
 	if err != nil {
 		return "", s.fail(err)
@@ -134,6 +150,43 @@ func (s *sqliteStore) lookup(ctx context.Context, ids []string) (map[string]entr
 	return found, nil
 }
 
+func (s *sqliteStore) list(ctx context.Context) (map[string]entry, error) {
+	rows, err := s.db.Conn().QueryContext(ctx, selectColumns())
+	if err != nil {
+		return nil, s.fail(s.db.Wrap("cannot read device_pairing_paired", err))
+	}
+	defer func() { _ = rows.Close() }()
+	found := map[string]entry{}
+	for rows.Next() {
+		e, err := scanEntry(rows.Scan)
+		if err != nil {
+			return nil, s.fail(s.db.Wrap("cannot read device_pairing_paired", err))
+		}
+		found[e.text("deviceId")] = e
+	}
+	return found, s.fail(s.db.Wrap("cannot read device_pairing_paired", rows.Err()))
+}
+
+// imported looks into what a first boot left of the files. A device that was
+// in there was taken over; if it is gone since, somebody removed it.
+func (s *sqliteStore) imported(_ context.Context, deviceID string) (bool, error) {
+	left := &jsonStore{stateDir: s.files.stateDir, suffix: ".migrated"}
+	_, spans, _, err := left.read()
+	if err != nil {
+		return false, nil // a leftover that cannot be read proves nothing
+	}
+	return slices.ContainsFunc(spans, func(span span) bool { return span.key == deviceID }), nil
+}
+
+func (s *sqliteStore) remove(ctx context.Context, deviceID string) (bool, error) {
+	result, err := s.db.Conn().ExecContext(ctx, `DELETE FROM device_pairing_paired WHERE device_id = ?`, deviceID)
+	if err != nil {
+		return false, s.fail(s.db.Wrap("cannot write device_pairing_paired", err))
+	}
+	n, err := result.RowsAffected()
+	return n > 0, s.fail(err)
+}
+
 // querier is a connection or a transaction on it.
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
@@ -141,20 +194,35 @@ type querier interface {
 
 // readRow reads a device's row as an entry; nil where there is none.
 func readRow(ctx context.Context, from querier, id string) (*entry, error) {
-	columns := pairedColumns()
-	names := make([]string, len(columns))
-	values := make([]any, len(columns))
-	targets := make([]any, len(columns))
-	for i, c := range columns {
-		names[i], targets[i] = c.name, &values[i]
-	}
-	query := "SELECT " + strings.Join(names, ", ") + " FROM device_pairing_paired WHERE device_id = ?"
-	err := from.QueryRowContext(ctx, query, id).Scan(targets...)
+	e, err := scanEntry(from.QueryRowContext(ctx, selectColumns()+" WHERE device_id = ?", id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read device_pairing_paired: %w", err)
+	}
+	return &e, nil
+}
+
+func selectColumns() string {
+	columns := pairedColumns()
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.name
+	}
+	return "SELECT " + strings.Join(names, ", ") + " FROM device_pairing_paired"
+}
+
+// scanEntry reads one row of [selectColumns].
+func scanEntry(scan func(...any) error) (entry, error) {
+	columns := pairedColumns()
+	values := make([]any, len(columns))
+	targets := make([]any, len(columns))
+	for i := range columns {
+		targets[i] = &values[i]
+	}
+	if err := scan(targets...); err != nil {
+		return entry{}, err
 	}
 	var e entry
 	for i, c := range columns {
@@ -162,7 +230,7 @@ func readRow(ctx context.Context, from querier, id string) (*entry, error) {
 			e.set(c.member, raw)
 		}
 	}
-	return &e, nil
+	return e, nil
 }
 
 // fromColumn is a column's value as JSON; nil where it is NULL or no JSON.

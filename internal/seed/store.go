@@ -20,16 +20,21 @@ const (
 	SQLite Kind = "sqlite" // state/openclaw.sqlite, from 2026.8.1 and the 2026.7.2 betas on
 )
 
-// Info tells which store counts, and where it is.
+// Info tells which store counts, where it is, and why it is that one.
 type Info struct {
 	Kind Kind
 	Path string
+	Why  string
 }
+
+func infoOf(s store) Info { return Info{Kind: s.kind(), Path: s.path(), Why: s.why()} }
 
 // store is a pairing store; the flow does not know which one it has.
 type store interface {
 	kind() Kind
 	path() string
+	// why says in a few words how it was decided that this store counts.
+	why() string
 	// mark tells this store from a later one in the same place: a volume that
 	// was emptied, or restored from a backup. Empty where there is no store yet.
 	mark(ctx context.Context) (string, error)
@@ -40,6 +45,12 @@ type store interface {
 	keepIdentity(ctx context.Context, id identity.Identity) (identity.Identity, error)
 	// lookup returns the entries that are there, by device id.
 	lookup(ctx context.Context, ids []string) (map[string]entry, error)
+	// list returns every entry, by device id.
+	list(ctx context.Context) (map[string]entry, error)
+	// imported tells whether a gateway took the device over from the files.
+	imported(ctx context.Context, deviceID string) (bool, error)
+	// remove takes a device out; false where it is not there.
+	remove(ctx context.Context, deviceID string) (bool, error)
 	// update reads, merges and writes the entries of the given devices (by id)
 	// in one step; change is called once for each.
 	update(ctx context.Context, devices map[string]Device, change func(*entry, Device)) error
@@ -76,7 +87,7 @@ const firstSQLiteVersion = 2
 // openStore decides where to write: the database decides, by its schema. A
 // JSON-era release on a volume that a later one has migrated reads the files.
 func openStore(ctx context.Context, options Options) (store, error) {
-	files := &jsonStore{stateDir: options.StateDir}
+	files := &jsonStore{stateDir: options.StateDir, reason: "there is no database"}
 	db, err := statedb.Open(ctx, options.StateDir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -84,6 +95,7 @@ func openStore(ctx context.Context, options Options) (store, error) {
 	case err != nil:
 		return nil, &StoreError{Path: statedb.Path(options.StateDir), Err: err, Mend: hintOf(err)}
 	case db.Version() < firstSQLiteVersion:
+		files.reason = fmt.Sprintf("the database is of version %d, which no gateway uses", db.Version())
 		return files, db.Close()
 	case options.Era == gateway.EraJSON:
 		return downgraded(ctx, files, db)
@@ -102,6 +114,7 @@ func downgraded(ctx context.Context, files *jsonStore, db *statedb.DB) (store, e
 		return nil, err
 	}
 	files.migrated = primary
+	files.reason = "the installed release reads files, though a later one has made a database"
 	return files, nil
 }
 

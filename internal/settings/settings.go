@@ -4,7 +4,7 @@
 // over its variable; an empty variable counts as unset.
 //
 // Values are checked here, all of them at once, so that a person mends them in
-// one go. This package opens no file but the secrets it is pointed at.
+// one go. This package opens no file but the manifest it is pointed at.
 package settings
 
 import (
@@ -22,20 +22,21 @@ import (
 // Settings is what bootstrap was told. The tag cmd names the commands that
 // have the flag; secret marks what the gateway's environment must not inherit.
 type Settings struct {
-	StateDir       string   `env:"OPENCLAW_STATE_DIR" flag:"state-dir" arg:"DIR" cmd:"run,seed,probe,identity" usage:"state folder of the gateway (default: as the gateway finds it)"`
-	GatewayPackage string   `env:"BOOTSTRAP_GATEWAY_PACKAGE" flag:"gateway-package" arg:"DIR" cmd:"run,seed,probe" usage:"folder of the installed openclaw package (default: found from the command)"`
-	User           UserSpec `env:"BOOTSTRAP_USER" flag:"user" arg:"USER" cmd:"run,seed,identity" usage:"when root, become this user first: NAME or UID, with :GID if need be (default: the owner of the state folder)"`
+	StateDir       string   `env:"OPENCLAW_STATE_DIR" flag:"state-dir" arg:"DIR" cmd:"run,seed,probe,identity,status" usage:"state folder of the gateway (default: as the gateway finds it)"`
+	GatewayPackage string   `env:"BOOTSTRAP_GATEWAY_PACKAGE" flag:"gateway-package" arg:"DIR" cmd:"run,seed,probe,status" usage:"folder of the installed openclaw package (default: found from the command)"`
+	User           UserSpec `env:"BOOTSTRAP_USER" flag:"user" arg:"USER" cmd:"run,seed,probe,identity,status" usage:"when root, become this user first: NAME or UID, with :GID if need be (default: the owner of the state folder)"`
 
 	IdentityFile string `env:"BOOTSTRAP_IDENTITY_FILE" flag:"identity-file" arg:"FILE" cmd:"run,seed,identity" usage:"private key to import as the state folder's own device: PEM, or a 32-byte seed in hex or base64"`
 	Identity     Secret `env:"BOOTSTRAP_IDENTITY" secret:"true" cmd:"run,seed,identity" usage:"the same key itself; never given to the gateway"`
-	Preset       Preset `env:"BOOTSTRAP_PRESET" envDefault:"full" flag:"preset" arg:"NAME" cmd:"run,seed" usage:"scopes of the state folder's own device: full, standard, read or pairing"`
-	Scopes       Scopes `env:"BOOTSTRAP_SCOPES" flag:"scope" arg:"SCOPE" cmd:"run,seed" usage:"explicit scope instead of the preset's, such as operator.read; repeatable"`
+	Preset       Preset `env:"BOOTSTRAP_PRESET" envDefault:"full" flag:"preset" arg:"NAME" cmd:"run,seed,status" usage:"scopes of the state folder's own device: full, standard, read or pairing"`
+	Scopes       Scopes `env:"BOOTSTRAP_SCOPES" flag:"scope" arg:"SCOPE" cmd:"run,seed,status" usage:"explicit scope instead of the preset's, such as operator.read; repeatable"`
 
-	Clients   Clients `env:"BOOTSTRAP_CLIENTS" flag:"client" arg:"NAME[:PRESET][=KEY]" cmd:"run,seed" usage:"one more device to pair, with its own key in a bundle, or with the public KEY that it keeps itself; repeatable"`
-	BundleDir string  `env:"BOOTSTRAP_BUNDLE_DIR" flag:"bundle-dir" arg:"DIR" cmd:"run,seed" usage:"where the clients' bundles go (default: bootstrap/clients in the state folder)"`
+	Clients   Clients `env:"BOOTSTRAP_CLIENTS" flag:"client" arg:"NAME[:PRESET][=KEY]" cmd:"run,seed,status" usage:"one more device to pair, with its own key in a bundle, or with the public KEY that it keeps itself; repeatable"`
+	Manifest  string  `env:"BOOTSTRAP_MANIFEST" flag:"manifest" arg:"FILE" cmd:"run,seed,status" usage:"YAML or JSON file that lists more clients: name, preset or scopes, publicKey"`
+	BundleDir string  `env:"BOOTSTRAP_BUNDLE_DIR" flag:"bundle-dir" arg:"DIR" cmd:"run,seed,status" usage:"where the clients' bundles go (default: bootstrap/clients in the state folder)"`
 
-	GatewayURL       URL    `env:"OPENCLAW_GATEWAY_URL" flag:"gateway-url" arg:"URL" cmd:"run,seed,probe" usage:"where the gateway answers, ws:// or wss:// (default: this machine, at the gateway's port)"`
-	GatewayTokenFile string `env:"OPENCLAW_GATEWAY_TOKEN_FILE" flag:"gateway-token-file" arg:"FILE" cmd:"run,probe" usage:"file with the gateway's shared token; run hands it to the gateway as OPENCLAW_GATEWAY_TOKEN"`
+	GatewayURL       URL    `env:"OPENCLAW_GATEWAY_URL" flag:"gateway-url" arg:"URL" cmd:"run,seed,probe,status" usage:"where the gateway answers, ws:// or wss:// (default: this machine, at the gateway's port)"`
+	GatewayTokenFile string `env:"OPENCLAW_GATEWAY_TOKEN_FILE" flag:"gateway-token-file" arg:"FILE" cmd:"run,probe,status" usage:"file with the gateway's shared token; run hands it to the gateway as OPENCLAW_GATEWAY_TOKEN"`
 	CAFile           string `env:"BOOTSTRAP_CA_FILE" flag:"ca-file" arg:"FILE" cmd:"run,probe" usage:"PEM file of the authorities to trust for wss:// (default: the system's)"`
 	Fingerprint      string `env:"BOOTSTRAP_TLS_FINGERPRINT" flag:"tls-fingerprint" arg:"HEX" cmd:"run,probe" usage:"SHA-256 of the gateway's certificate, trusted instead of any authority"`
 
@@ -44,7 +45,7 @@ type Settings struct {
 	ProveTimeout  time.Duration `env:"BOOTSTRAP_PROVE_TIMEOUT" envDefault:"120s" flag:"prove-timeout" arg:"TIME" cmd:"run" usage:"how long the gateway may take until it answers the proof"`
 	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity" usage:"how long to wait for another bootstrap on the same state folder"`
 
-	LogFormat LogFormat `env:"BOOTSTRAP_LOG_FORMAT" envDefault:"auto" flag:"log-format" arg:"FORMAT" cmd:"run,seed,probe,identity" usage:"console, json, or auto: console on a terminal"`
+	LogFormat LogFormat `env:"BOOTSTRAP_LOG_FORMAT" envDefault:"auto" flag:"log-format" arg:"FORMAT" cmd:"run,seed,probe,identity,status" usage:"console, json, or auto: console on a terminal"`
 }
 
 // Field describes one setting to whoever builds flags or documents them.
@@ -86,6 +87,13 @@ func Load(environ, flags map[string]string) (Settings, error) {
 	var s Settings
 	err := env.ParseWithOptions(&s, env.Options{Environment: merged})
 	problems := describe(err)
+	if s.Manifest != "" {
+		clients, wrong := readManifest(s.Manifest)
+		for _, problem := range wrong {
+			problems = append(problems, "--manifest (BOOTSTRAP_MANIFEST): "+s.Manifest+": "+problem)
+		}
+		s.Clients = append(s.Clients, clients...)
+	}
 	problems = append(problems, s.conflicts(merged)...)
 	if len(problems) > 0 {
 		return Settings{}, &Error{Problems: problems}

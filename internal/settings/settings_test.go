@@ -2,7 +2,7 @@ package settings_test
 
 import (
 	"errors"
-	"slices"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -57,8 +57,11 @@ func TestClientsTakeAPresetAndAPublicKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := settings.Clients{{"a", "standard", ""}, {"b", "read", ""}, {"c", "standard", key}, {"d", "pairing", key}}
-	if !slices.Equal(s.Clients, want) {
+	want := settings.Clients{
+		{Name: "a", Preset: "standard"}, {Name: "b", Preset: "read"},
+		{Name: "c", Preset: "standard", PublicKey: key}, {Name: "d", Preset: "pairing", PublicKey: key},
+	}
+	if !reflect.DeepEqual(s.Clients, want) {
 		t.Errorf("got %v, want %v", s.Clients, want)
 	}
 }

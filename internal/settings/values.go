@@ -89,6 +89,8 @@ func (s *Scopes) UnmarshalText(text []byte) error {
 type Client struct {
 	Name   string
 	Preset string
+	// Scopes instead of the preset's, where there are any.
+	Scopes []string
 	// PublicKey of a client that keeps its secret to itself; empty where the
 	// key is to be made, in a bundle. As [identity.ParsePublicKey] reads it.
 	PublicKey string
@@ -118,28 +120,45 @@ func (c *Clients) UnmarshalText(text []byte) error {
 // clientName is safe as a folder's name on every filesystem.
 var clientName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
+// defaultPreset is what a client may do unless told: never more than read and
+// write.
+const defaultPreset = "standard"
+
 func parseClient(item string) (Client, error) {
 	head, key, _ := strings.Cut(item, "=")
 	name, preset, given := strings.Cut(head, ":")
 	if !given {
-		// What a client may do unless told: never more than read and write.
-		preset = "standard"
+		preset = defaultPreset
 	}
+	client := Client{Name: name, Preset: preset, PublicKey: key}
+	return client, client.check()
+}
+
+func (c Client) check() error {
 	switch {
-	case !clientName.MatchString(name):
-		return Client{}, fmt.Errorf("%q is not a client's name: letters, digits, dot, dash and underscore", name)
-	case name == "self":
-		return Client{}, errors.New(`"self" is the state folder's own device: set its scopes with --preset`)
+	case !clientName.MatchString(c.Name):
+		return fmt.Errorf("%q is not a client's name: letters, digits, dot, dash and underscore", c.Name)
+	case c.Name == seed.SelfName:
+		return errors.New(`"self" is the state folder's own device: set its scopes with --preset`)
 	}
-	if _, err := seed.Scopes(preset); err != nil {
-		return Client{}, fmt.Errorf("client %s: %w", name, err)
+	if _, err := seed.Scopes(c.Preset); err != nil {
+		return fmt.Errorf("client %s: %w", c.Name, err)
 	}
-	if key != "" {
-		if _, err := identity.ParsePublicKey(key); err != nil {
-			return Client{}, fmt.Errorf("client %s: %w", name, err)
+	if c.PublicKey != "" {
+		if _, err := identity.ParsePublicKey(c.PublicKey); err != nil {
+			return fmt.Errorf("client %s: %w", c.Name, err)
 		}
 	}
-	return Client{Name: name, Preset: preset, PublicKey: key}, nil
+	return nil
+}
+
+// WantedScopes are the client's scopes, spelt out.
+func (c Client) WantedScopes() []string {
+	if len(c.Scopes) > 0 {
+		return c.Scopes
+	}
+	scopes, _ := seed.Scopes(c.Preset) // checked when it was read
+	return scopes
 }
 
 // URL is where a gateway answers.

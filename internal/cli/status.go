@@ -1,0 +1,237 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/settings"
+	"github.com/reflectt/bootstrap/internal/statedb"
+)
+
+func (a *app) statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:         "status",
+		Usage:        "say what is installed and paired here, what is wrong, and what to do about it",
+		Description:  "Changes nothing and asks no gateway. Name the clients that you expect, to hear how they differ. For example:\n\n  bootstrap status --client agent-1",
+		Flags:        flags("status", jsonFlag()),
+		OnUsageError: onUsageError,
+		Action:       noArguments(a.status),
+	}
+}
+
+// status is everything that can be said without changing or asking anything.
+// Its JSON is a contract; no field holds a secret.
+type status struct {
+	StateDir string `json:"stateDir"`
+	Config   string `json:"config"`
+	Release  string `json:"release"`
+	Package  string `json:"package,omitempty"`
+	// Store that counts, and why it is that one.
+	Store     seed.Kind `json:"store,omitempty"`
+	StorePath string    `json:"storePath,omitempty"`
+	StoreWhy  string    `json:"storeWhy,omitempty"`
+	DeviceID  string    `json:"deviceId,omitempty"`
+	// URL of the gateway, and whether something answers there.
+	URL      string         `json:"url"`
+	Running  bool           `json:"running"`
+	Auth     string         `json:"auth"`
+	AuthFrom string         `json:"authFrom,omitempty"`
+	Lease    *statusLease   `json:"lease,omitempty"`
+	Devices  []statusDevice `json:"devices"`
+	Findings []finding      `json:"findings"`
+}
+
+type statusLease struct {
+	Host    string    `json:"host"`
+	PID     int       `json:"pid"`
+	Expires time.Time `json:"expires"`
+	Holder  string    `json:"holder"`
+}
+
+type statusDevice struct {
+	Name     string   `json:"name,omitempty"`
+	DeviceID string   `json:"deviceId"`
+	Drift    drift    `json:"drift"`
+	Label    string   `json:"label,omitempty"`
+	Roles    []string `json:"roles,omitempty"`
+	Scopes   []string `json:"scopes,omitempty"`
+	Wanted   []string `json:"wanted,omitempty"`
+}
+
+// finding is something to mend, with the command that mends it.
+type finding struct {
+	What string `json:"what"`
+	Mend string `json:"mend,omitempty"`
+	// Code is what a command that needs this would end with; 0 for advice.
+	Code Code `json:"code,omitempty"`
+}
+
+func (a *app) status(c *cli.Context) error {
+	s, err := a.load(c)
+	if err != nil {
+		return err
+	}
+	p, err := a.settle(s, nil, false)
+	if err != nil {
+		return err
+	}
+	out := a.look(c, s, p)
+	if c.Bool("json") {
+		err = a.printJSON(out)
+	} else {
+		err = a.printStatus(out)
+	}
+	if err != nil {
+		return err
+	}
+	for _, finding := range out.Findings {
+		if finding.Code != OK {
+			return &exitError{code: finding.Code}
+		}
+	}
+	return nil
+}
+
+// look gathers the status; what cannot be read becomes a finding.
+func (a *app) look(c *cli.Context, s settings.Settings, p place) status {
+	out := status{
+		StateDir: p.StateDir, Config: p.ConfigPath, Release: p.Release.String(), Package: p.PackageDir,
+		URL: p.URL, Running: isLive(c.Context, p), Auth: string(p.Auth.Mode),
+		Devices: []statusDevice{}, Findings: []finding{},
+	}
+	if p.Auth.Secret.IsSet() {
+		out.AuthFrom = p.Auth.Source.String()
+	}
+	fail := func(err error) bool {
+		if err != nil {
+			out.Findings = append(out.Findings, finding{What: err.Error(), Mend: hintOf(err), Code: codeOf(err)})
+		}
+		return err != nil
+	}
+	credentials, err := seed.ReadCredentials(c.Context, p.seedOptions(s))
+	if !fail(err) && !credentials.Identity.IsZero() {
+		out.DeviceID = credentials.Identity.DeviceID()
+	}
+	survey, err := seed.Take(c.Context, p.seedOptions(s))
+	if err == nil || codeOf(err) != StoreUnusable || len(out.Findings) == 0 {
+		fail(err)
+	}
+	if err == nil {
+		out.Store, out.StorePath, out.StoreWhy = survey.Store.Kind, survey.Store.Path, survey.Store.Why
+		clients, err := readClients(s, p)
+		fail(err)
+		out.Devices = append(out.Devices, compare(wantedOf(s, credentials, clients), survey)...)
+		out.Findings = append(out.Findings, driftFindings(out.Devices)...)
+	}
+	lease, held, err := readLease(c.Context, p.StateDir)
+	if err == nil && held {
+		out.Lease = newStatusLease(lease)
+	}
+	out.Findings = append(out.Findings, settingFindings(p)...)
+	out.Findings = append(out.Findings, rightsFindings(p.StateDir)...)
+	return out
+}
+
+// wantedOf are the devices that the settings ask for and that have a key.
+func wantedOf(s settings.Settings, credentials seed.Credentials, clients []client) []seed.Device {
+	if credentials.Identity.IsZero() {
+		return nil
+	}
+	return wantedDevices(s, credentials.Identity, clients)
+}
+
+func newStatusLease(lease statedb.Lease) *statusLease {
+	out := &statusLease{Host: lease.Host, PID: lease.PID, Expires: lease.Expires, Holder: "unknown"}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return out
+	}
+	switch lease.Holder(hostname, time.Now()) {
+	case statedb.HolderAlive:
+		out.Holder = "alive"
+	case statedb.HolderGone:
+		out.Holder = "gone"
+	}
+	return out
+}
+
+// settingFindings are what the gateway would refuse or read otherwise.
+func settingFindings(p place) []finding {
+	var out []finding
+	for _, problem := range p.Problems {
+		out = append(out, finding{What: problem})
+	}
+	for _, doubt := range p.InDoubt {
+		out = append(out, finding{What: "not certain: " + doubt})
+	}
+	for _, other := range p.Auth.Disagree {
+		out = append(out, finding{
+			What: fmt.Sprintf("the gateway's secret is set in two places that disagree: the gateway takes %s, and clients that read %s are refused", p.Auth.Source, other),
+			Mend: "make them equal, or remove one",
+		})
+	}
+	if p.NeedsToken() {
+		out = append(out, finding{What: "the gateway has no token anywhere and would refuse to listen beyond loopback", Mend: "set OPENCLAW_GATEWAY_TOKEN; bootstrap run makes one otherwise"})
+	}
+	return out
+}
+
+func (a *app) printStatus(out status) error {
+	text := &strings.Builder{}
+	table := tabwriter.NewWriter(text, 0, 0, 2, ' ', 0)
+	row := func(name string, values ...string) {
+		if value := strings.Join(slices.DeleteFunc(values, func(v string) bool { return v == "" }), ", "); value != "" {
+			_, _ = fmt.Fprintf(table, "%s\t%s\n", name, value)
+		}
+	}
+	row("state folder", out.StateDir)
+	row("configuration", out.Config)
+	row("release", out.Release, out.Package)
+	row("store", string(out.Store), out.StorePath, out.StoreWhy)
+	row("device", out.DeviceID)
+	running := "nothing answers there"
+	if out.Running {
+		running = "something answers there"
+	}
+	row("gateway", out.URL, running)
+	row("auth", out.Auth, out.AuthFrom)
+	if out.Lease != nil {
+		row("owner lease", "host "+out.Lease.Host, fmt.Sprintf("pid %d", out.Lease.PID), "until "+out.Lease.Expires.Format(time.RFC3339), "holder "+out.Lease.Holder)
+	}
+	_ = table.Flush()
+	if len(out.Devices) > 0 {
+		_, _ = fmt.Fprintf(table, "\nNAME\tDEVICE\tDRIFT\tSCOPES\n")
+		for _, d := range out.Devices {
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", orDash(d.Name), shortID(d.DeviceID), d.Drift, orDash(brief(d.Scopes)))
+		}
+		_ = table.Flush()
+	}
+	for i, finding := range out.Findings {
+		if i == 0 {
+			text.WriteString("\n")
+		}
+		text.WriteString("! " + finding.What + "\n")
+		if finding.Mend != "" {
+			text.WriteString("  mend: " + finding.Mend + "\n")
+		}
+	}
+	if len(out.Findings) == 0 {
+		text.WriteString("\nnothing to mend\n")
+	}
+	_, err := fmt.Fprint(a.stdout, text.String())
+	return err
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}

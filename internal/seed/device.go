@@ -1,0 +1,55 @@
+package seed
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+
+	"github.com/reflectt/bootstrap/internal/identity"
+)
+
+// Device is one operator device that shall be paired.
+type Device struct {
+	// Name says to people and in the ledger which device this is.
+	Name      string
+	PublicKey ed25519.PublicKey
+	Scopes    []string
+	// Local: this is the state folder's own device, whose token the CLI in this
+	// folder keeps too.
+	Local bool
+	// Reseed: pair it as if for the first time, with a new token and exactly
+	// these scopes, even where somebody removed it.
+	Reseed bool
+}
+
+// ID is the device id.
+func (d Device) ID() string { return identity.DeviceID(d.PublicKey) }
+
+// publicKey is the key as the stores hold it.
+func (d Device) publicKey() string { return base64.RawURLEncoding.EncodeToString(d.PublicKey) }
+
+// Outcome is what seeding did, or would do, with one device.
+type Outcome string
+
+// The outcomes.
+const (
+	Created   Outcome = "created"
+	Updated   Outcome = "updated"
+	Unchanged Outcome = "unchanged"
+	// Revoked: somebody removed the device, or its token, from this very store.
+	Revoked Outcome = "revoked"
+)
+
+// Result tells about one device. Token is a secret.
+type Result struct {
+	Name     string
+	DeviceID string
+	Outcome  Outcome
+	// Changes names the fields that were written.
+	Changes []string
+	// Scopes that the device now has, and those among them that nobody asked for.
+	Scopes, Wider []string
+	Token         string
+}
+
+// short is enough of a device id for a person to tell devices apart.
+func short(deviceID string) string { return deviceID[:min(12, len(deviceID))] }

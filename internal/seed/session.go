@@ -1,0 +1,127 @@
+package seed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/identity"
+)
+
+// Options say which store to open, and how.
+type Options struct {
+	StateDir string
+	// Era is what the installed release reads; the zero value where unknown.
+	Era         gateway.Era
+	LockTimeout time.Duration
+}
+
+// Session is a lock on a state folder, the store that its gateway reads, and
+// the ledger. No two bootstraps have one on the same folder at once.
+type Session struct {
+	options Options
+	lock    *atomicfile.Lock
+	store   store
+	ledger  *ledger
+}
+
+// Dir is the folder for bootstrap's own files in a state folder.
+func Dir(stateDir string) string { return filepath.Join(stateDir, "bootstrap") }
+
+// Open locks the state folder and finds out which store counts. It fails with
+// a [StoreError], an [identity.Error] or an [atomicfile.LockedError].
+func Open(ctx context.Context, options Options) (*Session, error) {
+	if err := prepare(options.StateDir); err != nil {
+		return nil, &StoreError{Path: options.StateDir, Err: err}
+	}
+	lock, err := atomicfile.Acquire(ctx, filepath.Join(Dir(options.StateDir), "lock"), options.LockTimeout)
+	if locked := (*atomicfile.LockedError)(nil); errors.As(err, &locked) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, &StoreError{Path: Dir(options.StateDir), Err: err}
+	}
+	session := &Session{options: options, lock: lock}
+	if session.ledger, err = readLedger(options.StateDir); err == nil {
+		session.store, err = openStore(ctx, options)
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Release())
+	}
+	return session, nil
+}
+
+// prepare makes the state folder, if need be with its parents, and our own
+// folder in it.
+func prepare(stateDir string) error {
+	if _, err := os.Lstat(stateDir); errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(stateDir, 0o700); err != nil {
+			return err
+		}
+	}
+	return atomicfile.MakeDir(Dir(stateDir))
+}
+
+// Close lets the store and the lock go.
+func (s *Session) Close() error { return errors.Join(s.store.close(), s.lock.Release()) }
+
+// Store tells which store counts here.
+func (s *Session) Store() Info { return infoOf(s.store) }
+
+// Self returns the state folder's own device. Where there is none yet it
+// becomes imported, or a new one where imported is zero. An imported identity
+// that differs from the present one is an error: nothing is replaced.
+func (s *Session) Self(ctx context.Context, imported identity.Identity) (id identity.Identity, created bool, err error) {
+	id, err = s.store.identity(ctx)
+	if err != nil {
+		return identity.Identity{}, false, err
+	}
+	if id.IsZero() {
+		id, created = imported, true
+	}
+	if id.IsZero() {
+		if id, err = identity.New(time.Now()); err != nil {
+			return identity.Identity{}, false, err
+		}
+	}
+	// The store has the last word: a gateway may be quicker.
+	if id, err = s.store.keepIdentity(ctx, id); err != nil {
+		return identity.Identity{}, false, err
+	}
+	if !imported.IsZero() && !imported.Equal(id) {
+		return identity.Identity{}, false, &identity.Error{
+			Path:  s.store.path(),
+			Fault: fmt.Sprintf("the imported device %s is not the device %s that is here", short(imported.DeviceID()), short(id.DeviceID())),
+		}
+	}
+	return id, created, nil
+}
+
+// Credentials are what the CLI in a state folder, or in a client's bundle, has
+// to show: its device, and the device token with its scopes. Token is a secret.
+type Credentials struct {
+	Identity identity.Identity
+	Token    string
+	Scopes   []string
+}
+
+// ReadCredentials reads them, as far as they are there. It takes no lock and
+// writes nothing.
+func ReadCredentials(ctx context.Context, options Options) (Credentials, error) {
+	opened, err := openStore(ctx, options)
+	if err != nil {
+		return Credentials{}, err
+	}
+	credentials := Credentials{}
+	credentials.Identity, err = opened.identity(ctx)
+	if err == nil && !credentials.Identity.IsZero() {
+		credentials.Token, credentials.Scopes, err = opened.localToken(ctx, credentials.Identity.DeviceID())
+	}
+	return credentials, errors.Join(err, opened.close())
+}

@@ -1,0 +1,107 @@
+package seed
+
+import (
+	"context"
+	"errors"
+	"slices"
+)
+
+// Survey is what is in a state folder: every operator device of the store that
+// counts, what the ledger knows of each, and what it misses.
+type Survey struct {
+	Store   Info
+	Devices []Seen
+}
+
+// Seen is one device of a survey.
+type Seen struct {
+	DeviceID string
+	// Name is the ledger's; empty for a device that somebody else paired.
+	Name   string
+	Label  string // the display name in the store
+	Roles  []string
+	Scopes []string
+	// Present: it is in the store, with a token that works.
+	Present, TokenRevoked bool
+	// Revoked: it was seeded, and somebody removed it.
+	Revoked bool
+	// SeededScopes are those that it was last seeded with.
+	SeededScopes []string
+	ApprovedAtMs int64
+}
+
+// Take makes a survey. It takes no lock and writes nothing.
+func Take(ctx context.Context, options Options) (Survey, error) {
+	l, err := readLedger(options.StateDir)
+	if err != nil {
+		return Survey{}, err
+	}
+	opened, err := openStore(ctx, options)
+	if err != nil {
+		return Survey{}, err
+	}
+	survey, err := survey(ctx, opened, l)
+	return survey, errors.Join(err, opened.close())
+}
+
+func survey(ctx context.Context, from store, l *ledger) (Survey, error) {
+	out := Survey{Store: infoOf(from)}
+	mark, err := from.mark(ctx)
+	if err != nil {
+		return out, err
+	}
+	entries, err := from.list(ctx)
+	if err != nil {
+		return out, err
+	}
+	for id, e := range entries {
+		record := l.data.Devices[id]
+		seen := Seen{
+			DeviceID: id, Name: record.Name, Label: e.text("displayName"), Scopes: e.scopes(),
+			Present: true, TokenRevoked: e.tokenRevoked(), SeededScopes: record.Scopes,
+		}
+		seen.Roles, _ = decode[[]string](e.get("roles"))
+		seen.ApprovedAtMs, _ = decode[int64](e.get("approvedAtMs"))
+		out.Devices = append(out.Devices, seen)
+	}
+	for id, record := range l.data.Devices {
+		if _, here := entries[id]; here {
+			continue
+		}
+		gone, err := removed(ctx, from, l, id, false, mark)
+		if err != nil {
+			return out, err
+		}
+		out.Devices = append(out.Devices, Seen{DeviceID: id, Name: record.Name, Revoked: gone, SeededScopes: record.Scopes})
+	}
+	slices.SortFunc(out.Devices, func(a, b Seen) int {
+		if a.Name != b.Name {
+			return compareNames(a.Name, b.Name)
+		}
+		return compareNames(a.DeviceID, b.DeviceID)
+	})
+	return out, nil
+}
+
+// compareNames sorts our own device first and what is not ours last.
+func compareNames(a, b string) int {
+	rank := func(name string) int {
+		switch name {
+		case SelfName:
+			return 0
+		case "":
+			return 2
+		}
+		return 1
+	}
+	if d := rank(a) - rank(b); d != 0 {
+		return d
+	}
+	if a < b {
+		return -1
+	}
+	if a > b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,81 @@
+package settings
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/seed"
+)
+
+// manifest is the file that --manifest names: YAML, of which JSON is a part.
+//
+//	clients:
+//	  - name: agent-1
+//	  - name: viewer
+//	    preset: read
+//	    publicKey: A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg
+//	  - name: approver
+//	    scopes: [operator.pairing, operator.read]
+type manifest struct {
+	Clients []manifestClient `yaml:"clients"`
+}
+
+type manifestClient struct {
+	Name      string   `yaml:"name"`
+	Preset    string   `yaml:"preset"`
+	Scopes    []string `yaml:"scopes"`
+	PublicKey string   `yaml:"publicKey"`
+}
+
+// maxManifestSize bounds what is read: some 100 bytes a client.
+const maxManifestSize = 4 << 20
+
+// readManifest reads the clients of a manifest. Every fault is told at once.
+func readManifest(path string) (clients Clients, problems []string) {
+	data, err := atomicfile.ReadMounted(path, maxManifestSize)
+	if err != nil {
+		return nil, []string{err.Error()}
+	}
+	return parseManifest(data)
+}
+
+func parseManifest(data []byte) (clients Clients, problems []string) {
+	var m manifest
+	decoder := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
+	if err := decoder.Decode(&m); err != nil && !errors.Is(err, io.EOF) {
+		// The first line says what and where; the rest draws it.
+		what, _, _ := strings.Cut(err.Error(), "\n")
+		return nil, []string{what}
+	}
+	for i, c := range m.Clients {
+		client, err := c.client()
+		if err != nil {
+			problems = append(problems, fmt.Sprintf("clients[%d]: %v", i, err))
+			continue
+		}
+		clients = append(clients, client)
+	}
+	return clients, problems
+}
+
+func (c manifestClient) client() (Client, error) {
+	if c.Preset != "" && len(c.Scopes) > 0 {
+		return Client{}, fmt.Errorf("client %s has a preset and scopes: keep one of them", c.Name)
+	}
+	client := Client{Name: c.Name, Preset: c.Preset, Scopes: c.Scopes, PublicKey: c.PublicKey}
+	if c.Preset == "" {
+		client.Preset = defaultPreset
+	}
+	for _, scope := range c.Scopes {
+		if err := seed.CheckScope(scope); err != nil {
+			return Client{}, err
+		}
+	}
+	return client, client.check()
+}
