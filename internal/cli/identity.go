@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -152,7 +153,7 @@ func (a *app) importedIdentity(s settings.Settings) (identity.Identity, error) {
 		return identity.Identity{}, nil
 	}
 	id, err := identity.Parse(text, a.now())
-	if fault, ok := err.(*identity.Error); ok {
+	if fault := (*identity.Error)(nil); errors.As(err, &fault) {
 		fault.Path = from
 	}
 	return id, err

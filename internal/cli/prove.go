@@ -30,7 +30,7 @@ func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pa
 	case verdict.OK:
 		a.log.Info().Str("device", shortID(verdict.DeviceID)).Str("gateway", verdict.Server).
 			Str("took", time.Since(started).Round(10*time.Millisecond).String()).Msg("ready: the pairing is proven")
-		a.confirm(ctx, s, p, verdict.DeviceID)
+		a.confirm(ctx, s, p, idsOf(seeded.results)...)
 		return OK
 	case ctx.Err() != nil:
 		return OK // the gateway has ended first
@@ -47,14 +47,22 @@ func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pa
 	return verdictCode(verdict.Outcome)
 }
 
-// confirm notes in the ledger that the gateway knows our device: from here on
-// its absence means that somebody removed it. A note that fails costs nothing
-// but that.
-func (a *app) confirm(ctx context.Context, s settings.Settings, p place, deviceID string) {
-	err := seed.Confirm(ctx, p.seedOptions(s), deviceID)
+// confirm notes in the ledger that the gateway knows our devices: from here on
+// their absence means that somebody removed them. A note that fails costs
+// nothing but that.
+func (a *app) confirm(ctx context.Context, s settings.Settings, p place, deviceIDs ...string) {
+	err := seed.Confirm(ctx, p.seedOptions(s), deviceIDs...)
 	if err != nil && ctx.Err() == nil {
 		a.log.Debug().Err(err).Msg("cannot note in the ledger that the device was seen")
 	}
+}
+
+func idsOf(results []seed.Result) []string {
+	var ids []string
+	for _, result := range results {
+		ids = append(ids, result.DeviceID)
+	}
+	return ids
 }
 
 func (a *app) warnVerdict(verdict probe.Verdict) {

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"errors"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -82,11 +83,11 @@ func helper(mode string, args []string) int {
 
 func failed(err error) int {
 	fmt.Fprintln(os.Stderr, "error:", err)
-	switch e := err.(type) {
-	case *CommandError:
-		return e.Code
-	case *StoppedError:
-		return e.Code()
+	if command := (*CommandError)(nil); errors.As(err, &command) {
+		return command.Code
+	}
+	if stopped := (*StoppedError)(nil); errors.As(err, &stopped) {
+		return stopped.Code()
 	}
 	return 1
 }

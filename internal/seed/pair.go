@@ -3,6 +3,7 @@ package seed
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -180,34 +181,40 @@ func actionOf(device Device, outcome Outcome) string {
 	return string(outcome)
 }
 
-// Confirm records that a device of ours was seen in the store that counts now,
-// after the gateway has used it: from here on, its absence is a revocation. It
-// does nothing, without a lock, where that is known already.
-func Confirm(ctx context.Context, options Options, deviceID string) error {
+// Confirm records that devices of ours were seen in the store that counts now,
+// after the gateway has used it: from here on, their absence is a revocation.
+// It does nothing, and takes no lock, where that is known already.
+func Confirm(ctx context.Context, options Options, deviceIDs ...string) error {
 	l, err := readLedger(options.StateDir)
 	if err != nil {
 		return err
 	}
-	if record, known := l.data.Devices[deviceID]; !known || record.Confirmed {
+	deviceIDs = slices.DeleteFunc(slices.Clone(deviceIDs), func(id string) bool {
+		record, known := l.data.Devices[id]
+		return !known || record.Confirmed
+	})
+	if len(deviceIDs) == 0 {
 		return nil
 	}
 	session, err := Open(ctx, options)
 	if err != nil {
 		return err
 	}
-	return errors.Join(session.confirm(ctx, deviceID), session.Close())
+	return errors.Join(session.confirm(ctx, deviceIDs), session.Close())
 }
 
-func (s *Session) confirm(ctx context.Context, deviceID string) error {
-	present, err := s.store.lookup(ctx, []string{deviceID})
-	if _, here := present[deviceID]; err != nil || !here {
+func (s *Session) confirm(ctx context.Context, deviceIDs []string) error {
+	present, err := s.store.lookup(ctx, deviceIDs)
+	if err != nil {
 		return err
 	}
 	mark, err := s.store.mark(ctx)
 	if err != nil {
 		return err
 	}
-	s.ledger.confirm(deviceID, s.store.kind(), mark)
+	for id := range present {
+		s.ledger.confirm(id, s.store.kind(), mark)
+	}
 	return s.ledger.write()
 }
 

@@ -68,7 +68,7 @@ func (c manifestClient) client() (Client, error) {
 	if c.Preset != "" && len(c.Scopes) > 0 {
 		return Client{}, fmt.Errorf("client %s has a preset and scopes: keep one of them", c.Name)
 	}
-	client := Client{Name: c.Name, Preset: c.Preset, Scopes: c.Scopes, PublicKey: c.PublicKey}
+	client := Client(c)
 	if c.Preset == "" {
 		client.Preset = defaultPreset
 	}
