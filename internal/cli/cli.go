@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -28,9 +29,16 @@ type app struct {
 
 // Main runs the program and returns its exit code. argv and environ are as the
 // process got them.
-func Main(argv, environ []string, stdout, stderr io.Writer) int {
+func Main(argv, environ []string, stdout, stderr io.Writer) (code int) {
 	a := &app{environ: environ, stdout: stdout, stderr: stderr}
 	a.log = newLogger(stderr, settings.FormatAuto, environ)
+	defer func() {
+		// Go's own code for it is 2, which means something else here.
+		if fault := recover(); fault != nil {
+			a.log.Error().Str("stack", string(debug.Stack())).Msgf("a fault in bootstrap itself, please report it: %v", fault)
+			code = int(Unexpected)
+		}
+	}()
 	err := a.commands().RunContext(context.Background(), argv)
 	a.report(err)
 	return int(codeOf(err))
@@ -57,6 +65,9 @@ func (a *app) commands() *cli.App {
 // noCommand is what happens without a command, or with one that there is not.
 func (a *app) noCommand(c *cli.Context) error {
 	if c.NArg() == 0 {
+		if c.Command != nil && len(c.Lineage()) > 2 {
+			return cli.ShowSubcommandHelp(c)
+		}
 		return cli.ShowAppHelp(c)
 	}
 	return &usageError{err: fmt.Errorf("there is no command %q", c.Args().First()), hint: "bootstrap --help"}
@@ -125,11 +136,8 @@ func (a *app) load(c *cli.Context) (settings.Settings, error) {
 		}
 	}
 	s, err := settings.Load(variables(a.environ), given)
-	if err != nil {
-		return s, err
-	}
 	a.log = newLogger(a.stderr, s.LogFormat, a.environ)
-	return s, nil
+	return s, err
 }
 
 // variables is an environment as a map; of a name that is there twice the

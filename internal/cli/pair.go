@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/seed"
@@ -32,9 +33,16 @@ func (p pairing) own() seed.Result {
 	return p.results[0]
 }
 
+// lockPatience is how long the lock may take before a person hears of it.
+const lockPatience = 2 * time.Second
+
 // inSession does something with the state folder locked.
 func (a *app) inSession(ctx context.Context, s settings.Settings, p place, do func(*seed.Session) error) error {
+	waiting := time.AfterFunc(lockPatience, func() {
+		a.log.Info().Str("at_most", s.LockTimeout.String()).Msg("waiting for another bootstrap that has this state folder locked")
+	})
 	session, err := seed.Open(ctx, p.seedOptions(s))
+	waiting.Stop()
 	if err != nil {
 		return err
 	}
@@ -106,9 +114,12 @@ func (a *app) pairIn(ctx context.Context, session *seed.Session, s settings.Sett
 	return out, err
 }
 
-// wantedDevices are our own device and the clients', in that order.
+// wantedDevices are our own device, unless it has no key yet, and the clients'.
 func wantedDevices(s settings.Settings, self identity.Identity, clients []client) []seed.Device {
-	devices := []seed.Device{selfDevice(s, self)}
+	var devices []seed.Device
+	if !self.IsZero() {
+		devices = append(devices, selfDevice(s, self))
+	}
 	for _, client := range clients {
 		devices = append(devices, client.device)
 	}

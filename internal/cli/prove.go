@@ -34,7 +34,8 @@ func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pa
 		return OK
 	case ctx.Err() != nil:
 		return OK // the gateway has ended first
-	case !p.Command.Understood:
+	case !p.Command.Understood && verdict.Outcome == probe.Unreachable:
+		// A shell, or a job, has no gateway to prove anything to.
 		a.log.Debug().Str("outcome", verdict.Outcome.String()).Msg(verdict.Message)
 		return OK
 	}

@@ -103,11 +103,7 @@ func (a *app) seedDryRun(c *cli.Context, s settings.Settings, imported identity.
 	if err != nil {
 		return err
 	}
-	devices := wantedDevices(s, self, clients)
-	if self.IsZero() {
-		devices = devices[1:]
-	}
-	results, store, err := seed.Plan(c.Context, p.seedOptions(s), devices...)
+	results, store, err := seed.Plan(c.Context, p.seedOptions(s), wantedDevices(s, self, clients)...)
 	if err != nil {
 		return err
 	}

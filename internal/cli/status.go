@@ -127,7 +127,7 @@ func (a *app) look(c *cli.Context, s settings.Settings, p place) status {
 		out.Store, out.StorePath, out.StoreWhy = survey.Store.Kind, survey.Store.Path, survey.Store.Why
 		clients, err := readClients(s, p)
 		fail(err)
-		out.Devices = append(out.Devices, compare(wantedOf(s, credentials, clients), survey)...)
+		out.Devices = append(out.Devices, compare(wantedDevices(s, credentials.Identity, clients), survey)...)
 		out.Findings = append(out.Findings, driftFindings(out.Devices)...)
 	}
 	lease, held, err := readLease(c.Context, p.StateDir)
@@ -137,14 +137,6 @@ func (a *app) look(c *cli.Context, s settings.Settings, p place) status {
 	out.Findings = append(out.Findings, settingFindings(p)...)
 	out.Findings = append(out.Findings, rightsFindings(p.StateDir)...)
 	return out
-}
-
-// wantedOf are the devices that the settings ask for and that have a key.
-func wantedOf(s settings.Settings, credentials seed.Credentials, clients []client) []seed.Device {
-	if credentials.Identity.IsZero() {
-		return nil
-	}
-	return wantedDevices(s, credentials.Identity, clients)
 }
 
 func newStatusLease(lease statedb.Lease) *statusLease {

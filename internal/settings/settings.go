@@ -13,6 +13,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -81,7 +82,8 @@ func (e *Error) Error() string { return strings.Join(e.Problems, "; ") }
 // Load reads the settings from an environment and from flags, the latter by
 // the names of their variables. Every wrong value is in the one [Error].
 func Load(environ, flags map[string]string) (Settings, error) {
-	merged := maps.Clone(environ)
+	merged := map[string]string{}
+	maps.Copy(merged, environ)
 	maps.DeleteFunc(merged, func(_, value string) bool { return strings.TrimSpace(value) == "" })
 	maps.Copy(merged, flags)
 	var s Settings
@@ -96,7 +98,8 @@ func Load(environ, flags map[string]string) (Settings, error) {
 	}
 	problems = append(problems, s.conflicts(merged)...)
 	if len(problems) > 0 {
-		return Settings{}, &Error{Problems: problems}
+		// With what could be read: how to log the error is among it.
+		return s, &Error{Problems: problems}
 	}
 	return s, nil
 }
@@ -112,12 +115,19 @@ func (s *Settings) conflicts(merged map[string]string) (problems []string) {
 	if s.Handover == Exec && s.RequirePaired {
 		problems = append(problems, "--require-paired needs bootstrap to stay, so it does not go with --handover=exec: leave one of them out")
 	}
-	names := map[string]bool{}
+	names, keys := map[string]bool{}, map[string]string{}
 	for _, client := range s.Clients {
 		if names[client.Name] {
 			problems = append(problems, fmt.Sprintf("--client (BOOTSTRAP_CLIENTS): %q is there twice", client.Name))
 		}
 		names[client.Name] = true
+		if client.PublicKey == "" {
+			continue
+		}
+		if other, taken := keys[client.PublicKey]; taken {
+			problems = append(problems, fmt.Sprintf("--client (BOOTSTRAP_CLIENTS): %q and %q have the same public key: a device has one name", other, client.Name))
+		}
+		keys[client.PublicKey] = client.Name
 	}
 	for _, d := range []struct {
 		name  string
@@ -165,6 +175,9 @@ func nameOf(fieldName string) string {
 
 // innermost drops the parser's own words around an error of ours.
 func innermost(err error) error {
+	if number := (*strconv.NumError)(nil); errors.As(err, &number) && number.Func == "ParseBool" {
+		return fmt.Errorf("%q is neither true nor false", number.Num)
+	}
 	for {
 		inner := errors.Unwrap(err)
 		if inner == nil {

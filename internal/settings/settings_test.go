@@ -28,10 +28,10 @@ func TestEveryWrongValueIsReportedAtOnceByName(t *testing.T) {
 		`--client (BOOTSTRAP_CLIENTS): "agent 1" is not a client's name`,
 		`client agent-2: unknown preset "godlike"`,
 		`client agent-3: cannot use device identity`,
-		`--gateway-url (OPENCLAW_GATEWAY_URL): "ftp://host" does not start with ws:// or wss://`,
+		`--gateway-url (OPENCLAW_GATEWAY_URL): it does not start with ws:// or wss://`,
 		`--preset (BOOTSTRAP_PRESET): unknown preset "all"`,
 		`--lock-timeout (BOOTSTRAP_LOCK_TIMEOUT): a time cannot be negative`,
-		`--require-paired (BOOTSTRAP_REQUIRE_PAIRED): `,
+		`--require-paired (BOOTSTRAP_REQUIRE_PAIRED): "maybe" is neither true nor false`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in:\n%s", want, strings.Join(problems.Problems, "\n"))
@@ -52,14 +52,14 @@ func TestAFlagWinsOverItsVariableAndEmptyCountsAsUnset(t *testing.T) {
 }
 
 func TestClientsTakeAPresetAndAPublicKey(t *testing.T) {
-	const key = "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg"
-	s, err := settings.Load(map[string]string{"BOOTSTRAP_CLIENTS": "a, b:read,c=" + key + ",d:pairing=" + key}, nil)
+	const key, other = "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"
+	s, err := settings.Load(map[string]string{"BOOTSTRAP_CLIENTS": "a, b:read,c=" + key + ",d:pairing=" + other}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := settings.Clients{
 		{Name: "a", Preset: "standard"}, {Name: "b", Preset: "read"},
-		{Name: "c", Preset: "standard", PublicKey: key}, {Name: "d", Preset: "pairing", PublicKey: key},
+		{Name: "c", Preset: "standard", PublicKey: key}, {Name: "d", Preset: "pairing", PublicKey: other},
 	}
 	if !reflect.DeepEqual(s.Clients, want) {
 		t.Errorf("got %v, want %v", s.Clients, want)

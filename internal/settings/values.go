@@ -125,10 +125,13 @@ var clientName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 const defaultPreset = "standard"
 
 func parseClient(item string) (Client, error) {
-	head, key, _ := strings.Cut(item, "=")
+	head, key, keyGiven := strings.Cut(item, "=")
 	name, preset, given := strings.Cut(head, ":")
 	if !given {
 		preset = defaultPreset
+	}
+	if keyGiven && key == "" {
+		return Client{}, fmt.Errorf("client %s: no public key follows the =; leave it out to have a key made", name)
 	}
 	client := Client{Name: name, Preset: preset, PublicKey: key}
 	return client, client.check()
@@ -164,11 +167,15 @@ func (c Client) WantedScopes() []string {
 // URL is where a gateway answers.
 type URL string
 
-// UnmarshalText checks a ws:// or wss:// URL; http and https are understood.
+// UnmarshalText checks a ws:// or wss:// URL; http and https are understood. A
+// URL is never repeated in an error: people put passwords into them.
 func (u *URL) UnmarshalText(text []byte) error {
 	parsed, err := url.Parse(string(text))
-	if err != nil {
-		return fmt.Errorf("%q is not a URL", text)
+	switch {
+	case err != nil:
+		return errors.New("that is not a URL")
+	case parsed.User != nil:
+		return errors.New("a URL with a name or password in it is not taken: use --gateway-token-file")
 	}
 	switch parsed.Scheme {
 	case "http":
@@ -177,13 +184,10 @@ func (u *URL) UnmarshalText(text []byte) error {
 		parsed.Scheme = "wss"
 	case "ws", "wss":
 	default:
-		return fmt.Errorf("%q does not start with ws:// or wss://", text)
+		return errors.New("it does not start with ws:// or wss://")
 	}
-	if parsed.Host == "" {
-		return fmt.Errorf("%q names no host", text)
-	}
-	if parsed.User != nil {
-		return errors.New("a URL with a name or password in it is not taken: use --gateway-token-file")
+	if parsed.Hostname() == "" {
+		return errors.New("it names no host")
 	}
 	*u = URL(parsed.String())
 	return nil

@@ -1,0 +1,200 @@
+package statedb
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/reflectt/bootstrap/internal/atomicfile"
+)
+
+func TestNoDatabaseIsEverMade(t *testing.T) {
+	for name, make := range map[string]func(stateDir string) error{
+		"no state folder":     os.Remove,
+		"an empty one":        func(string) error { return nil },
+		"a folder without it": func(dir string) error { return os.Mkdir(filepath.Join(dir, "state"), 0o700) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := make(dir); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Open(context.Background(), dir); !errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*Error)) {
+				t.Errorf("got %v", err)
+			}
+			if _, err := os.Lstat(Path(dir)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("there is one now: %v", err)
+			}
+		})
+	}
+}
+
+func TestWhatIsNoRegularFileIsNeverOpened(t *testing.T) {
+	for name, place := range map[string]func(path string) error{
+		"a FIFO":           func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"a folder":         func(path string) error { return os.Mkdir(path, 0o700) },
+		"a link to one":    func(path string) error { return os.Symlink(filepath.Join(filepath.Dir(path), "real"), path) },
+		"a link to no one": func(path string) error { return os.Symlink("nowhere", path) },
+	} {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			t.Run(name+" at "+filepath.Base(Path(""))+suffix, func(t *testing.T) {
+				dir := database(t, gatewayTables)
+				path := Path(dir) + suffix
+				if err := os.Rename(Path(dir), filepath.Join(filepath.Dir(path), "real")); err != nil {
+					t.Fatal(err)
+				}
+				if suffix != "" {
+					if err := os.Rename(filepath.Join(filepath.Dir(path), "real"), Path(dir)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := place(path); err != nil {
+					t.Fatal(err)
+				}
+				_, err := Open(context.Background(), dir)
+				if !errors.As(err, new(*Error)) || !errors.As(err, new(*atomicfile.NotRegularError)) || errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+	}
+}
+
+func TestALinkInPlaceOfTheFolderIsNotFollowed(t *testing.T) {
+	elsewhere := database(t, gatewayTables)
+	dir := t.TempDir()
+	if err := os.Symlink(filepath.Join(elsewhere, "state"), filepath.Join(dir, "state")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(context.Background(), dir); !errors.As(err, new(*Error)) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnErrorOfTheDatabaseNamesItsFile(t *testing.T) {
+	dir := database(t, gatewayTables)
+	if err := os.WriteFile(Path(dir), []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(context.Background(), dir)
+	var fault *Error
+	if !errors.As(err, &fault) || fault.Path != Path(dir) || !strings.Contains(err.Error(), Path(dir)) {
+		t.Errorf("got %v", err)
+	}
+	if data, err := os.ReadFile(Path(dir)); err != nil || !strings.HasPrefix(string(data), "no database ") {
+		t.Errorf("it was changed: %v", err)
+	}
+}
+
+func TestADatabaseOfAnotherUserIsToldWithWhatMendsIt(t *testing.T) {
+	err := error(&OwnerError{Path: "/data/state/openclaw.sqlite", Owner: 1000, Self: 568})
+	if got := err.Error(); got != "/data/state/openclaw.sqlite belongs to uid 1000, and this is uid 568" {
+		t.Errorf("got %q", got)
+	}
+	var hinter interface{ Hint() string }
+	if !errors.As(err, &hinter) || !strings.Contains(hinter.Hint(), "--user 1000") || !strings.Contains(hinter.Hint(), "chown -R 568") {
+		t.Errorf("no hint: %v", err)
+	}
+}
+
+func TestTheVersionIsThatOfTheSchema(t *testing.T) {
+	for statement, want := range map[string]int{"PRAGMA user_version = 0": 0, "PRAGMA user_version = 1": 1, "PRAGMA user_version = 99": 99} {
+		db := mustOpen(t, database(t, gatewayTables, statement))
+		if db.Version() != want || db.Path() == "" {
+			t.Errorf("%s: got %d of %q", statement, db.Version(), db.Path())
+		}
+	}
+}
+
+func TestReadingChangesNoByte(t *testing.T) {
+	dir := database(t, gatewayTables)
+	before, err := os.ReadFile(Path(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(context.Background(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	_, columnsErr := db.Columns(ctx, "device_identities")
+	_, identityErr := db.PrimaryIdentity(ctx)
+	_, _, leaseErr := db.OwnerLease(ctx)
+	if err := errors.Join(columnsErr, identityErr, leaseErr, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.ReadFile(Path(dir)); err != nil || string(after) != string(before) {
+		t.Errorf("the database changed: %v", err)
+	}
+	entries, err := os.ReadDir(filepath.Dir(Path(dir)))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("something stayed beside it: %v, %v", entries, err)
+	}
+}
+
+func TestColumnsSayWhichMustBeGiven(t *testing.T) {
+	db := mustOpen(t, database(t, gatewayTables, `CREATE TABLE odd (a INTEGER PRIMARY KEY, b TEXT NOT NULL, c TEXT NOT NULL DEFAULT 'x', d TEXT)`))
+	got, err := db.Columns(context.Background(), "odd")
+	if err != nil || len(got) != 4 {
+		t.Fatalf("got %v, %v", got, err)
+	}
+	for i, want := range []Column{{"a", false}, {"b", true}, {"c", false}, {"d", false}} {
+		if got[i] != want {
+			t.Errorf("got %v, want %v", got[i], want)
+		}
+	}
+	for _, table := range []string{"absent", "odd'; DROP TABLE odd; --"} {
+		if got, err := db.Columns(context.Background(), table); err != nil || len(got) != 0 {
+			t.Errorf("%s: got %v, %v", table, got, err)
+		}
+	}
+}
+
+func TestTheDatabaseKnowsWhenItWasMade(t *testing.T) {
+	for name, c := range map[string]struct {
+		statement string
+		want      int64
+	}{
+		"by its own record": {"SELECT 1", 1795369680111},
+		"without a row":     {"DELETE FROM schema_meta", 0},
+		"without a table":   {"DROP TABLE schema_meta", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := mustOpen(t, database(t, gatewayTables, c.statement))
+			if got, err := db.CreatedAtMs(context.Background()); err != nil || got != c.want {
+				t.Errorf("got %d, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestAPathWithOddCharactersIsOpenedAsItIs(t *testing.T) {
+	dir := database(t, gatewayTables)
+	for _, name := range []string{"a b", "50%", "a?mode=memory", "a#b", "ä", "a%20b"} {
+		odd := filepath.Join(t.TempDir(), name)
+		if err := os.MkdirAll(odd, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.CopyFS(odd, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		if db := mustOpen(t, odd); db.Version() != 18 {
+			t.Errorf("%q: another database was opened, of version %d", name, db.Version())
+		}
+	}
+}
+
+func TestAContextThatHasEndedIsAnError(t *testing.T) {
+	ctx, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
+	defer cancel()
+	if _, err := Open(ctx, database(t, gatewayTables)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
