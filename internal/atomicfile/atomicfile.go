@@ -28,6 +28,9 @@ const (
 // Read returns the content of a regular file of at most limit bytes. It never
 // waits: a FIFO or a device is an error, not a hang.
 func Read(path string, limit int64) ([]byte, error) {
+	if err := checkFolder(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
 	// O_NONBLOCK: opening a FIFO for reading would wait for a writer.
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, unix.ELOOP) {
@@ -49,6 +52,23 @@ func Read(path string, limit int64) ([]byte, error) {
 	}
 	data := make([]byte, 0, info.Size()+1)
 	return readInto(file, data, path, limit)
+}
+
+// Stamp tells one state of a file from a later one.
+type Stamp struct {
+	inode     uint64
+	size      int64
+	changed   unix.Timespec
+	isPresent bool
+}
+
+// StampOf reads a file's stamp, without following a link.
+func StampOf(path string) (Stamp, error) {
+	var stat unix.Stat_t
+	if err := unix.Lstat(path, &stat); err != nil {
+		return Stamp{}, &fs.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	return Stamp{inode: stat.Ino, size: stat.Size, changed: stat.Ctim, isPresent: true}, nil
 }
 
 // ReadMounted is [Read] for a file that somebody mounts for us to read, which
@@ -133,6 +153,9 @@ func Create(path string, data []byte) error {
 // Append adds data to the end of a regular file, in one write that is on disk
 // when it returns; the file is made, mode 0600, where there is none.
 func Append(path string, data []byte) error {
+	if err := checkFolder(filepath.Dir(path)); err != nil {
+		return err
+	}
 	_, err := os.Lstat(path)
 	fresh := errors.Is(err, fs.ErrNotExist)
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, fileMode)
@@ -161,9 +184,25 @@ func Append(path string, data []byte) error {
 	return syncDir(filepath.Dir(path))
 }
 
+// checkFolder refuses a folder that is a link: what is planted there would be
+// read or written somewhere else.
+func checkFolder(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return &NotRegularError{Path: path, Kind: kindOf(info.Mode()), Want: "a folder"}
+	}
+	return nil
+}
+
 // writeTemporary makes the synced file that is about to take path's place.
-func writeTemporary(path, owner string, mode fs.FileMode, data []byte) (temporary string, err error) {
-	temporary = filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".bootstrap-tmp")
+func writeTemporary(path, owner string, mode fs.FileMode, data []byte) (_ string, err error) {
+	if err := checkFolder(filepath.Dir(path)); err != nil {
+		return "", err
+	}
+	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".bootstrap-tmp")
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("cannot clear %s: %w", temporary, err)
 	}
@@ -213,14 +252,7 @@ func giveTo(file *os.File, path string) error {
 func MakeDir(path string) error {
 	err := os.Mkdir(path, dirMode)
 	if errors.Is(err, fs.ErrExist) {
-		info, err := os.Lstat(path)
-		if err != nil {
-			return err
-		}
-		if !info.IsDir() {
-			return &NotRegularError{Path: path, Kind: kindOf(info.Mode()), Want: "a folder"}
-		}
-		return nil
+		return checkFolder(path)
 	}
 	if err != nil {
 		return err

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -68,4 +70,35 @@ func replaceError(path string, err error) error {
 		return fmt.Errorf("cannot replace %s: its folder lies on another filesystem: %w", path, err)
 	}
 	return fmt.Errorf("cannot replace %s: %w", path, err)
+}
+
+// Mend says what to do about a failure that the volume is to blame for; empty
+// where it is not. path is what could not be read or written.
+func Mend(path string, err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return mendRights(path)
+	case errors.Is(err, unix.EROFS):
+		return "mount the volume read-write"
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return "the volume is full: free space, or inodes, or a quota (df -h, df -i)"
+	case errors.Is(err, unix.EIO):
+		return "the disk answers with errors: look at dmesg, and restore from a backup"
+	}
+	return ""
+}
+
+// mendRights names the first folder or file on the way that is not ours.
+func mendRights(path string) string {
+	self := os.Geteuid()
+	for at := path; ; at = filepath.Dir(at) {
+		var stat unix.Stat_t
+		if unix.Lstat(at, &stat) == nil && int(stat.Uid) != self {
+			return fmt.Sprintf("%s belongs to uid %d, and this is uid %d; as root: chown -R %d:%d %s",
+				at, stat.Uid, self, self, os.Getegid(), at)
+		}
+		if at == filepath.Dir(at) {
+			return "look at the rights of " + path + " (ls -ld)"
+		}
+	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -31,6 +33,12 @@ const lockRetry = 5 * time.Millisecond
 // Acquire takes the lock file at path, making it where it is missing, and
 // waits for it at most timeout: then the error is a [LockedError].
 func Acquire(ctx context.Context, path string, timeout time.Duration) (*Lock, error) {
+	if err := checkFolder(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	if err := makeLockFile(path); err != nil {
+		return nil, err
+	}
 	lock := flock.New(path,
 		flock.SetFlag(os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK),
 		flock.SetPermissions(fileMode))
@@ -57,3 +65,20 @@ func newLock(lock *flock.Flock, path string, err error) (*Lock, error) {
 
 // Release lets the lock go. The file stays, so that all agree on one inode.
 func (l *Lock) Release() error { return l.flock.Close() }
+
+// makeLockFile makes the file where there is none. Made by root in somebody's
+// folder, it must not lock that somebody out.
+func makeLockFile(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, fileMode)
+	if errors.Is(err, fs.ErrExist) {
+		info, err := os.Lstat(path)
+		if err != nil {
+			return err
+		}
+		return mustBeRegular(path, info)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(giveTo(file, filepath.Dir(path)), file.Close())
+}

@@ -15,29 +15,31 @@ import (
 // into the few milliseconds around it.
 const barrierTries = 20
 
-// barrier makes sure that what was written into a file survives a gateway that
-// serves it. JSON-era gateways read the file, change it and write it back at
-// every connect, without a lock (2026.2.9 to 2026.5.28 lost 2 to 40 of 100
-// writes under stress). They do so one connect after the other: once a connect
-// of ours has passed, every earlier one has, and every later one has read what
-// we wrote. What is there then, stands.
-func (a *app) barrier(ctx context.Context, session *seed.Session, s settings.Settings, p place, out pairing, clients []client) error {
+// barrier makes sure that a change of a file survives a gateway that serves it.
+// JSON-era gateways read the file, change it and write it back at every
+// connect, without a lock (2026.2.9 to 2026.5.28 lost 2 to 40 of 100 writes
+// under stress). They do so one connect after the other: once a connect of ours
+// has passed, every earlier one has, and every later one has read what we wrote.
+// What is there then, stands. again makes the change once more, and tells
+// whether it had to; connect says whether ours was let in.
+func (a *app) barrier(ctx context.Context, path string, connect func(context.Context) bool, again func() (changed bool, err error)) error {
+	refused := 0
 	for range barrierTries {
-		passed := a.connectOnce(ctx, s, p, out, clients)
-		again, err := session.Pair(ctx, out.devices...)
-		if err != nil {
+		passed := connect(ctx)
+		changed, err := again()
+		switch {
+		case err != nil:
 			return err
-		}
-		stands := true
-		for i, result := range again {
-			stands = stands && (result.Outcome == seed.Unchanged || result.Outcome == seed.Revoked)
-			out.results[i].Token = result.Token
-		}
-		if stands && passed {
-			return nil
-		}
-		if !stands {
+		case changed:
 			a.log.Info().Msg("the gateway overwrote the file meanwhile; written again")
+		case passed:
+			return nil
+		default:
+			// Never again and again: refusals lock an address out.
+			if refused++; refused == 2 {
+				a.log.Warn().Msg("something answers at the gateway's port that does not let this folder's device in; the change is in the file, and nothing shows that it was overwritten")
+				return nil
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -46,31 +48,33 @@ func (a *app) barrier(ctx context.Context, session *seed.Session, s settings.Set
 		}
 	}
 	return &seed.StoreError{
-		Path: out.store.Path, Err: errors.New("no connect to the running gateway could show that the write stands"),
-		Mend: "bootstrap probe, to see why; then bootstrap seed once more, or restart the gateway",
+		Path: path, Err: errors.New("the running gateway overwrote the file every time"),
+		Mend: "bootstrap seed once more, or stop the gateway first",
 	}
 }
 
-// connectOnce makes one handshake with a paired device of ours; false where it
-// was refused.
-func (a *app) connectOnce(ctx context.Context, s settings.Settings, p place, out pairing, clients []client) bool {
-	id, result := out.self, out.results[0]
-	for i := 0; result.Outcome == seed.Revoked || id.IsZero(); i++ {
-		if i == len(clients) {
+// needsBarrier tells whether a change was made beside a gateway that may still
+// overwrite it.
+func needsBarrier(session *seed.Session, live bool) bool {
+	return live && session.Store().Kind == seed.JSON
+}
+
+// connectAs makes one handshake with a paired device of ours: from here,
+// whatever clients are told, for the gateway of this folder is local. A gateway
+// that serves nobody yet has no connect under way either.
+func connectAs(s settings.Settings, p place, id identity.Identity, result seed.Result) func(context.Context) bool {
+	return func(ctx context.Context) bool {
+		if id.IsZero() || result.Token == "" {
 			return false
 		}
-		id, result = clients[i].bundle.Identity, out.results[i+1]
+		options := proof(s, p, id, result.Token, result.Scopes)
+		options.URL = p.Listen.URL()
+		switch probe.Run(ctx, options).Outcome {
+		case probe.OK, probe.Unreachable, probe.StillStarting:
+			return true
+		}
+		return false
 	}
-	options := proof(s, p, id, result.Token, result.Scopes)
-	// From here, whatever clients are told: the gateway of this folder is local.
-	options.URL = p.Listen.URL()
-	switch probe.Run(ctx, options).Outcome {
-	case probe.OK:
-		return true
-	case probe.Unreachable, probe.StillStarting:
-		return true // it serves no connects, so that none is under way
-	}
-	return false
 }
 
 // proof is the handshake that proves a pairing: the device token alone, asking

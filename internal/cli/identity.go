@@ -126,7 +126,7 @@ func (a *app) identityKeep(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.inSession(c.Context, s, place, func(session *seed.Session) error {
+	return a.inSession(c.Context, s, place, false, func(session *seed.Session) error {
 		id, created, err := session.Self(c.Context, imported)
 		if err != nil {
 			return err

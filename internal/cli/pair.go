@@ -23,6 +23,8 @@ type pairing struct {
 	pruned       []seed.Result
 	store        seed.Info
 	gatewayToken string
+	// later: the store was left alone, and pairing waits for the gateway.
+	later bool
 }
 
 // own is the result for the state folder's own device.
@@ -36,12 +38,15 @@ func (p pairing) own() seed.Result {
 // lockPatience is how long the lock may take before a person hears of it.
 const lockPatience = 2 * time.Second
 
-// inSession does something with the state folder locked.
-func (a *app) inSession(ctx context.Context, s settings.Settings, p place, do func(*seed.Session) error) error {
+// inSession does something with the state folder locked; live says that a
+// gateway serves it meanwhile.
+func (a *app) inSession(ctx context.Context, s settings.Settings, p place, live bool, do func(*seed.Session) error) error {
 	waiting := time.AfterFunc(lockPatience, func() {
 		a.log.Info().Str("at_most", s.LockTimeout.String()).Msg("waiting for another bootstrap that has this state folder locked")
 	})
-	session, err := seed.Open(ctx, p.seedOptions(s))
+	options := p.seedOptions(s)
+	options.Live = live
+	session, err := seed.Open(ctx, options)
 	waiting.Stop()
 	if err != nil {
 		return err
@@ -55,15 +60,24 @@ type wishes struct {
 	reseed   []string // names of devices to pair as if for the first time
 	prune    bool     // remove what was seeded and is not wanted any more
 	live     bool     // a gateway serves this state folder meanwhile
+	vacant   bool     // none may: a lease on the folder ends it
 }
 
 // pair makes sure that there is an identity, and that it and every client that
 // was named are paired.
 func (a *app) pair(ctx context.Context, s settings.Settings, p place, w wishes) (out pairing, err error) {
-	err = a.inSession(ctx, s, p, func(session *seed.Session) (err error) {
-		out, err = a.pairIn(ctx, session, s, p, w)
-		return err
-	})
+	for range 2 { // a gateway moves from files to its database once
+		err = a.inSession(ctx, s, p, w.live, func(session *seed.Session) (err error) {
+			out, err = a.pairIn(ctx, session, s, p, w)
+			return err
+		})
+		if !errors.Is(err, seed.ErrMoved) {
+			break
+		}
+	}
+	if err != nil && w.vacant {
+		out, err = a.alreadyPaired(ctx, s, p, err)
+	}
 	if err == nil {
 		a.tell(out)
 	}
@@ -71,6 +85,11 @@ func (a *app) pair(ctx context.Context, s settings.Settings, p place, w wishes) 
 }
 
 func (a *app) pairIn(ctx context.Context, session *seed.Session, s settings.Settings, p place, w wishes) (out pairing, err error) {
+	if w.vacant {
+		if err := leaseAllows(ctx, session, p); err != nil {
+			return out, err
+		}
+	}
 	self, created, err := session.Self(ctx, w.imported)
 	if err != nil {
 		return out, err
@@ -83,14 +102,20 @@ func (a *app) pairIn(ctx context.Context, session *seed.Session, s settings.Sett
 		return out, err
 	}
 	out.self, out.devices = self, wantedDevices(s, self, clients)
-	if err := markReseeded(out.devices, w.reseed); err != nil {
+	if clients, err = addReseeded(session, s, p, &out, clients, w.reseed); err != nil {
+		return out, err
+	}
+	if err := distinct(out.devices); err != nil {
 		return out, err
 	}
 	if out.results, err = session.Pair(ctx, out.devices...); err != nil {
 		return out, err
 	}
-	if out.store = session.Store(); w.live && out.store.Kind == seed.JSON {
-		if err := a.barrier(ctx, session, s, p, out, clients); err != nil {
+	for i := range out.devices {
+		out.devices[i].Reseed = false // once is enough
+	}
+	if out.store = session.Store(); needsBarrier(session, w.live) {
+		if err := a.pairBarrier(ctx, session, s, p, &out, clients); err != nil {
 			return out, err
 		}
 	}
@@ -100,18 +125,122 @@ func (a *app) pairIn(ctx context.Context, session *seed.Session, s settings.Sett
 		}
 	}
 	if w.prune {
-		if out.pruned, err = session.Prune(ctx, out.devices...); err != nil {
+		if err := a.prune(ctx, session, s, p, &out, w.live); err != nil {
 			return out, err
 		}
 	}
-	if p.NeedsToken() {
-		out.gatewayToken, created, err = session.GatewayToken()
-		if created {
-			a.log.Info().Str("file", filepath.Join(seed.Dir(p.StateDir), "gateway-token")).
-				Msg("gateway token created: none was set, and the gateway would refuse to listen")
+	return out, a.tokenFor(session, p, &out)
+}
+
+// pairBarrier is the barrier after pairing. Our own device connects, or else a
+// client whose key we have.
+func (a *app) pairBarrier(ctx context.Context, session *seed.Session, s settings.Settings, p place, out *pairing, clients []client) error {
+	id, result := out.self, out.results[0]
+	for i := 0; result.Outcome == seed.Revoked && i < len(clients); i++ {
+		id, result = clients[i].bundle.Identity, out.results[i+1]
+	}
+	return a.barrier(ctx, out.store.Path, connectAs(s, p, id, result), func() (changed bool, err error) {
+		again, err := session.Pair(ctx, out.devices...)
+		for i, result := range again {
+			changed = changed || result.Outcome == seed.Created || result.Outcome == seed.Updated
+			out.results[i].Token = result.Token
+		}
+		return changed, err
+	})
+}
+
+func (a *app) prune(ctx context.Context, session *seed.Session, s settings.Settings, p place, out *pairing, live bool) (err error) {
+	if out.pruned, err = session.Prune(ctx, out.devices...); err != nil || !needsBarrier(session, live) {
+		return err
+	}
+	return a.barrier(ctx, out.store.Path, connectAs(s, p, out.self, out.own()), func() (bool, error) {
+		return session.Reassert(ctx, out.pruned...)
+	})
+}
+
+// tokenFor makes a gateway token where the gateway could not listen without.
+func (a *app) tokenFor(session *seed.Session, p place, out *pairing) (err error) {
+	if !p.NeedsToken() {
+		return nil
+	}
+	var created bool
+	out.gatewayToken, created, err = session.GatewayToken()
+	if created {
+		a.log.Info().Str("file", filepath.Join(seed.Dir(p.StateDir), "gateway-token")).
+			Msg("gateway token created: none was set, and the gateway would refuse to listen")
+	}
+	return err
+}
+
+// alreadyPaired saves a start from a volume that cannot be written: where
+// everything is paired already, only bookkeeping has failed.
+func (a *app) alreadyPaired(ctx context.Context, s settings.Settings, p place, failed error) (pairing, error) {
+	if !errors.As(failed, new(*seed.StoreError)) || p.NeedsToken() {
+		return pairing{}, failed
+	}
+	credentials, err := seed.ReadCredentials(ctx, p.seedOptions(s))
+	if err != nil || credentials.Identity.IsZero() || credentials.Token == "" {
+		return pairing{}, failed
+	}
+	clients, err := readClients(s, p)
+	if err != nil || len(clients) != len(s.Clients) {
+		return pairing{}, failed
+	}
+	out := pairing{self: credentials.Identity, devices: wantedDevices(s, credentials.Identity, clients)}
+	out.results, out.store, err = seed.Plan(ctx, p.seedOptions(s), out.devices...)
+	for _, result := range out.results {
+		if result.Outcome != seed.Unchanged {
+			return pairing{}, failed
 		}
 	}
-	return out, err
+	if err != nil {
+		return pairing{}, failed
+	}
+	out.results[0].Token = credentials.Token
+	a.log.Warn().Err(failed).Str("hint", hintOf(failed)).Msg("the volume cannot be written, but everything is paired already; going on")
+	return out, nil
+}
+
+// addReseeded marks the devices of the given names. One that is not among the
+// wanted ones comes from the ledger, with the scopes that it had.
+func addReseeded(session *seed.Session, s settings.Settings, p place, out *pairing, clients []client, names []string) ([]client, error) {
+	for _, name := range names {
+		i := slices.IndexFunc(out.devices, func(d seed.Device) bool { return d.Name == name })
+		if i >= 0 {
+			out.devices[i].Reseed = true
+			continue
+		}
+		devices, err := session.Seeded(name)
+		if err != nil {
+			return nil, err
+		}
+		c := client{device: devices[len(devices)-1]}
+		bundle, err := seed.ReadBundle(bundlesDir(s, p), name)
+		if err != nil {
+			return nil, err
+		}
+		if !bundle.Identity.IsZero() {
+			c.bundle, c.device.PublicKey = bundle, bundle.Identity.RawPublicKey()
+		}
+		c.device.Reseed = true
+		clients, out.devices = append(clients, c), append(out.devices, c.device)
+	}
+	return clients, nil
+}
+
+// distinct refuses two names for one key.
+func distinct(devices []seed.Device) error {
+	names := map[string]string{}
+	for _, device := range devices {
+		if other, taken := names[device.ID()]; taken {
+			return &usageError{
+				err:  fmt.Errorf("--client: %q and %q have the same key: a device has one name", other, device.Name),
+				hint: "a client has its own key, never the state folder's",
+			}
+		}
+		names[device.ID()] = device.Name
+	}
+	return nil
 }
 
 // wantedDevices are our own device, unless it has no key yet, and the clients'.
@@ -124,21 +253,6 @@ func wantedDevices(s settings.Settings, self identity.Identity, clients []client
 		devices = append(devices, client.device)
 	}
 	return devices
-}
-
-// markReseeded marks the devices of the given names; every name must be one.
-func markReseeded(devices []seed.Device, names []string) error {
-	for _, name := range names {
-		i := slices.IndexFunc(devices, func(d seed.Device) bool { return d.Name == name })
-		if i < 0 {
-			return &usageError{
-				err:  fmt.Errorf("--reseed: there is no device %q among those that are wanted", name),
-				hint: "name it with --client " + name + " too",
-			}
-		}
-		devices[i].Reseed = true
-	}
-	return nil
 }
 
 // selfDevice is the state folder's own device with the scopes it shall have.
@@ -160,6 +274,10 @@ func (a *app) tell(out pairing) {
 			message = "already paired, nothing changed"
 		case seed.Updated:
 			message = "pairing completed"
+		case seed.Created:
+			if result.Again {
+				message = "paired again: the store it was in is gone, or it was reseeded"
+			}
 		case seed.Revoked:
 			event = a.log.Warn().Str("hint", "to pair it again: bootstrap seed --reseed "+result.Name)
 			message = "not paired: somebody removed this device, and it stays removed"

@@ -57,9 +57,6 @@ func (a *app) probe(c *cli.Context) error {
 		options.GatewayToken, options.GatewayPassword = sharedSecret(p)
 	}
 	verdict := probe.Run(c.Context, options)
-	if verdict.OK && auth == probe.AuthDevice {
-		a.confirm(c.Context, s, p, verdict.DeviceID)
-	}
 	if err := a.printVerdict(c, verdict); err != nil {
 		return err
 	}

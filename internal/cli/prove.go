@@ -9,7 +9,6 @@ import (
 	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/protocol"
-	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
@@ -19,18 +18,22 @@ import (
 func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pairing, process *launch.Process) Code {
 	// The flow is over, its garbage too: what stays is an init.
 	defer debug.FreeOSMemory()
-	if seeded.self.IsZero() {
-		return OK
-	}
 	started := time.Now()
-	options := proof(s, p, seeded.self, seeded.own().Token, seeded.devices[0].Scopes)
-	options.Wait, options.Progress = s.ProveTimeout, a.progress()
-	verdict := probe.Run(ctx, options)
+	var verdict probe.Verdict
+	switch {
+	case seeded.later:
+		verdict = a.pairLater(ctx, s, p)
+	case seeded.self.IsZero():
+		return OK
+	default:
+		options := proof(s, p, seeded.self, seeded.own().Token, seeded.devices[0].Scopes)
+		options.Wait, options.Progress = s.ProveTimeout, a.progress()
+		verdict = probe.Run(ctx, options)
+	}
 	switch {
 	case verdict.OK:
 		a.log.Info().Str("device", shortID(verdict.DeviceID)).Str("gateway", verdict.Server).
 			Str("took", time.Since(started).Round(10*time.Millisecond).String()).Msg("ready: the pairing is proven")
-		a.confirm(ctx, s, p, idsOf(seeded.results)...)
 		return OK
 	case ctx.Err() != nil:
 		return OK // the gateway has ended first
@@ -46,24 +49,6 @@ func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pa
 	a.log.Error().Msg("stopping the gateway, because --require-paired is set")
 	process.Stop(syscall.SIGTERM)
 	return verdictCode(verdict.Outcome)
-}
-
-// confirm notes in the ledger that the gateway knows our devices: from here on
-// their absence means that somebody removed them. A note that fails costs
-// nothing but that.
-func (a *app) confirm(ctx context.Context, s settings.Settings, p place, deviceIDs ...string) {
-	err := seed.Confirm(ctx, p.seedOptions(s), deviceIDs...)
-	if err != nil && ctx.Err() == nil {
-		a.log.Debug().Err(err).Msg("cannot note in the ledger that the device was seen")
-	}
-}
-
-func idsOf(results []seed.Result) []string {
-	var ids []string
-	for _, result := range results {
-		ids = append(ids, result.DeviceID)
-	}
-	return ids
 }
 
 func (a *app) warnVerdict(verdict probe.Verdict) {

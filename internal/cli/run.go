@@ -9,6 +9,7 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
@@ -55,6 +56,9 @@ func (a *app) run(c *cli.Context) error {
 	seeded, err := a.prepare(ctx, s, p, imported, signals)
 	switch {
 	case err == nil:
+	case p.Command.Understood && supervised(s) && errors.As(err, new(*seed.SchemaError)):
+		a.log.Warn().Err(err).Msg("the database is left alone; pairing over loopback as soon as the gateway answers")
+		seeded.later = true
 	case p.Command.Understood, errors.As(err, new(*launch.StoppedError)):
 		return err
 	default:
@@ -77,9 +81,7 @@ func (a *app) prepare(ctx context.Context, s settings.Settings, p place, importe
 		return seeded, p.unready
 	}
 	ctx, done := signals.Context(ctx)
-	if err = a.vacant(ctx, p); err == nil {
-		seeded, err = a.pair(ctx, s, p, wishes{imported: imported})
-	}
+	seeded, err = a.pairWhenVacant(ctx, s, p, imported)
 	if stopped := done(); stopped != nil {
 		return seeded, stopped
 	}

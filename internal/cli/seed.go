@@ -1,16 +1,13 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
@@ -76,14 +73,6 @@ func (a *app) ready(s settings.Settings) (place, error) {
 	return p, err
 }
 
-// isLive tells whether something answers where the gateway would.
-func isLive(ctx context.Context, p place) bool {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	taken, err := gateway.PortTaken(ctx, p.Listen.Address())
-	return taken && err == nil
-}
-
 // seedDryRun says what would be done. A device that has no key yet is not in
 // the store for certain.
 func (a *app) seedDryRun(c *cli.Context, s settings.Settings, imported identity.Identity) error {
@@ -138,7 +127,7 @@ func keyless(s settings.Settings, self identity.Identity, known []seed.Result) [
 }
 
 func (a *app) seedRevoke(c *cli.Context) error {
-	return a.byName(c, func(session *seed.Session, _ settings.Settings, _ place, name string) error {
+	return a.byName(c, func(session *seed.Session, _ settings.Settings, _ place, name string) ([]seed.Result, error) {
 		results, err := session.Revoke(c.Context, name)
 		for _, result := range results {
 			message := "revoked"
@@ -147,30 +136,29 @@ func (a *app) seedRevoke(c *cli.Context) error {
 			}
 			a.log.Info().Str("name", name).Str("device", shortID(result.DeviceID)).Msg(message)
 		}
-		return err
+		return results, err
 	})
 }
 
 func (a *app) seedRotate(c *cli.Context) error {
-	return a.byName(c, func(session *seed.Session, s settings.Settings, p place, name string) error {
-		result, err := session.Rotate(c.Context, name)
+	return a.byName(c, func(session *seed.Session, s settings.Settings, p place, name string) ([]seed.Result, error) {
+		results, err := session.Rotate(c.Context, name)
 		if err != nil {
-			return err
+			return results, err
 		}
 		bundle, err := seed.ReadBundle(bundlesDir(s, p), name)
-		if err == nil && !bundle.Identity.IsZero() && bundle.Identity.DeviceID() == result.DeviceID {
-			err = bundle.Finish(result, bundleURL(s, p))
+		for _, result := range results {
+			if err == nil && !bundle.Identity.IsZero() && bundle.Identity.DeviceID() == result.DeviceID {
+				err = bundle.Finish(result, bundleURL(s, p))
+			}
+			a.log.Info().Str("name", name).Str("device", shortID(result.DeviceID)).Msg("token rotated: the old one is refused from now on")
 		}
-		if err != nil {
-			return err
-		}
-		a.log.Info().Str("name", name).Str("device", shortID(result.DeviceID)).Msg("token rotated: the old one is refused from now on")
-		return nil
+		return results, err
 	})
 }
 
 // byName does something with the one device that is named.
-func (a *app) byName(c *cli.Context, do func(*seed.Session, settings.Settings, place, string) error) error {
+func (a *app) byName(c *cli.Context, do func(*seed.Session, settings.Settings, place, string) ([]seed.Result, error)) error {
 	if c.NArg() != 1 {
 		return &usageError{err: errors.New("one name is wanted"), hint: "bootstrap seed " + c.Command.Name + " NAME"}
 	}
@@ -185,8 +173,20 @@ func (a *app) byName(c *cli.Context, do func(*seed.Session, settings.Settings, p
 	if _, err := os.Lstat(seed.Dir(p.StateDir)); errors.Is(err, fs.ErrNotExist) {
 		return &seed.NameError{Name: c.Args().First()} // and nothing is made
 	}
-	return a.inSession(c.Context, s, p, func(session *seed.Session) error {
-		return do(session, s, p, c.Args().First())
+	live := isLive(c.Context, p)
+	return a.inSession(c.Context, s, p, live, func(session *seed.Session) error {
+		results, err := do(session, s, p, c.Args().First())
+		if err != nil || !needsBarrier(session, live) {
+			return err
+		}
+		own, err := session.Credentials(c.Context)
+		if err != nil {
+			return err
+		}
+		connect := connectAs(s, p, own.Identity, seed.Result{Token: own.Token, Scopes: own.Scopes})
+		return a.barrier(c.Context, session.Store().Path, connect, func() (bool, error) {
+			return session.Reassert(c.Context, results...)
+		})
 	})
 }
 

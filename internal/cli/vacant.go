@@ -9,70 +9,127 @@ import (
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/settings"
 	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
 // leaseProgress is how often a person hears that the wait goes on.
 const leaseProgress = 15 * time.Second
 
-// vacant makes sure that no gateway serves here: nobody may edit its store who
-// is about to start a second one.
-func (a *app) vacant(ctx context.Context, p place) error {
-	dial, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	taken, err := gateway.PortTaken(dial, p.Listen.Address())
-	if err != nil {
-		a.log.Warn().Err(err).Msg("going on without knowing whether a gateway runs here")
-	}
-	if taken {
-		return &runningError{
+// pairWhenVacant pairs once it is certain that no gateway serves here: nobody
+// may edit its store who is about to start a second one.
+func (a *app) pairWhenVacant(ctx context.Context, s settings.Settings, p place, imported identity.Identity) (pairing, error) {
+	if isLive(ctx, p) {
+		return pairing{}, &runningError{
 			what: "a gateway, or something else, already listens on " + p.Listen.Address(),
 			hint: "stop it first, or choose another port; to pair a device while it runs: bootstrap seed",
 		}
 	}
-	return a.waitForLease(ctx, p)
+	for {
+		seeded, err := a.pair(ctx, s, p, wishes{imported: imported, vacant: true})
+		var held *heldError
+		if !errors.As(err, &held) {
+			return seeded, err
+		}
+		if err := a.waitForLease(ctx, p, held.lease); err != nil {
+			return pairing{}, err
+		}
+	}
 }
 
-// waitForLease waits for the lease of a gateway that was killed under another
-// host name. It is never deleted: its owner may live on another machine.
-func (a *app) waitForLease(ctx context.Context, p place) error {
+// isLive tells whether something answers where the gateway would.
+func isLive(ctx context.Context, p place) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	taken, err := gateway.PortTaken(ctx, p.Listen.Address())
+	return taken && err == nil
+}
+
+// heldError says that a gateway under another host name has the owner lease. It
+// may be dead, as after docker kill; nobody can tell from here.
+type heldError struct{ lease statedb.Lease }
+
+func (e *heldError) Error() string {
+	return fmt.Sprintf("the owner lease is held by pid %d on host %s until %s", e.lease.PID, e.lease.Host, e.lease.Expires.Format(time.TimeOnly))
+}
+
+// leaseAllows reads the lease through a session that is open already.
+func leaseAllows(ctx context.Context, session *seed.Session, p place) error {
+	lease, held, err := session.OwnerLease(ctx)
+	if err != nil || !held {
+		return err
+	}
+	return judgeLease(lease, p)
+}
+
+// leaseLength is five minutes in 2026.9.5 and 2026.9.6, and a margin.
+const leaseLength = 6 * time.Minute
+
+// judgeLease says whether a gateway could start beside a lease: a heldError
+// where it would have to wait, a runningError where it never could.
+func judgeLease(lease statedb.Lease, p place) error {
 	if p.Release.Known && !p.Release.HasOwnerLease() {
-		return nil
+		return nil // what another release left behind
 	}
 	hostname, err := os.Hostname()
 	if err != nil {
 		return fmt.Errorf("cannot read the host's name: %w", err)
 	}
-	var first time.Time
-	for next := time.Now(); ; {
-		lease, held, err := readLease(ctx, p.StateDir)
-		if err != nil || !held {
-			return err
-		}
-		holder := lease.Holder(hostname, time.Now())
+	switch lease.Holder(hostname, time.Now()) {
+	case statedb.HolderAlive:
+		return servedError(lease)
+	case statedb.HolderUnknown:
 		switch {
-		case holder == statedb.HolderGone:
-			return nil
-		case holder == statedb.HolderAlive, !first.IsZero() && lease.Expires.After(first):
+		case !p.Command.Understood: // such a command is never kept waiting
+		case time.Until(lease.Expires) > leaseLength:
 			return &runningError{
-				what: fmt.Sprintf("a gateway already serves this state folder (pid %d on host %s)", lease.PID, lease.Host),
-				hint: "two gateways cannot share a state folder: stop the other one, or give this one a folder of its own",
+				what: fmt.Sprintf("the owner lease of host %s lasts until %s, longer than any gateway asks for: a clock is wrong", lease.Host, lease.Expires.Format(time.RFC3339)),
+				hint: "set the clock right (date -u), or start under the host name " + lease.Host,
 			}
-		case !p.Command.Understood:
-			return nil // such a command is never kept waiting
+		default:
+			return &heldError{lease: lease}
 		}
-		first = lease.Expires
+	case statedb.HolderGone:
+	}
+	return nil
+}
+
+func servedError(lease statedb.Lease) error {
+	return &runningError{
+		what: fmt.Sprintf("a gateway already serves this state folder (pid %d on host %s)", lease.PID, lease.Host),
+		hint: "two gateways cannot share a state folder: stop the other one, or give this one a folder of its own",
+	}
+}
+
+// waitForLease waits until a lease expires. It is never deleted: its owner may
+// live on another machine, and shows that by renewing it.
+func (a *app) waitForLease(ctx context.Context, p place, first statedb.Lease) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for next := time.Now(); ; {
 		if now := time.Now(); !now.Before(next) {
 			next = now.Add(leaseProgress)
-			a.log.Info().Str("host", lease.Host).Str("until", lease.Expires.Format(time.TimeOnly)).
-				Str("remaining", time.Until(lease.Expires).Round(time.Second).String()).
+			a.log.Info().Str("host", first.Host).Str("until", first.Expires.Format(time.TimeOnly)).
+				Str("remaining", time.Until(first.Expires).Round(time.Second).String()).
 				Str("hint", "a fixed host name (docker run --hostname, hostname: in compose) starts at once").
 				Msg("waiting for the owner lease of a gateway that did not end cleanly")
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Second):
+		case <-tick.C:
+		}
+		lease, held, err := readLease(ctx, p.StateDir)
+		switch {
+		case err != nil, !held:
+			return err
+		case lease.Expires.After(first.Expires):
+			return servedError(lease)
+		}
+		if judged := judgeLease(lease, p); !errors.As(judged, new(*heldError)) {
+			return judged
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Environment is everything outside the arguments that decides what a gateway
@@ -42,7 +43,9 @@ func CurrentEnvironment() Environment {
 	return env
 }
 
-var containerCgroup = regexp.MustCompile(`/docker/|cri-containerd-[0-9a-f]|containerd/[0-9a-f]{64}|/kubepods[/.]|\blxc\b`)
+var containerCgroup = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`/docker/|cri-containerd-[0-9a-f]|containerd/[0-9a-f]{64}|/kubepods[/.]|\blxc\b`)
+})
 
 // InContainer asks what gateways from 2026.4.29 ask before they choose their
 // default bind: a Fly machine, a sentinel file, or a telling cgroup of process 1.
@@ -57,7 +60,7 @@ func InContainer(vars map[string]string, root string) bool {
 		}
 	}
 	cgroup, err := os.ReadFile(filepath.Join(root, "proc/1/cgroup"))
-	return err == nil && containerCgroup.Match(cgroup)
+	return err == nil && containerCgroup().Match(cgroup)
 }
 
 func tailnetIPv4() string {

@@ -15,6 +15,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"time"
+
+	"github.com/reflectt/bootstrap/internal/atomicfile"
 )
 
 // Identity is one device: an Ed25519 key pair and the moment it was made.
@@ -105,7 +107,12 @@ type Error struct {
 }
 
 // Hint is what to do about it.
-func (e *Error) Hint() string { return e.Mend }
+func (e *Error) Hint() string {
+	if mend := atomicfile.Mend(e.Path, e.Err); mend != "" && e.Path != "" {
+		return mend
+	}
+	return e.Mend
+}
 
 func (e *Error) Error() string {
 	text := "cannot use device identity"

@@ -72,6 +72,7 @@ func Start(options Options) (*Process, error) {
 	if p.signals == nil {
 		p.signals = Catch()
 	}
+	p.signals.catchAll()
 	path, err := Find(options.Command, options.Env)
 	if err != nil {
 		p.signals.Release()

@@ -14,6 +14,8 @@ import (
 type Conn struct {
 	ws  *websocket.Conn
 	url string
+	// policy is what the hello said; the handshake sets it.
+	policy Policy
 }
 
 // URL is where the connection goes, without credentials or query.
@@ -23,9 +25,12 @@ func (c *Conn) URL() string { return c.url }
 // connection. The error is a [*CloseError] where the gateway closed it, else a
 // [*TransportError].
 func (c *Conn) ReadFrame(ctx context.Context) (Frame, error) {
-	_, data, err := c.ws.Read(ctx)
+	kind, data, err := c.ws.Read(ctx)
 	if err != nil {
 		return Frame{}, c.wrap(ctx, err)
+	}
+	if kind != websocket.MessageText {
+		return Frame{}, notGateway(c, "it sends binary frames")
 	}
 	f, err := ParseFrame(data)
 	if err != nil {

@@ -66,6 +66,9 @@ func Handshake(ctx context.Context, conn *Conn, req ConnectRequest) (*Hello, err
 	if closed := (*CloseError)(nil); errors.As(err, &closed) {
 		return nil, newRefusal(nil, closed)
 	}
+	if err == nil {
+		conn.policy = hello.Policy
+	}
 	return hello, err
 }
 

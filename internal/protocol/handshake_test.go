@@ -31,7 +31,7 @@ func serve(t *testing.T, handle func(ctx context.Context, ws *websocket.Conn)) s
 		if err != nil {
 			return
 		}
-		defer ws.CloseNow()
+		defer func() { _ = ws.CloseNow() }()
 		handle(r.Context(), ws)
 	}))
 	t.Cleanup(server.Close)

@@ -1,7 +1,8 @@
 // Package protocol owns the wire: a WebSocket to an OpenClaw gateway, the
-// frames on it, the connect handshake, and what the gateway says when it
-// refuses, as typed errors ([Refusal]) told apart from a connection that did
-// not come about ([TransportError]).
+// frames on it, the connect handshake, calls and events after it ([Client]),
+// and what the gateway says when it refuses, as typed errors ([Refusal],
+// [RPCError]) told apart from a connection that did not come about
+// ([TransportError]).
 //
 // It makes one attempt and reports it. It never retries, never decides what a
 // refusal means to a person, and never puts a token into an error.

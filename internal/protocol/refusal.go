@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -41,11 +42,19 @@ type Refusal struct {
 const maxRetryAfter = time.Hour
 
 // requestIDPattern is the gateway's own (PAIRING_CONNECT_REQUEST_ID_PATTERN).
-var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
+var requestIDPattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
+})
+
+// IsRequestID tells whether a text has the form of a pairing requestId, and so
+// is safe to put into a command.
+func IsRequestID(text string) bool { return requestIDPattern().MatchString(text) }
 
 // closeRequestID finds a requestId that the 120 bytes of a close reason did
 // not cut: it is still followed by its bracket.
-var closeRequestID = regexp.MustCompile(`\(requestId: ([A-Za-z0-9][A-Za-z0-9._:-]{0,127})\)$`)
+var closeRequestID = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\(requestId: ([A-Za-z0-9][A-Za-z0-9._:-]{0,127})\)$`)
+})
 
 // newRefusal reads the error of a response (nil where there was none) and the
 // close frame (nil where none came).
@@ -56,7 +65,7 @@ func newRefusal(wireError json.RawMessage, closed *CloseError) *Refusal {
 		r.CloseCode, r.CloseReason = closed.Code, closed.Reason
 	}
 	if r.RequestID == "" {
-		if found := closeRequestID.FindStringSubmatch(r.CloseReason); found != nil {
+		if found := closeRequestID().FindStringSubmatch(r.CloseReason); found != nil {
 			r.RequestID = found[1]
 		}
 	}
@@ -84,7 +93,7 @@ func (r *Refusal) readError(wireError json.RawMessage) {
 	r.ApprovedScopes = texts(details["approvedScopes"])
 	r.RequestedScopes = texts(details["requestedScopes"])
 	r.ExpectedProtocol = int(number(details["expectedProtocol"], 1000))
-	if id := text(details["requestId"]); requestIDPattern.MatchString(id) {
+	if id := text(details["requestId"]); requestIDPattern().MatchString(id) {
 		r.RequestID = id
 	}
 }

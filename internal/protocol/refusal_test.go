@@ -121,7 +121,7 @@ func FuzzRefusal(f *testing.F) {
 		if r.Kind == "" {
 			t.Fatal("no kind")
 		}
-		if r.RequestID != "" && !requestIDPattern.MatchString(r.RequestID) {
+		if r.RequestID != "" && !requestIDPattern().MatchString(r.RequestID) {
 			t.Fatalf("requestId %q", r.RequestID)
 		}
 		if r.RetryAfterMs < 0 || r.RetryAfterMs > maxRetryAfter.Milliseconds() {

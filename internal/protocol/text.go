@@ -10,6 +10,11 @@ import (
 // for one line.
 const maxText = 600
 
+// Clean makes text from a gateway fit for a terminal and a log line: no control
+// or formatting characters, no invalid UTF-8, one line, bounded. What is cleaned
+// is for people: it is no longer fit to be compared.
+func Clean(text string) string { return clean(text) }
+
 // clean makes the peer's text fit for a terminal and a log line: no control or
 // formatting characters, no invalid UTF-8, one line, bounded.
 func clean(text string) string {

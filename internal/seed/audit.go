@@ -1,7 +1,7 @@
 package seed
 
 import (
-	"encoding/json"
+	"bytes"
 	"os"
 	"path/filepath"
 	"time"
@@ -20,17 +20,22 @@ type auditLine struct {
 	UID      int      `json:"uid"`
 }
 
-// audit appends a line to bootstrap/audit.jsonl, which is never rewritten.
-func (s *Session) audit(action, name, deviceID string, scopes []string) error {
-	path := filepath.Join(Dir(s.options.StateDir), "audit.jsonl")
-	line, err := json.Marshal(auditLine{
+func (s *Session) auditLine(action, name, deviceID string, scopes []string) auditLine {
+	return auditLine{
 		Time: time.Now().UTC().Format(time.RFC3339Nano), Action: action, Name: name,
 		DeviceID: deviceID, Scopes: scopes, Store: s.store.kind(), UID: os.Geteuid(),
-	})
-	if err == nil {
-		err = atomicfile.Append(path, append(line, '\n'))
 	}
-	if err != nil {
+}
+
+// audit appends lines to bootstrap/audit.jsonl, which is never rewritten.
+func (s *Session) audit(lines ...auditLine) error {
+	path := filepath.Join(Dir(s.options.StateDir), "audit.jsonl")
+	var out bytes.Buffer
+	for _, line := range lines {
+		out.Write(marshal(line))
+		out.WriteByte('\n')
+	}
+	if err := atomicfile.Append(path, out.Bytes()); err != nil {
 		return &StoreError{Path: path, Err: err}
 	}
 	return nil

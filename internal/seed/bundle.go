@@ -2,6 +2,7 @@ package seed
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -57,6 +58,13 @@ func ReadBundle(dir, name string) (Bundle, error) {
 	}
 	bundle.Identity = id
 	return bundle, err
+}
+
+// Credentials are what the client has to show; without a token before
+// [Bundle.Finish].
+func (b Bundle) Credentials() (Credentials, error) {
+	token, scopes, err := (&jsonStore{stateDir: b.Dir}).localToken(context.Background(), b.Identity.DeviceID())
+	return Credentials{Identity: b.Identity, Token: token, Scopes: scopes}, err
 }
 
 // Finish writes the device token that the store holds for the client, and the

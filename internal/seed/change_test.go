@@ -134,11 +134,11 @@ func TestRotatingChangesTheTokenAndNothingElse(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if rotated.Token == before[0].Token || len(rotated.Token) != 43 {
+			if len(rotated) != 1 || rotated[0].Token == before[0].Token || len(rotated[0].Token) != 43 {
 				t.Error("the token is the same")
 			}
 			results, err := session.Pair(context.Background(), devices...)
-			if results[0].Outcome != seed.Unchanged || results[0].Token != rotated.Token {
+			if results[0].Outcome != seed.Unchanged || results[0].Token != rotated[0].Token {
 				t.Errorf("afterwards: %+v", results[0])
 			}
 			return err

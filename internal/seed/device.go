@@ -44,6 +44,8 @@ type Result struct {
 	Name     string
 	DeviceID string
 	Outcome  Outcome
+	// Again: it was seeded here before, into a store that is gone.
+	Again bool
 	// Changes names the fields that were written.
 	Changes []string
 	// Scopes that the device now has, and those among them that nobody asked for.

@@ -114,10 +114,10 @@ func (e *entry) forget() {
 	}
 }
 
-// rotate gives the entry another operator token with the same scopes.
-func (e *entry) rotate(now time.Time) {
+// setToken gives the entry another operator token with the same scopes.
+func (e *entry) setToken(text string, now time.Time) {
 	token := e.operatorToken()
-	token.set("token", newToken())
+	token.set("token", text)
 	token.set("rotatedAtMs", now.UnixMilli())
 	tokens := objectOrEmpty(e.get("tokens"))
 	tokens.set(roleOperator, token)

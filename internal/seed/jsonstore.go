@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -28,6 +29,16 @@ type jsonStore struct {
 	reason string
 	// suffix of the file's name, for what a migration left of it.
 	suffix string
+	// last is what was read last: a store of ten thousand devices has 9 MB.
+	last *jsonContent
+}
+
+// jsonContent is the file's bytes and where each device's entry lies in them.
+type jsonContent struct {
+	stamp   atomicfile.Stamp
+	data    []byte
+	spans   []span
+	closing int
 }
 
 // maxStoreSize bounds what is read: a hundred thousand devices take some 90 MB.
@@ -37,12 +48,19 @@ func (s *jsonStore) kind() Kind { return JSON }
 func (s *jsonStore) path() string {
 	return filepath.Join(s.stateDir, "devices", "paired.json"+s.suffix)
 }
-func (s *jsonStore) why() string  { return s.reason }
+func (s *jsonStore) why() string { return s.reason }
+
+func (s *jsonStore) identityPath() string { return identity.FilePath(s.stateDir) }
+
 func (s *jsonStore) close() error { return nil }
 
 // mark is the folder's own birth: a gateway replaces the file at every write,
-// but makes the folder once.
+// but makes the folder once. Without the file there is no store: a gateway that
+// has removed its last device leaves an empty one.
 func (s *jsonStore) mark(context.Context) (string, error) {
+	if _, err := os.Lstat(s.path()); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
 	return birth(filepath.Dir(s.path()))
 }
 
@@ -85,28 +103,32 @@ func (s *jsonStore) keepIdentity(_ context.Context, id identity.Identity) (ident
 }
 
 func (s *jsonStore) lookup(_ context.Context, ids []string) (map[string]entry, error) {
-	data, spans, _, err := s.read()
+	content, err := s.read()
 	if err != nil {
 		return nil, err
 	}
+	wanted := map[string]bool{}
+	for _, id := range ids {
+		wanted[id] = true
+	}
 	found := map[string]entry{}
-	for _, span := range spans {
-		if slices.Contains(ids, span.key) {
+	for _, span := range content.spans {
+		if wanted[span.key] {
 			// Of a name that is there twice the last one counts.
-			found[span.key] = entry{objectOrEmpty(data[span.start:span.end])}
+			found[span.key] = content.entry(span)
 		}
 	}
 	return found, nil
 }
 
 func (s *jsonStore) list(context.Context) (map[string]entry, error) {
-	data, spans, _, err := s.read()
+	content, err := s.read()
 	if err != nil {
 		return nil, err
 	}
 	found := map[string]entry{}
-	for _, span := range spans {
-		found[span.key] = entry{objectOrEmpty(data[span.start:span.end])}
+	for _, span := range content.spans {
+		found[span.key] = content.entry(span)
 	}
 	return found, nil
 }
@@ -116,11 +138,11 @@ func (s *jsonStore) imported(context.Context, string) (bool, error) { return fal
 
 // remove cuts every entry of that name out, with the comma that goes with it.
 func (s *jsonStore) remove(_ context.Context, deviceID string) (bool, error) {
-	data, spans, _, err := s.read()
+	content, err := s.read()
 	if err != nil {
 		return false, err
 	}
-	out, removed := cut(data, spans, deviceID)
+	out, removed := cut(content.data, content.spans, deviceID)
 	if !removed {
 		return false, nil
 	}
@@ -150,21 +172,31 @@ func cut(data []byte, spans []span, name string) (out []byte, removed bool) {
 	return append(out, data[end:]...), removed
 }
 
-// read returns the store's bytes and where each device's entry lies. No file
-// is an empty store.
-func (s *jsonStore) read() (data []byte, spans []span, closing int, err error) {
-	data, err = atomicfile.Read(s.path(), maxStoreSize)
-	if errors.Is(err, fs.ErrNotExist) {
-		data, err = []byte("{}"), nil
+// read returns the store's content. No file is an empty store.
+func (s *jsonStore) read() (*jsonContent, error) {
+	stamp, err := atomicfile.StampOf(s.path())
+	if err == nil && s.last != nil && s.last.stamp == stamp {
+		return s.last, nil
 	}
+	content := &jsonContent{stamp: stamp, data: []byte("{}")}
+	if err == nil {
+		content.data, err = atomicfile.Read(s.path(), maxStoreSize)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, s.fail(err, "")
+	}
+	content.spans, content.closing, err = scanMembers(content.data)
 	if err != nil {
-		return nil, nil, 0, s.fail(err, "")
+		return nil, s.fail(err, "restore "+s.path()+" from a backup; or, to give up every pairing in it: mv "+s.path()+" "+s.path()+".broken")
 	}
-	spans, closing, err = scanMembers(data)
-	if err != nil {
-		return nil, nil, 0, s.fail(err, "restore "+s.path()+" from a backup; or, to give up every pairing in it: mv "+s.path()+" "+s.path()+".broken")
-	}
-	return data, spans, closing, nil
+	s.last = content
+	return content, nil
+}
+
+// entry reads what lies in a span; something else than an object is as good as
+// an empty one.
+func (c *jsonContent) entry(at span) entry {
+	return entry{objectOrEmpty(c.data[at.start:at.end])}
 }
 
 func (s *jsonStore) fail(err error, mend string) error {
@@ -174,14 +206,14 @@ func (s *jsonStore) fail(err error, mend string) error {
 // update splices the new entries into the old bytes, so that all else stays as
 // it was, to the byte.
 func (s *jsonStore) update(_ context.Context, devices map[string]Device, change func(*entry, Device)) error {
-	data, spans, closing, err := s.read()
+	content, err := s.read()
 	if err != nil {
 		return err
 	}
 	if err := atomicfile.MakeDir(filepath.Dir(s.path())); err != nil {
 		return s.fail(err, "")
 	}
-	if err := atomicfile.Replace(s.path(), splice(data, spans, closing, devices, change)); err != nil {
+	if err := atomicfile.Replace(s.path(), splice(content.data, content.spans, content.closing, devices, change)); err != nil {
 		return s.fail(err, "")
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"time"
 
@@ -29,16 +30,20 @@ type ledgerData struct {
 // ledgerRecord is about one device, by its device id.
 type ledgerRecord struct {
 	Name       string   `json:"name"`
+	PublicKey  string   `json:"publicKey"`
 	Scopes     []string `json:"scopes"`
 	SeededAtMs int64    `json:"seededAtMs"`
 	// Store and Mark tell into which store, and into which one of that kind.
 	Store Kind   `json:"store"`
 	Mark  string `json:"mark"`
-	// Confirmed: a later run found the device in this very store.
+	// Confirmed: the device is certain to have been in this very store.
 	Confirmed bool `json:"confirmed"`
 	// RevokedAtMs: when it was first missed there after that, or removed by us.
-	// It holds in every later store, until the device is found or reseeded.
+	// It holds in every later store, and for other keys of that name, until the
+	// device is found again or reseeded.
 	RevokedAtMs int64 `json:"revokedAtMs,omitempty"`
+	// RevokedByUs: by "seed revoke", so that being found again is no excuse.
+	RevokedByUs bool `json:"revokedByUs,omitempty"`
 }
 
 // maxLedgerSize bounds what is read: some 300 bytes a device.
@@ -77,12 +82,31 @@ func (l *ledger) parse(data []byte) error {
 	return nil
 }
 
+// knows tells whether a device was ever seeded here.
+func (l *ledger) knows(deviceID string) bool {
+	_, known := l.data.Devices[deviceID]
+	return known
+}
+
 // revoked tells of a device that is not in the store whether somebody removed
-// it: that was noted before, or it had been seen in this very store.
+// it: that was noted before, or it is certain to have been in this very store.
 func (l *ledger) revoked(deviceID string, kind Kind, mark string) bool {
 	record := l.data.Devices[deviceID]
 	return record.RevokedAtMs != 0 ||
 		(record.Confirmed && record.Store == kind && record.Mark == mark && mark != "")
+}
+
+func (l *ledger) revokedByUs(deviceID string) bool { return l.data.Devices[deviceID].RevokedByUs }
+
+// nameRevoked tells whether any key of that name was revoked: a bundle that was
+// lost and made anew must not bring it back.
+func (l *ledger) nameRevoked(name string) bool {
+	for _, record := range l.data.Devices {
+		if record.Name == name && record.RevokedAtMs != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // seededInto tells whether the device was last seeded into a store of that kind.
@@ -93,43 +117,51 @@ func (l *ledger) seededInto(deviceID string, kind Kind) bool {
 // noteRevoked makes a removal hold in later stores too: after an upgrade the
 // mark is another one.
 func (l *ledger) noteRevoked(deviceID string) {
-	record, known := l.data.Devices[deviceID]
-	if !known || record.RevokedAtMs != 0 {
-		return
-	}
-	record.RevokedAtMs = time.Now().UnixMilli()
-	l.data.Devices[deviceID] = record
-	l.changed = true
+	l.change(deviceID, func(record *ledgerRecord) {
+		if record.RevokedAtMs == 0 {
+			record.RevokedAtMs = time.Now().UnixMilli()
+		}
+	})
 }
 
-// record takes in what seeding did. A device that was there already when this
-// run looked is confirmed.
-func (l *ledger) record(device Device, deviceID string, outcome Outcome, kind Kind, mark string) {
+// change edits a record that is there.
+func (l *ledger) change(deviceID string, edit func(*ledgerRecord)) {
 	before, known := l.data.Devices[deviceID]
+	if !known {
+		return
+	}
+	after := before
+	edit(&after)
+	if !reflect.DeepEqual(before, after) {
+		l.data.Devices[deviceID] = after
+		l.changed = true
+	}
+}
+
+// record takes in what seeding did. certain says that the device is in the
+// store beyond any gateway's late write.
+func (l *ledger) record(device Device, outcome Outcome, kind Kind, mark string, certain bool) {
+	id := device.ID()
+	before, known := l.data.Devices[id]
 	now := ledgerRecord{
-		Name: device.Name, Scopes: device.Scopes, SeededAtMs: before.SeededAtMs,
-		Store: kind, Mark: mark, Confirmed: outcome != Created,
+		Name: device.Name, PublicKey: device.publicKey(), Scopes: device.Scopes, SeededAtMs: before.SeededAtMs,
+		Store: kind, Mark: mark, Confirmed: certain,
 	}
 	if !known || outcome == Created {
 		now.SeededAtMs = time.Now().UnixMilli()
 	}
-	if known && now.Name == before.Name && now.Store == before.Store && now.Mark == before.Mark &&
-		now.Confirmed == before.Confirmed && before.RevokedAtMs == 0 && slices.Equal(now.Scopes, before.Scopes) {
-		return
+	if device.Reseed {
+		// It begins anew: older keys of that name are no reproach any more.
+		for other, record := range l.data.Devices {
+			if record.Name == device.Name && other != id {
+				delete(l.data.Devices, other)
+			}
+		}
 	}
-	l.data.Devices[deviceID] = now
-	l.changed = true
-}
-
-// confirm notes that a device was seen in this very store.
-func (l *ledger) confirm(deviceID string, kind Kind, mark string) {
-	record, known := l.data.Devices[deviceID]
-	if !known {
-		return
+	if !reflect.DeepEqual(before, now) {
+		l.data.Devices[id] = now
+		l.changed = true
 	}
-	record.Store, record.Mark, record.Confirmed = kind, mark, true
-	l.data.Devices[deviceID] = record
-	l.changed = true
 }
 
 // byName returns the ids of the devices that were seeded under a name.

@@ -3,75 +3,48 @@ package seed
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 )
+
+// ErrMoved says that a gateway's first boot has made its database while the
+// files were written. The session has opened the database; the caller begins
+// again, for the folder's own device may be another one now.
+var ErrMoved = errors.New("a gateway has moved the pairing store into its database meanwhile")
 
 // Pair makes sure that each device is in the store, and in the ledger. Devices
 // that were removed by somebody stay removed.
 func (s *Session) Pair(ctx context.Context, devices ...Device) ([]Result, error) {
-	for range maxDecisions {
-		results, err := s.pair(ctx, devices)
-		if err != nil {
-			return nil, err
-		}
-		moved, err := s.moved(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if !moved {
-			return results, s.ledger.write()
-		}
-	}
-	return nil, &StoreError{Path: s.store.path(), Err: errors.New("the store changed its kind again and again while it was written")}
-}
-
-// maxDecisions: a gateway changes from files to database once.
-const maxDecisions = 3
-
-// moved decides anew which store counts: a gateway's first boot may have
-// imported the files while they were written. It then opens the other store.
-func (s *Session) moved(ctx context.Context) (bool, error) {
-	if s.store.kind() == SQLite {
-		return false, nil // a gateway never goes back to files
-	}
-	now, err := openStore(ctx, s.options)
-	if err != nil {
-		return false, err
-	}
-	if now.kind() == s.store.kind() {
-		return false, now.close()
-	}
-	before := s.store
-	s.store = now
-	return true, before.close()
-}
-
-// pair does one round against the store as it is now.
-func (s *Session) pair(ctx context.Context, devices []Device) ([]Result, error) {
 	found, err := plan(ctx, s.store, s.ledger, devices)
 	if err != nil {
 		return nil, err
 	}
-	due := map[string]Device{}
-	for i, result := range found.results {
-		if result.Outcome == Created || result.Outcome == Updated {
-			due[result.DeviceID] = devices[i]
-		}
+	if err := s.write(ctx, devices, found); err != nil {
+		return nil, err
 	}
-	if len(due) > 0 {
-		err := s.store.update(ctx, due, func(e *entry, device Device) {
-			if device.Reseed {
-				e.forget()
-			}
-			e.merge(device, time.Now())
-			found.present[device.ID()] = *e
-		})
-		if err != nil {
-			return nil, err
-		}
+	if err := s.settle(ctx, devices, found); err != nil {
+		return nil, err
 	}
-	return found.results, s.settle(ctx, devices, found)
+	if err := s.ledger.write(); err != nil {
+		return nil, err
+	}
+	return found.results, s.follow(ctx)
+}
+
+// follow decides anew which store counts, and opens it: then [ErrMoved].
+func (s *Session) follow(ctx context.Context) error {
+	if s.store.kind() == SQLite {
+		return nil // a gateway never goes back to files
+	}
+	now, err := openStore(ctx, s.options)
+	if err != nil {
+		return err
+	}
+	if now.kind() == s.store.kind() {
+		return now.close()
+	}
+	before := s.store
+	s.store = now
+	return errors.Join(ErrMoved, before.close())
 }
 
 // planned is what would be done, and the entries as they are in the store.
@@ -97,20 +70,9 @@ func plan(ctx context.Context, from store, l *ledger, devices []Device) (planned
 	out := planned{present: present}
 	for i, device := range devices {
 		e, here := present[ids[i]]
-		result := Result{Name: device.Name, DeviceID: ids[i], Outcome: Unchanged}
-		switch gone, err := removed(ctx, from, l, ids[i], here, mark); {
-		case err != nil:
+		result := Result{Name: device.Name, DeviceID: ids[i], Again: l.knows(ids[i])}
+		if result.Outcome, result.Changes, err = judge(ctx, from, l, device, e, here, mark); err != nil {
 			return planned{}, err
-		case device.Reseed:
-			result.Outcome = Created
-		case gone, here && e.tokenRevoked():
-			result.Outcome = Revoked
-		case !here:
-			result.Outcome = Created
-		default:
-			if result.Changes = e.lacks(device); len(result.Changes) > 0 {
-				result.Outcome = Updated
-			}
 		}
 		if result.Outcome != Revoked {
 			result.Scopes = e.scopes()
@@ -121,11 +83,30 @@ func plan(ctx context.Context, from store, l *ledger, devices []Device) (planned
 	return out, nil
 }
 
-// s0 tells whether somebody removed the device from this very store.
-func removed(ctx context.Context, from store, l *ledger, deviceID string, here bool, mark string) (bool, error) {
-	if here {
-		return false, nil
+// judge decides about one device.
+func judge(ctx context.Context, from store, l *ledger, device Device, e entry, here bool, mark string) (Outcome, []string, error) {
+	if device.Reseed {
+		return Created, nil, nil
 	}
+	if here {
+		if l.revokedByUs(device.ID()) || e.tokenRevoked() {
+			return Revoked, nil, nil
+		}
+		if changes := e.lacks(device); len(changes) > 0 {
+			return Updated, changes, nil
+		}
+		return Unchanged, nil, nil
+	}
+	gone, err := removed(ctx, from, l, device.ID(), mark)
+	if gone || l.nameRevoked(device.Name) {
+		return Revoked, nil, err
+	}
+	return Created, nil, err
+}
+
+// removed tells of a device that is not in the store whether somebody removed
+// it from there.
+func removed(ctx context.Context, from store, l *ledger, deviceID, mark string) (bool, error) {
 	if l.revoked(deviceID, from.kind(), mark) {
 		return true, nil
 	}
@@ -133,6 +114,41 @@ func removed(ctx context.Context, from store, l *ledger, deviceID string, here b
 		return false, nil
 	}
 	return from.imported(ctx, deviceID)
+}
+
+// write brings the store to what was planned. What is about to change is in
+// the audit log before it is in the store.
+func (s *Session) write(ctx context.Context, devices []Device, found planned) error {
+	due := map[string]Device{}
+	var lines []auditLine
+	for i, result := range found.results {
+		switch result.Outcome {
+		case Created, Updated:
+			due[result.DeviceID] = devices[i]
+			lines = append(lines, s.auditLine(actionOf(devices[i], result.Outcome), devices[i].Name, result.DeviceID, devices[i].Scopes))
+		case Revoked:
+			if _, here := found.present[result.DeviceID]; here && s.ledger.revokedByUs(result.DeviceID) {
+				// A gateway's late write has brought it back.
+				if _, err := s.removeDevice(ctx, result.Name, result.DeviceID, "revoked"); err != nil {
+					return err
+				}
+			}
+		case Unchanged:
+		}
+	}
+	if len(due) == 0 {
+		return nil
+	}
+	if err := s.audit(lines...); err != nil {
+		return err
+	}
+	return s.store.update(ctx, due, func(e *entry, device Device) {
+		if device.Reseed {
+			e.forget()
+		}
+		e.merge(device, time.Now())
+		found.present[device.ID()] = *e
+	})
 }
 
 // settle fills in the results, keeps the local token in step and takes the
@@ -159,15 +175,10 @@ func (s *Session) settle(ctx context.Context, devices []Device, found planned) e
 		return err
 	}
 	for i, device := range devices {
-		result := found.results[i]
-		if result.Outcome == Revoked {
-			continue
-		}
-		s.ledger.record(device, result.DeviceID, result.Outcome, s.store.kind(), mark)
-		if result.Outcome != Unchanged {
-			if err := s.audit(actionOf(device, result.Outcome), device.Name, result.DeviceID, result.Scopes); err != nil {
-				return err
-			}
+		if result := found.results[i]; result.Outcome != Revoked {
+			// A JSON-era gateway that runs may still overwrite what was written.
+			certain := result.Outcome != Created || !s.options.Live || s.store.kind() != JSON
+			s.ledger.record(device, result.Outcome, s.store.kind(), mark, certain)
 		}
 	}
 	return nil
@@ -179,43 +190,6 @@ func actionOf(device Device, outcome Outcome) string {
 		return "reseeded"
 	}
 	return string(outcome)
-}
-
-// Confirm records that devices of ours were seen in the store that counts now,
-// after the gateway has used it: from here on, their absence is a revocation.
-// It does nothing, and takes no lock, where that is known already.
-func Confirm(ctx context.Context, options Options, deviceIDs ...string) error {
-	l, err := readLedger(options.StateDir)
-	if err != nil {
-		return err
-	}
-	deviceIDs = slices.DeleteFunc(slices.Clone(deviceIDs), func(id string) bool {
-		record, known := l.data.Devices[id]
-		return !known || record.Confirmed
-	})
-	if len(deviceIDs) == 0 {
-		return nil
-	}
-	session, err := Open(ctx, options)
-	if err != nil {
-		return err
-	}
-	return errors.Join(session.confirm(ctx, deviceIDs), session.Close())
-}
-
-func (s *Session) confirm(ctx context.Context, deviceIDs []string) error {
-	present, err := s.store.lookup(ctx, deviceIDs)
-	if err != nil {
-		return err
-	}
-	mark, err := s.store.mark(ctx)
-	if err != nil {
-		return err
-	}
-	for id := range present {
-		s.ledger.confirm(id, s.store.kind(), mark)
-	}
-	return s.ledger.write()
 }
 
 // Plan tells what [Session.Pair] would do. It takes no lock and writes nothing.

@@ -12,6 +12,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
 // Options say which store to open, and how.
@@ -20,6 +21,8 @@ type Options struct {
 	// Era is what the installed release reads; the zero value where unknown.
 	Era         gateway.Era
 	LockTimeout time.Duration
+	// Live: a gateway serves this state folder meanwhile.
+	Live bool
 }
 
 // Session is a lock on a state folder, the store that its gateway reads, and
@@ -37,15 +40,9 @@ func Dir(stateDir string) string { return filepath.Join(stateDir, "bootstrap") }
 // Open locks the state folder and finds out which store counts. It fails with
 // a [StoreError], an [identity.Error] or an [atomicfile.LockedError].
 func Open(ctx context.Context, options Options) (*Session, error) {
-	if err := prepare(options.StateDir); err != nil {
-		return nil, &StoreError{Path: options.StateDir, Err: err}
-	}
-	lock, err := atomicfile.Acquire(ctx, filepath.Join(Dir(options.StateDir), "lock"), options.LockTimeout)
-	if locked := (*atomicfile.LockedError)(nil); errors.As(err, &locked) {
-		return nil, err
-	}
+	lock, err := Lock(ctx, options)
 	if err != nil {
-		return nil, &StoreError{Path: Dir(options.StateDir), Err: err}
+		return nil, err
 	}
 	session := &Session{options: options, lock: lock}
 	if session.ledger, err = readLedger(options.StateDir); err == nil {
@@ -55,6 +52,18 @@ func Open(ctx context.Context, options Options) (*Session, error) {
 		return nil, errors.Join(err, lock.Release())
 	}
 	return session, nil
+}
+
+// Lock locks a state folder, which it makes if need be, and nothing more.
+func Lock(ctx context.Context, options Options) (*atomicfile.Lock, error) {
+	if err := prepare(options.StateDir); err != nil {
+		return nil, &StoreError{Path: options.StateDir, Err: err}
+	}
+	lock, err := atomicfile.Acquire(ctx, filepath.Join(Dir(options.StateDir), "lock"), options.LockTimeout)
+	if err == nil || errors.As(err, new(*atomicfile.LockedError)) {
+		return lock, err
+	}
+	return nil, &StoreError{Path: Dir(options.StateDir), Err: err}
 }
 
 // prepare makes the state folder, if need be with its parents, and our own
@@ -73,6 +82,17 @@ func (s *Session) Close() error { return errors.Join(s.store.close(), s.lock.Rel
 
 // Store tells which store counts here.
 func (s *Session) Store() Info { return infoOf(s.store) }
+
+// OwnerLease reads the gateway's lease on this state folder; false where nobody
+// holds one, or where the gateways of this store know none.
+func (s *Session) OwnerLease(ctx context.Context) (statedb.Lease, bool, error) {
+	database, ok := s.store.(*sqliteStore)
+	if !ok {
+		return statedb.Lease{}, false, nil
+	}
+	lease, held, err := database.db.OwnerLease(ctx)
+	return lease, held, database.fail(err)
+}
 
 // Self returns the state folder's own device. Where there is none yet it
 // becomes imported, or a new one where imported is zero. An imported identity
@@ -96,8 +116,9 @@ func (s *Session) Self(ctx context.Context, imported identity.Identity) (id iden
 	}
 	if !imported.IsZero() && !imported.Equal(id) {
 		return identity.Identity{}, false, &identity.Error{
-			Path:  s.store.path(),
+			Path:  s.store.identityPath(),
 			Fault: fmt.Sprintf("the imported device %s is not the device %s that is here", short(imported.DeviceID()), short(id.DeviceID())),
+			Mend:  "leave the import out, or use an empty state folder",
 		}
 	}
 	return id, created, nil
@@ -118,10 +139,19 @@ func ReadCredentials(ctx context.Context, options Options) (Credentials, error) 
 	if err != nil {
 		return Credentials{}, err
 	}
-	credentials := Credentials{}
-	credentials.Identity, err = opened.identity(ctx)
-	if err == nil && !credentials.Identity.IsZero() {
-		credentials.Token, credentials.Scopes, err = opened.localToken(ctx, credentials.Identity.DeviceID())
-	}
+	credentials, err := credentialsOf(ctx, opened)
 	return credentials, errors.Join(err, opened.close())
+}
+
+// Credentials reads them in a session that is open.
+func (s *Session) Credentials(ctx context.Context) (Credentials, error) {
+	return credentialsOf(ctx, s.store)
+}
+
+func credentialsOf(ctx context.Context, from store) (credentials Credentials, err error) {
+	credentials.Identity, err = from.identity(ctx)
+	if err == nil && !credentials.Identity.IsZero() {
+		credentials.Token, credentials.Scopes, err = from.localToken(ctx, credentials.Identity.DeviceID())
+	}
+	return credentials, err
 }

@@ -88,16 +88,77 @@ func TestARemovedDeviceStaysRemoved(t *testing.T) {
 	})
 }
 
-func TestADeviceThatNoGatewayHasSeenYetIsSeededAgain(t *testing.T) {
+func TestAWriteThatARunningGatewayLostIsMadeAgain(t *testing.T) {
+	dir := t.TempDir()
+	live := options(dir)
+	live.Live = true
+	if _, err := pairSelf(t, live, "operator.read"); err != nil {
+		t.Fatal(err)
+	}
+	remove(t, dir) // a lost write looks like this
+	if result, err := pairSelf(t, live, "operator.read"); err != nil || result.Outcome != seed.Created || !result.Again {
+		t.Errorf("got %+v, %v", result, err)
+	}
+	if result, err := pairSelf(t, live, "operator.read"); err != nil || result.Outcome != seed.Unchanged {
+		t.Errorf("found: %+v, %v", result, err)
+	}
+	remove(t, dir)
+	if result, err := pairSelf(t, live, "operator.read"); err != nil || result.Outcome != seed.Revoked {
+		t.Errorf("removed after it was found: %+v, %v", result, err)
+	}
+}
+
+func TestADeviceThatWasRemovedBeforeAnyLaterRunStaysRemoved(t *testing.T) {
 	eachStore(t, func(t *testing.T, dir string) {
 		if _, err := pairSelf(t, options(dir), "operator.read"); err != nil {
 			t.Fatal(err)
 		}
-		remove(t, dir) // a lost write looks like this
-		if result, err := pairSelf(t, options(dir), "operator.read"); err != nil || result.Outcome != seed.Created {
-			t.Errorf("got %+v, %v", result, err)
+		remove(t, dir)
+		for range 3 {
+			if result, err := pairSelf(t, options(dir), "operator.read"); err != nil || result.Outcome != seed.Revoked {
+				t.Errorf("got %+v, %v", result, err)
+			}
 		}
 	})
+}
+
+func TestAMalformedStoreThatWasMovedAwayIsSeededAgain(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := pairSelf(t, options(dir), "operator.read"); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "devices", "paired.json")
+	write(t, path, "{")
+	if _, err := pairSelf(t, options(dir), "operator.read"); err == nil {
+		t.Fatal("a torn store was taken")
+	}
+	// What the hint says.
+	if err := os.Rename(path, path+".broken"); err != nil {
+		t.Fatal(err)
+	}
+	if result, err := pairSelf(t, options(dir), "operator.read"); err != nil || result.Outcome != seed.Created {
+		t.Errorf("got %+v, %v", result, err)
+	}
+}
+
+func TestAFirstBootThatHasNotImportedYetLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	before, err := pairSelf(t, options(dir), "operator.read")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "devices", "paired.json")
+	write(t, path, strings.Replace(read(t, path), `"operator"`+"\n", `"operator", "node"`+"\n", 1))
+	migrate(t, dir) // the database is there, the import is not done
+	after, err := pairSelf(t, options(dir), "operator.read")
+	if err != nil || after.Token != before.Token || after.DeviceID != before.DeviceID {
+		t.Errorf("got %+v, %v; before %+v", after, err, before)
+	}
+	var roles string
+	err = openDatabase(t, dir).QueryRow("SELECT roles_json FROM device_pairing_paired").Scan(&roles)
+	if err != nil || !strings.Contains(roles, "node") {
+		t.Errorf("roles %s, %v", roles, err)
+	}
 }
 
 // remove empties the pairing store, as "openclaw devices remove" would.

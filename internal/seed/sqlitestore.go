@@ -62,6 +62,8 @@ func (s *sqliteStore) kind() Kind   { return SQLite }
 func (s *sqliteStore) path() string { return s.db.Path() }
 func (s *sqliteStore) close() error { return s.db.Close() }
 
+func (s *sqliteStore) identityPath() string { return s.path() + " (device_identities)" }
+
 func (s *sqliteStore) why() string {
 	return fmt.Sprintf("a gateway has made the database, of version %d", s.db.Version())
 }
@@ -69,6 +71,15 @@ func (s *sqliteStore) why() string {
 // checkSchema refuses a table that lacks a column of ours, or that wants one
 // we do not know.
 func (s *sqliteStore) checkSchema(ctx context.Context) error {
+	for _, table := range []string{"device_identities", "device_auth_tokens"} {
+		columns, err := s.db.Columns(ctx, table)
+		if err != nil {
+			return s.fail(err)
+		}
+		if len(columns) == 0 {
+			return unknownSchema(s.path(), fmt.Sprintf("there is no table %s (schema version %d)", table, s.db.Version()))
+		}
+	}
 	columns, err := s.db.Columns(ctx, "device_pairing_paired")
 	if err != nil {
 		return s.fail(err)
@@ -85,7 +96,11 @@ func (s *sqliteStore) checkSchema(ctx context.Context) error {
 		}
 	}
 	if len(absent)+len(strange) > 0 {
-		return unknownSchema(s.path(), s.db.Version(), absent, strange)
+		what := fmt.Sprintf("lacks %v", absent)
+		if len(absent) == 0 {
+			what = fmt.Sprintf("has columns that must be given and are not known: %v", strange)
+		}
+		return unknownSchema(s.path(), fmt.Sprintf("table device_pairing_paired %s (schema version %d)", what, s.db.Version()))
 	}
 	return nil
 }
@@ -171,11 +186,11 @@ func (s *sqliteStore) list(ctx context.Context) (map[string]entry, error) {
 // in there was taken over; if it is gone since, somebody removed it.
 func (s *sqliteStore) imported(_ context.Context, deviceID string) (bool, error) {
 	left := &jsonStore{stateDir: s.files.stateDir, suffix: ".migrated"}
-	_, spans, _, err := left.read()
+	content, err := left.read()
 	if err != nil {
 		return false, nil // a leftover that cannot be read proves nothing
 	}
-	return slices.ContainsFunc(spans, func(span span) bool { return span.key == deviceID }), nil
+	return slices.ContainsFunc(content.spans, func(span span) bool { return span.key == deviceID }), nil
 }
 
 func (s *sqliteStore) remove(ctx context.Context, deviceID string) (bool, error) {
@@ -286,7 +301,14 @@ func (s *sqliteStore) update(ctx context.Context, devices map[string]Device, cha
 		}
 		fresh := e == nil
 		if fresh {
-			e = &entry{}
+			// A first boot makes the database before it imports the files, and a
+			// row that is there wins: it must bring along what the file says.
+			waiting, err := s.files.lookup(ctx, []string{id})
+			if err != nil {
+				return err
+			}
+			first := waiting[id]
+			e = &first
 		}
 		change(e, devices[id])
 		if fresh {
@@ -347,8 +369,5 @@ func (s *sqliteStore) fail(err error) error {
 	if err == nil {
 		return nil
 	}
-	if inner := (*statedb.Error)(nil); errors.As(err, &inner) {
-		err = inner.Err
-	}
-	return &StoreError{Path: s.path(), Err: err, Mend: hintOf(err)}
+	return &StoreError{Path: s.path(), Err: err}
 }

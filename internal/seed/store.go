@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/statedb"
@@ -47,6 +48,8 @@ type store interface {
 	lookup(ctx context.Context, ids []string) (map[string]entry, error)
 	// list returns every entry, by device id.
 	list(ctx context.Context) (map[string]entry, error)
+	// identityPath is where that device is kept.
+	identityPath() string
 	// imported tells whether a gateway took the device over from the files.
 	imported(ctx context.Context, deviceID string) (bool, error)
 	// remove takes a device out; false where it is not there.
@@ -63,7 +66,7 @@ type store interface {
 }
 
 // StoreError says that a pairing store, or a file of ours beside it, cannot be
-// used. Nothing was changed.
+// used. What was there is still there.
 type StoreError struct {
 	Path string
 	Err  error
@@ -72,12 +75,25 @@ type StoreError struct {
 }
 
 func (e *StoreError) Error() string {
-	return "cannot use the pairing store " + e.Path + ": " + e.Err.Error()
+	why := e.Err
+	if database := (*statedb.Error)(nil); errors.As(why, &database) {
+		why = database.Err // which names the same file
+	}
+	return "cannot use the pairing store " + e.Path + ": " + why.Error()
 }
 func (e *StoreError) Unwrap() error { return e.Err }
 
-// Hint is what to do about it.
-func (e *StoreError) Hint() string { return e.Mend }
+// Hint is what to do about it: what the volume needs comes first.
+func (e *StoreError) Hint() string {
+	if mend := atomicfile.Mend(e.Path, e.Err); mend != "" {
+		return mend
+	}
+	var database *statedb.Error
+	if errors.As(e.Err, &database) && database.Hint() != "" {
+		return database.Hint()
+	}
+	return e.Mend
+}
 
 // firstSQLiteVersion is the schema (PRAGMA user_version) from which on the
 // database counts. 2026.6.11 and 2026.7.1 make one of version 1, with the same
@@ -93,7 +109,7 @@ func openStore(ctx context.Context, options Options) (store, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return files, nil
 	case err != nil:
-		return nil, &StoreError{Path: statedb.Path(options.StateDir), Err: err, Mend: hintOf(err)}
+		return nil, &StoreError{Path: statedb.Path(options.StateDir), Err: err}
 	case db.Version() < firstSQLiteVersion:
 		files.reason = fmt.Sprintf("the database is of version %d, which no gateway uses", db.Version())
 		return files, db.Close()
@@ -118,27 +134,15 @@ func downgraded(ctx context.Context, files *jsonStore, db *statedb.DB) (store, e
 	return files, nil
 }
 
-// unknownSchema names the columns at fault.
-func unknownSchema(path string, version int, absent, strange []string) error {
-	var what string
-	switch {
-	case len(absent) > 0:
-		what = fmt.Sprintf("table device_pairing_paired lacks %v", absent)
-	default:
-		what = fmt.Sprintf("table device_pairing_paired has columns that must be given and are not known: %v", strange)
-	}
+// SchemaError says that a gateway made this database in a form that is not
+// known. It is left alone.
+type SchemaError struct{ What string }
+
+func (e *SchemaError) Error() string { return e.What }
+
+func unknownSchema(path, what string) error {
 	return &StoreError{
-		Path: path,
-		Err:  fmt.Errorf("%s (schema version %d)", what, version),
+		Path: path, Err: &SchemaError{What: what},
 		Mend: "this gateway is newer than this bootstrap: use a newer bootstrap, or pair by hand: openclaw devices approve REQUEST_ID",
 	}
-}
-
-// hintOf finds what to do in an error that says so itself.
-func hintOf(err error) string {
-	var hinter interface{ Hint() string }
-	if errors.As(err, &hinter) {
-		return hinter.Hint()
-	}
-	return ""
 }

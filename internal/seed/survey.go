@@ -68,11 +68,11 @@ func survey(ctx context.Context, from store, l *ledger) (Survey, error) {
 		if _, here := entries[id]; here {
 			continue
 		}
-		gone, err := removed(ctx, from, l, id, false, mark)
+		gone, err := removed(ctx, from, l, id, mark)
 		if err != nil {
 			return out, err
 		}
-		out.Devices = append(out.Devices, Seen{DeviceID: id, Name: record.Name, Revoked: gone, SeededScopes: record.Scopes})
+		out.Devices = append(out.Devices, Seen{DeviceID: id, Name: record.Name, Revoked: gone || record.RevokedAtMs != 0, SeededScopes: record.Scopes})
 	}
 	slices.SortFunc(out.Devices, func(a, b Seen) int {
 		if a.Name != b.Name {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/seed"
@@ -118,7 +119,9 @@ func (c *Clients) UnmarshalText(text []byte) error {
 }
 
 // clientName is safe as a folder's name on every filesystem.
-var clientName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+var clientName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+})
 
 // defaultPreset is what a client may do unless told: never more than read and
 // write.
@@ -139,7 +142,7 @@ func parseClient(item string) (Client, error) {
 
 func (c Client) check() error {
 	switch {
-	case !clientName.MatchString(c.Name):
+	case !clientName().MatchString(c.Name):
 		return fmt.Errorf("%q is not a client's name: letters, digits, dot, dash and underscore", c.Name)
 	case c.Name == seed.SelfName:
 		return errors.New(`"self" is the state folder's own device: set its scopes with --preset`)
@@ -189,9 +192,15 @@ func (u *URL) UnmarshalText(text []byte) error {
 	if parsed.Hostname() == "" {
 		return errors.New("it names no host")
 	}
+	if strings.ContainsFunc(parsed.String(), func(r rune) bool { return !strings.ContainsRune(urlCharacters, r) }) {
+		// It goes into env files that a shell reads.
+		return errors.New("it has a character that would need quoting in an env file")
+	}
 	*u = URL(parsed.String())
 	return nil
 }
+
+const urlCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:/._~%=?,@+[]-"
 
 // UserSpec is a user as people write one: NAME, UID, NAME:GROUP or UID:GID.
 type UserSpec string

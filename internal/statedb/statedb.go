@@ -18,7 +18,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
-	_ "modernc.org/sqlite" // the "sqlite" driver: pure Go, keeps the owner of -wal and -shm
+	"modernc.org/sqlite" // a driver in pure Go that keeps the owner of -wal and -shm
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 )
@@ -47,6 +48,31 @@ func (e *Error) Error() string {
 	return "cannot use the gateway's database " + e.Path + ": " + e.Err.Error()
 }
 func (e *Error) Unwrap() error { return e.Err }
+
+// Hint is what to do about it; empty where nothing sensible can be said.
+func (e *Error) Hint() string {
+	if mend := atomicfile.Mend(e.Path, e.Err); mend != "" {
+		return mend
+	}
+	if owner := (*OwnerError)(nil); errors.As(e.Err, &owner) {
+		return owner.Hint()
+	}
+	var fault *sqlite.Error
+	if !errors.As(e.Err, &fault) {
+		return ""
+	}
+	switch fault.Code() & 0xff { // the extended part says more than is needed
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return "another process keeps it locked: end it, or try again"
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return "restore " + e.Path + " from a backup, together with its -wal file"
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+		return "look at the rights of " + filepath.Dir(e.Path) + " (ls -la), and whether the volume is mounted read-write"
+	case sqlite3.SQLITE_FULL:
+		return "the volume is full: free space on it"
+	}
+	return ""
+}
 
 // Open opens the database below a state folder, for reading and writing. The
 // error wraps [fs.ErrNotExist] where there is none, and is an [Error] otherwise.
@@ -132,7 +158,7 @@ func (e *OwnerError) Error() string {
 
 // Hint is what mends it.
 func (e *OwnerError) Hint() string {
-	return fmt.Sprintf("run as that user (--user %d), or give the volume to this one: chown -R %d STATE_FOLDER", e.Owner, e.Self)
+	return fmt.Sprintf("as root: chown -R %d %s; or run as that user: docker run --user %d", e.Self, filepath.Dir(filepath.Dir(e.Path)), e.Owner)
 }
 
 // Path is the database file's path.

@@ -1,0 +1,81 @@
+// Package approve owns the gateway's device.pair methods: it lists pairing
+// requests and paired devices, approves, rejects and removes by exact id, and
+// pairs a device of ours over loopback where its store cannot be written.
+//
+// It approves what it was told to, after a look at who asks: it never picks the
+// latest request, never touches the store, and does not remember who was
+// removed; whether a device may come back is decided before it is called.
+package approve
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/reflectt/bootstrap/internal/protocol"
+)
+
+// List asks who wants to be paired and who is (device.pair.list), in the
+// gateway's order. The caller's connection needs operator.pairing. From
+// 2026.5.28 on a connection by device token without operator.admin is shown
+// its own device only.
+//
+// Entries without what a decision needs (a well-formed requestId, a device, a
+// readable list of roles and scopes) are left out: nobody can answer for them.
+func List(ctx context.Context, client *protocol.Client) (pending []Request, paired []Paired, err error) {
+	payload, err := client.Call(ctx, "device.pair.list", nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return parseList(payload)
+}
+
+// Approve grants the request with this id, whatever it asks for: look at it
+// first. It returns the device as the gateway has it now.
+//
+// Up to 2026.3.22 operator.pairing is enough to approve. Later gateways want
+// every scope of the request from the caller, too, and from 2026.5.28 on
+// operator.admin for another device than its own where the caller came with a
+// device token. 2026.4.29's own "devices approve" asks for operator.pairing
+// alone and so fails with "missing scope: operator.admin".
+//
+// A request that is unknown, answered or older than five minutes is refused
+// with "unknown requestId".
+func Approve(ctx context.Context, client *protocol.Client, requestID string) (Paired, error) {
+	payload, err := callWithRequestID(ctx, client, "device.pair.approve", requestID)
+	if err != nil {
+		return Paired{}, err
+	}
+	var answer struct {
+		RequestID string          `json:"requestId"`
+		Device    json.RawMessage `json:"device"`
+	}
+	if err := json.Unmarshal(payload, &answer); err != nil {
+		return Paired{}, fmt.Errorf("cannot read the answer to device.pair.approve: %w", err)
+	}
+	device, ok := parsePaired(answer.Device)
+	if !ok || answer.RequestID != requestID {
+		return Paired{}, fmt.Errorf("cannot read the answer to device.pair.approve: it does not name the request %s and its device", requestID)
+	}
+	return device, nil
+}
+
+// Reject refuses the request with this id. The device may ask again.
+func Reject(ctx context.Context, client *protocol.Client, requestID string) error {
+	_, err := callWithRequestID(ctx, client, "device.pair.reject", requestID)
+	return err
+}
+
+// Remove unpairs a device; its connections are cut and its tokens end. Removing
+// one that is not paired is an error ("unknown deviceId").
+func Remove(ctx context.Context, client *protocol.Client, deviceID string) error {
+	_, err := client.Call(ctx, "device.pair.remove", map[string]string{"deviceId": deviceID})
+	return err
+}
+
+func callWithRequestID(ctx context.Context, client *protocol.Client, method, requestID string) (json.RawMessage, error) {
+	if !protocol.IsRequestID(requestID) {
+		return nil, fmt.Errorf("cannot ask for %s: %q is no requestId", method, protocol.Clean(requestID))
+	}
+	return client.Call(ctx, method, map[string]string{"requestId": requestID})
+}

@@ -1,0 +1,205 @@
+package approve
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/protocol"
+)
+
+// Request is a device that waits to be paired, or to get more than it has.
+type Request struct {
+	RequestID string
+	Device
+	// Roles and Scopes are asked for. Where an older request of the same device
+	// was pending, gateways up to 2026.3.13 keep that one as it was, and later
+	// ones join both into a new one.
+	Roles  []string
+	Scopes []string
+	// Repair says that the device is paired with another key.
+	Repair bool
+	// Silent says that the gateway thinks it may approve it by itself.
+	Silent bool
+	At     time.Time
+	// Raw is the entry as received.
+	Raw json.RawMessage
+}
+
+// Paired is a device that may connect.
+type Paired struct {
+	Device
+	Roles []string
+	// Scopes are those approved.
+	Scopes []string
+	Tokens []Token
+	// ApprovedVia is how it came in ("owner", "silent", "trusted-cidr" ...);
+	// empty before 2026.8.2.
+	ApprovedVia string
+	CreatedAt   time.Time
+	ApprovedAt  time.Time
+	Raw         json.RawMessage
+}
+
+// Device is who it is. DeviceID and PublicKey (base64url of the raw key) are as
+// received, fit to be compared; the other texts are made fit to be printed.
+type Device struct {
+	DeviceID     string
+	PublicKey    string
+	DisplayName  string
+	ClientID     string
+	ClientMode   string
+	Platform     string
+	DeviceFamily string
+	// RemoteIP is empty for a device on loopback.
+	RemoteIP string
+}
+
+// Token is a device token; gateways list it without its secret.
+type Token struct {
+	Role      string
+	Scopes    []string
+	CreatedAt time.Time
+	// RevokedAt is zero while the token is good.
+	RevokedAt time.Time
+}
+
+// entry is the common wire form of 2026.2.26 to 2026.9.6. The fields that are
+// for people are kept apart: one of an unexpected type must not hide a device.
+type entry struct {
+	RequestID string   `json:"requestId"`
+	DeviceID  string   `json:"deviceId"`
+	PublicKey string   `json:"publicKey"`
+	Role      string   `json:"role"`
+	Roles     []string `json:"roles"`
+	Scopes    []string `json:"scopes"`
+}
+
+func parseList(payload json.RawMessage) ([]Request, []Paired, error) {
+	var list struct {
+		Pending []json.RawMessage `json:"pending"`
+		Paired  []json.RawMessage `json:"paired"`
+	}
+	if err := json.Unmarshal(payload, &list); err != nil {
+		return nil, nil, fmt.Errorf("cannot read the answer to device.pair.list: %w", err)
+	}
+	var pending []Request
+	for _, raw := range list.Pending {
+		if request, ok := parseRequest(raw); ok {
+			pending = append(pending, request)
+		}
+	}
+	var paired []Paired
+	for _, raw := range list.Paired {
+		if device, ok := parsePaired(raw); ok {
+			paired = append(paired, device)
+		}
+	}
+	return pending, paired, nil
+}
+
+func parseRequest(raw json.RawMessage) (Request, bool) {
+	e, fields, ok := parseEntry(raw)
+	if !ok || !protocol.IsRequestID(e.RequestID) {
+		return Request{}, false
+	}
+	return Request{
+		RequestID: e.RequestID,
+		Device:    device(e, fields),
+		Roles:     e.roles(),
+		Scopes:    e.Scopes,
+		Repair:    flag(fields["isRepair"]),
+		Silent:    flag(fields["silent"]),
+		At:        moment(fields["ts"]),
+		Raw:       raw,
+	}, true
+}
+
+func parsePaired(raw json.RawMessage) (Paired, bool) {
+	e, fields, ok := parseEntry(raw)
+	if !ok {
+		return Paired{}, false
+	}
+	return Paired{
+		Device:      device(e, fields),
+		Roles:       e.roles(),
+		Scopes:      e.Scopes,
+		Tokens:      tokens(fields["tokens"]),
+		ApprovedVia: text(fields["approvedVia"]),
+		CreatedAt:   moment(fields["createdAtMs"]),
+		ApprovedAt:  moment(fields["approvedAtMs"]),
+		Raw:         raw,
+	}, true
+}
+
+func parseEntry(raw json.RawMessage) (e entry, fields map[string]json.RawMessage, ok bool) {
+	if json.Unmarshal(raw, &e) != nil || json.Unmarshal(raw, &fields) != nil {
+		return entry{}, nil, false
+	}
+	return e, fields, e.DeviceID != ""
+}
+
+// roles joins both fields: gateways write either or both.
+func (e entry) roles() []string {
+	out := slices.Clone(e.Roles)
+	if e.Role != "" && !slices.Contains(out, e.Role) {
+		out = append(out, e.Role)
+	}
+	return out
+}
+
+func device(e entry, fields map[string]json.RawMessage) Device {
+	return Device{
+		DeviceID:     e.DeviceID,
+		PublicKey:    e.PublicKey,
+		DisplayName:  text(fields["displayName"]),
+		ClientID:     text(fields["clientId"]),
+		ClientMode:   text(fields["clientMode"]),
+		Platform:     text(fields["platform"]),
+		DeviceFamily: text(fields["deviceFamily"]),
+		RemoteIP:     text(fields["remoteIp"]),
+	}
+}
+
+// tokens reads the list form, in which gateways leave out the secrets.
+func tokens(raw json.RawMessage) []Token {
+	var list []struct {
+		Role      string          `json:"role"`
+		Scopes    []string        `json:"scopes"`
+		CreatedAt json.RawMessage `json:"createdAtMs"`
+		RevokedAt json.RawMessage `json:"revokedAtMs"`
+	}
+	if json.Unmarshal(raw, &list) != nil {
+		return nil
+	}
+	var out []Token
+	for _, t := range list {
+		out = append(out, Token{Role: t.Role, Scopes: t.Scopes, CreatedAt: moment(t.CreatedAt), RevokedAt: moment(t.RevokedAt)})
+	}
+	return out
+}
+
+func text(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return protocol.Clean(s)
+}
+
+func flag(raw json.RawMessage) bool {
+	var b bool
+	return json.Unmarshal(raw, &b) == nil && b
+}
+
+// moment reads milliseconds; anything else, and what no calendar holds, is the
+// zero time.
+func moment(raw json.RawMessage) time.Time {
+	const most = 253402300799999 // the end of the year 9999
+	var ms float64
+	if json.Unmarshal(raw, &ms) != nil || ms <= 0 || ms > most {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(ms))
+}

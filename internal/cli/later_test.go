@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/reflectt/bootstrap/internal/gatewaytest"
+	"github.com/reflectt/bootstrap/internal/probe"
+	"github.com/reflectt/bootstrap/internal/settings"
+)
+
+// A database of a schema that nobody knows cannot be had from today's gateways,
+// so the flow is entered where it would go: with a gateway that runs, and
+// nothing written into its store.
+func TestPairingLaterWorksOnceAndRespectsARemoval(t *testing.T) {
+	for _, version := range []string{"2026.5.28", "2026.9.6"} {
+		t.Run(version, func(t *testing.T) {
+			state := gatewaytest.CopyState(t, version)
+			gateway := gatewaytest.Start(t, gatewaytest.Options{Version: version, StateDir: state, Token: "sekret"})
+			gateway.WaitReady(t)
+			a := &app{stdout: io.Discard, stderr: io.Discard, log: zerolog.Nop(), environ: append(os.Environ(),
+				"OPENCLAW_STATE_DIR="+state, "OPENCLAW_GATEWAY_TOKEN=sekret", fmt.Sprintf("OPENCLAW_GATEWAY_PORT=%d", gateway.Port))}
+			s, err := settings.Load(variables(a.environ), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := a.settle(s, nil, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			first := a.pairLater(ctx, s, p)
+			if !first.OK || len(first.Scopes) != 6 {
+				t.Fatalf("the first start: %+v", first)
+			}
+			if second := a.pairLater(ctx, s, p); !second.OK || second.DeviceID != first.DeviceID {
+				t.Errorf("a later start: %+v", second)
+			}
+			removed := gatewaytest.CLI(t, version, state, "devices", "remove", first.DeviceID, "--url", gateway.URL, "--token", "sekret")
+			if removed.Code != 0 || !strings.Contains(removed.Stdout+removed.Stderr, first.DeviceID) {
+				t.Fatalf("removing it: %+v", removed)
+			}
+			if after := a.pairLater(ctx, s, p); after.Outcome != probe.NotPaired {
+				t.Errorf("after it was removed: %+v", after)
+			}
+		})
+	}
+}

@@ -1,0 +1,111 @@
+// Command benchmark measures bootstrap beside the bare command, beside a node
+// script that does the same, and beside a real gateway. It owns "make bench"
+// and is no part of the program that is shipped.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// bench is one run: what is measured, where, and the table so far.
+type bench struct {
+	release, program, node, entry string
+	work                          string // a folder on a real disk, removed afterwards
+	table                         table
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1) //nolint:forbidigo // the deferred work of this program is done by run
+	}
+}
+
+func run(ctx context.Context) error {
+	b := &bench{}
+	flag.StringVar(&b.release, "release", "", "release of the gateway")
+	flag.StringVar(&b.program, "program", "", "the bootstrap to measure")
+	flag.StringVar(&b.node, "node", "", "the node that runs the gateway")
+	flag.StringVar(&b.entry, "entry", "", "the gateway's openclaw.mjs")
+	flag.Parse()
+	started := time.Now()
+
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return err
+	}
+	// Not the temp folder, which may be memory.
+	if b.work, err = os.MkdirTemp(cache, "bootstrap-bench."); err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(b.work) }()
+	if b.program, err = filepath.Abs(b.program); err != nil {
+		return err
+	}
+	if err := b.notInMemory(ctx); err != nil {
+		return err
+	}
+	// The gateway comes before the boots: it leaves the migrated state folder
+	// that the later ones are measured on.
+	for _, step := range []struct {
+		name    string
+		measure func(context.Context) error
+	}{
+		{"size", b.size},
+		{"memory beside a trivial child", b.trivialMemory},
+		{"a real gateway: memory and probe", b.realGateway},
+		{"time before exec", b.boots},
+		{"merging", b.merges},
+	} {
+		fmt.Fprintf(os.Stderr, "bench: %s\n", step.name)
+		if err := step.measure(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	fmt.Fprintln(os.Stdout)
+	if err := b.table.writeTo(os.Stdout); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(os.Stdout, "\n%.0f s; times are medians, except for merging: means. Load now: %s\n", time.Since(started).Seconds(), load())
+	return err
+}
+
+// load tells how busy the machine was: much more than its cores, and the times
+// say little.
+func load() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	average, _, _ := strings.Cut(string(text), " ")
+	return fmt.Sprintf("%s on %d cores", average, runtime.NumCPU())
+}
+
+// sizeBudget is in bytes.
+const sizeBudget = 16e6
+
+func (b *bench) size(context.Context) error {
+	info, err := os.Stat(b.program)
+	if err != nil {
+		return err
+	}
+	size := float64(info.Size())
+	b.table.section("size")
+	b.table.add(row{
+		what: "binary", ours: fmt.Sprintf("%d bytes", info.Size()),
+		ratio: ratio(size, sizeBudget) + " of the budget", budget: "16 MB", over: size > sizeBudget,
+	})
+	return nil
+}
