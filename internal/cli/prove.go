@@ -15,7 +15,7 @@ import (
 // prove shows, by a handshake with the device token alone, that the gateway
 // that was just started knows our device. It returns OK unless a failure shall
 // end the gateway: then it has asked it to stop.
-func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pairing, process *launch.Process) Code {
+func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pairing, ready *readiness, process *launch.Process) Code {
 	// The flow is over, its garbage too: what stays is an init.
 	defer debug.FreeOSMemory()
 	started := time.Now()
@@ -29,6 +29,9 @@ func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pa
 		options := proof(s, p, seeded.self, seeded.own().Token, seeded.devices[0].Scopes)
 		options.Wait, options.Progress = s.ProveTimeout, a.progress()
 		verdict = probe.Run(ctx, options)
+	}
+	if err := ready.prove(verdict); err != nil {
+		a.log.Warn().Err(err).Msg("the ready file does not say what was proven")
 	}
 	switch {
 	case verdict.OK:

@@ -97,7 +97,7 @@ func supervised(s settings.Settings) bool {
 	case settings.Exec:
 		return false
 	}
-	return os.Getpid() == 1 || s.RequirePaired
+	return os.Getpid() == 1 || s.RequirePaired || s.HealthListen != "" || s.ReadyFile != "" && s.ReadyFile != "off"
 }
 
 // exec leaves nothing of us behind; the proof is left to "bootstrap probe".
@@ -109,35 +109,6 @@ func (a *app) exec(p place, signals *launch.Signals) error {
 	a.log.Info().Str("handover", "exec").Str("release", p.Release.String()).
 		Str("prove", "bootstrap probe --wait 120s").Msg("starting the gateway")
 	return launch.Exec(p.argv[0], p.argv, p.environ())
-}
-
-// supervise starts the gateway as a child, proves the pairing while it runs,
-// and ends as it ends.
-func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seeded pairing, signals *launch.Signals) error {
-	process, err := launch.Start(launch.Options{
-		Command: p.argv[0], Argv: p.argv, Env: p.environ(),
-		RestartSignal: p.Release.RestartSignal(), Signals: signals,
-	})
-	if err != nil {
-		return err
-	}
-	a.log.Info().Str("handover", "supervise").Str("release", p.Release.String()).
-		Int("pid", process.Pid()).Msg("starting the gateway")
-
-	ctx, cancel := context.WithCancel(ctx)
-	proven := make(chan Code, 1)
-	go func() { proven <- a.prove(ctx, s, p, seeded, process) }()
-	result := process.Run()
-	cancel()
-	failed := <-proven
-
-	code, source := Code(result.Code), "gateway"
-	if failed != OK {
-		code, source = failed, "bootstrap"
-	}
-	a.log.Info().Str("source", source).Int("code", int(code)).Int("gateway_code", result.Code).
-		Int("orphans_reaped", result.Orphans).Msg("exit")
-	return &exitError{code: code}
 }
 
 // warnAbout tells what a gateway would refuse or read otherwise than expected.

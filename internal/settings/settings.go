@@ -44,6 +44,9 @@ type Settings struct {
 	Handover      Handover      `env:"BOOTSTRAP_HANDOVER" envDefault:"auto" flag:"handover" arg:"HOW" cmd:"run" usage:"exec replaces bootstrap by the gateway; supervise stays as its init; auto supervises as PID 1"`
 	RequirePaired bool          `env:"BOOTSTRAP_REQUIRE_PAIRED" envDefault:"false" flag:"require-paired" cmd:"run" usage:"stop the gateway where the proof fails (default: warn)"`
 	ProveTimeout  time.Duration `env:"BOOTSTRAP_PROVE_TIMEOUT" envDefault:"120s" flag:"prove-timeout" arg:"TIME" cmd:"run" usage:"how long the gateway may take until it answers the proof"`
+	ReadyFile     string        `env:"BOOTSTRAP_READY_FILE" flag:"ready-file" arg:"FILE" cmd:"run" usage:"file that is there while the pairing is proven, or off (default: /run/bootstrap.ready as PID 1, in the temp folder where that cannot be written)"`
+	HealthListen  Address       `env:"BOOTSTRAP_HEALTH_LISTEN" flag:"health-listen" arg:"ADDR" cmd:"run" usage:"answer /livez and /readyz on this HOST:PORT; without a host only on this machine"`
+	StopTimeout   time.Duration `env:"BOOTSTRAP_STOP_TIMEOUT" flag:"stop-timeout" arg:"TIME" cmd:"run" usage:"kill a gateway that has not ended this long after it was told to (default: never; that is the runtime's to decide)"`
 	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity" usage:"how long to wait for another bootstrap on the same state folder"`
 
 	LogFormat LogFormat `env:"BOOTSTRAP_LOG_FORMAT" envDefault:"auto" flag:"log-format" arg:"FORMAT" cmd:"run,seed,probe,identity,status" usage:"console, json, or auto: console on a terminal"`
@@ -112,8 +115,16 @@ func (s *Settings) conflicts(merged map[string]string) (problems []string) {
 	if merged["OPENCLAW_GATEWAY_TOKEN"] != "" && s.GatewayTokenFile != "" {
 		problems = append(problems, "OPENCLAW_GATEWAY_TOKEN and OPENCLAW_GATEWAY_TOKEN_FILE are both set: keep one of them")
 	}
-	if s.Handover == Exec && s.RequirePaired {
-		problems = append(problems, "--require-paired needs bootstrap to stay, so it does not go with --handover=exec: leave one of them out")
+	for _, staying := range []struct {
+		flag string
+		set  bool
+	}{
+		{"--require-paired", s.RequirePaired}, {"--health-listen", s.HealthListen != ""},
+		{"--ready-file", s.ReadyFile != "" && s.ReadyFile != "off"}, {"--stop-timeout", s.StopTimeout != 0},
+	} {
+		if s.Handover == Exec && staying.set {
+			problems = append(problems, staying.flag+" needs bootstrap to stay, so it does not go with --handover=exec: leave one of them out")
+		}
 	}
 	names, keys := map[string]bool{}, map[string]string{}
 	for _, client := range s.Clients {
@@ -132,7 +143,7 @@ func (s *Settings) conflicts(merged map[string]string) (problems []string) {
 	for _, d := range []struct {
 		name  string
 		value time.Duration
-	}{{"--prove-timeout (BOOTSTRAP_PROVE_TIMEOUT)", s.ProveTimeout}, {"--lock-timeout (BOOTSTRAP_LOCK_TIMEOUT)", s.LockTimeout}} {
+	}{{"--prove-timeout (BOOTSTRAP_PROVE_TIMEOUT)", s.ProveTimeout}, {"--lock-timeout (BOOTSTRAP_LOCK_TIMEOUT)", s.LockTimeout}, {"--stop-timeout (BOOTSTRAP_STOP_TIMEOUT)", s.StopTimeout}} {
 		if d.value < 0 {
 			problems = append(problems, d.name+": a time cannot be negative")
 		}

@@ -3,8 +3,10 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -201,6 +203,25 @@ func (u *URL) UnmarshalText(text []byte) error {
 }
 
 const urlCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:/._~%=?,@+[]-"
+
+// Address is where to listen: HOST:PORT.
+type Address string
+
+// UnmarshalText reads HOST:PORT, :PORT or PORT; the latter two are loopback.
+func (a *Address) UnmarshalText(text []byte) error {
+	host, port, err := net.SplitHostPort(string(text))
+	if err != nil {
+		host, port = "", string(text)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("%q is not HOST:PORT", text)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	*a = Address(net.JoinHostPort(host, port))
+	return nil
+}
 
 // UserSpec is a user as people write one: NAME, UID, NAME:GROUP or UID:GID.
 type UserSpec string

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/reflectt/bootstrap/internal/probe"
+	"github.com/reflectt/bootstrap/internal/settings"
+)
+
+// readiness is whether the gateway is there and has let our device in. The
+// ready file, where there is one, says the same to whoever looks for it.
+type readiness struct {
+	file string // empty where there is none
+
+	lock    sync.Mutex
+	verdict *probe.Verdict // the last one; nil until there is one
+}
+
+// newReadiness begins unready: what an earlier start has left is removed.
+func newReadiness(s settings.Settings) (*readiness, error) {
+	r := &readiness{file: readyFile(s)}
+	return r, r.removeFile()
+}
+
+// readyFile is where the ready file goes: never on a volume, which would keep it
+// when the container is gone. Without being told, only as PID 1: elsewhere it
+// would be another bootstrap's too.
+func readyFile(s settings.Settings) string {
+	switch {
+	case s.ReadyFile == "off":
+		return ""
+	case s.ReadyFile != "":
+		return s.ReadyFile
+	case os.Getpid() != 1:
+		return ""
+	}
+	if unix.Access("/run", unix.W_OK) == nil {
+		return "/run/bootstrap.ready"
+	}
+	return filepath.Join(os.TempDir(), "bootstrap.ready")
+}
+
+// prove takes in a verdict, and makes or removes the file.
+func (r *readiness) prove(verdict probe.Verdict) error {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	r.verdict = &verdict
+	if err := r.removeFile(); err != nil || !verdict.OK || r.file == "" {
+		return err
+	}
+	file, err := os.OpenFile(r.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return fmt.Errorf("cannot write the ready file: %w", err)
+	}
+	_, err = fmt.Fprintln(file, time.Now().UTC().Format(time.RFC3339))
+	return errors.Join(err, file.Close())
+}
+
+// forget makes it unready until the next proof.
+func (r *readiness) forget() error {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	r.verdict = nil
+	return r.removeFile()
+}
+
+func (r *readiness) removeFile() error {
+	if r.file == "" {
+		return nil
+	}
+	if err := os.Remove(r.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot remove the ready file: %w", err)
+	}
+	return nil
+}
+
+// state is the last verdict, and whether it says ready.
+func (r *readiness) state() (verdict probe.Verdict, ready bool) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	if r.verdict == nil {
+		return probe.Verdict{Outcome: probe.StillStarting, Message: "the gateway has not answered yet"}, false
+	}
+	return *r.verdict, r.verdict.OK
+}

@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/settings"
+)
+
+// supervise starts the gateway as a child, proves the pairing while it runs,
+// and ends as it ends.
+func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seeded pairing, signals *launch.Signals) error {
+	ready, err := newReadiness(s)
+	if err != nil {
+		return err
+	}
+	health, err := a.listenHealth(s, ready)
+	if err != nil {
+		return err
+	}
+	defer health.close()
+	process, err := launch.Start(launch.Options{
+		Command: p.argv[0], Argv: p.argv, Env: p.environ(),
+		RestartSignal: p.Release.RestartSignal(), StopTimeout: s.StopTimeout, Signals: signals,
+	})
+	if err != nil {
+		return err
+	}
+	a.log.Info().Str("handover", "supervise").Str("release", p.Release.String()).
+		Int("pid", process.Pid()).Msg("starting the gateway")
+
+	ctx, cancel := context.WithCancel(ctx)
+	proven := make(chan Code, 1)
+	go func() { proven <- a.keepProving(ctx, s, p, seeded, ready, process) }()
+	result := process.Run()
+	cancel()
+	failed := <-proven
+	if err := ready.forget(); err != nil {
+		a.log.Warn().Err(err).Msg("the gateway has ended, and the ready file says otherwise")
+	}
+	return a.ended(p, result, failed)
+}
+
+// ended says who ended, and with what.
+func (a *app) ended(p place, result launch.Result, failed Code) error {
+	code, source := Code(result.Code), "gateway"
+	if failed != OK {
+		code, source = failed, "bootstrap"
+	}
+	if result.Killed {
+		a.log.Warn().Msg("the gateway was killed, because --stop-timeout had passed: its owner lease may keep the next one waiting")
+	}
+	if result.Code == unusableState && p.Command.Understood {
+		a.log.Error().Str("hint", "read the gateway's own lines above, then: bootstrap status").
+			Msg("exit 78: the gateway says that its state or configuration is unusable; starting it again will not help")
+	}
+	a.log.Info().Str("source", source).Int("code", int(code)).Int("gateway_code", result.Code).
+		Int("orphans_reaped", result.Orphans).Msg("exit")
+	return &exitError{code: code}
+}
+
+// unusableState is what the gateway ends with when a restart cannot help
+// (EX_CONFIG): unreadable state, a migration that was refused, no auth.
+const unusableState = 78
+
+// restartPoll is how often the gateway's socket is looked at. It costs one read
+// of a table of the kernel's, and no traffic.
+const restartPoll = 2 * time.Second
+
+// keepProving proves the pairing, and proves it again whenever the gateway has
+// restarted in place, which its pid does not tell.
+func (a *app) keepProving(ctx context.Context, s settings.Settings, p place, seeded pairing, ready *readiness, process *launch.Process) Code {
+	for {
+		if code := a.prove(ctx, s, p, seeded, ready, process); code != OK {
+			return code
+		}
+		if !waitForRestart(ctx, p.Listen.Port) {
+			return OK
+		}
+		a.log.Info().Msg("the gateway has restarted in place; proving again")
+		if err := ready.forget(); err != nil {
+			a.log.Warn().Err(err).Msg("the gateway restarts, and the ready file says otherwise")
+		}
+	}
+}
+
+// waitForRestart waits until the gateway listens with another socket than now;
+// false where it ended first, or where nothing can be seen.
+func waitForRestart(ctx context.Context, port int) bool {
+	before, err := gateway.Listener(port)
+	if err != nil {
+		<-ctx.Done()
+		return false
+	}
+	tick := time.NewTicker(restartPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+		if now, err := gateway.Listener(port); err == nil && now != before {
+			return true
+		}
+	}
+}

@@ -1,0 +1,49 @@
+package gateway
+
+import (
+	"bufio"
+	"net"
+	"strings"
+	"testing"
+)
+
+func TestAListenerIsToldFromALaterOneOnTheSamePort(t *testing.T) {
+	first, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := first.Addr().(*net.TCPAddr).Port
+	before, err := Listener(port)
+	if err != nil || before == "" {
+		t.Fatalf("while it listens: %q, %v", before, err)
+	}
+	if again, err := Listener(port); err != nil || again != before {
+		t.Errorf("nothing happened: %q, then %q, %v", before, again, err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if none, err := Listener(port); err != nil || none != "" {
+		t.Errorf("closed: %q, %v", none, err)
+	}
+	second, err := net.Listen("tcp", first.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = second.Close() }()
+	if after, err := Listener(port); err != nil || after == "" || after == before {
+		t.Errorf("another one: %q, before %q, %v", after, before, err)
+	}
+}
+
+func FuzzParseListeners(f *testing.F) {
+	f.Add("  0: 0100007F:4965 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 12345 1 0 100 0 0 10 0\n", 18789)
+	f.Fuzz(func(t *testing.T, table string, port int) {
+		inodes, _ := parseListeners(bufio.NewScanner(strings.NewReader(table)), port)
+		for _, inode := range inodes {
+			if strings.ContainsAny(inode, " \t\n") {
+				t.Errorf("an inode %q", inode)
+			}
+		}
+	})
+}

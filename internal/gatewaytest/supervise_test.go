@@ -1,0 +1,90 @@
+package gatewaytest_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/gatewaytest"
+)
+
+// A gateway that restarts in place keeps its pid. Readiness must go and come
+// back all the same, and the pairing be proven anew.
+func TestARestartInPlaceIsNoticed(t *testing.T) {
+	for version, restart := range map[string]syscall.Signal{"2026.5.28": syscall.SIGUSR1, "2026.9.6": syscall.SIGUSR2} {
+		t.Run(version, func(t *testing.T) {
+			ready := filepath.Join(t.TempDir(), "ready")
+			if err := os.WriteFile(ready, []byte("left by an earlier start\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			health := fmt.Sprintf("127.0.0.1:%d", gatewaytest.FreePort(t))
+			g := gatewaytest.Start(t, gatewaytest.Options{
+				Version: version, StateDir: gatewaytest.CopyState(t, version), Token: "sekret",
+				Prefix: []string{gatewaytest.Bootstrap(t), "run", "--handover=supervise", "--ready-file", ready, "--health-listen", health, "--"},
+			})
+			get := func(path string) int {
+				answer, err := http.Get("http://" + health + path)
+				if err != nil {
+					return 0
+				}
+				_ = answer.Body.Close()
+				return answer.StatusCode
+			}
+			await(t, "the health address to answer", func() bool { return get("/livez") == 200 })
+			if content, err := os.ReadFile(ready); err == nil && strings.HasPrefix(string(content), "left") {
+				t.Error("the ready file of an earlier start is still there")
+			}
+			isReady := func() bool {
+				_, err := os.Stat(ready)
+				return err == nil && get("/readyz") == 200
+			}
+			await(t, "readiness", isReady)
+			g.Signal(t, restart)
+			await(t, "readiness to go", func() bool { return get("/readyz") == 503 })
+			await(t, "readiness to come back", isReady)
+			if proofs := strings.Count(g.Output(), "ready: the pairing is proven"); proofs != 2 {
+				t.Errorf("%d proofs:\n%s", proofs, g.Output())
+			}
+			if code := g.Stop(t); code != 0 {
+				t.Errorf("the gateway ended with %d", code)
+			}
+			if _, err := os.Stat(ready); !os.IsNotExist(err) {
+				t.Errorf("the ready file outlives the gateway: %v", err)
+			}
+		})
+	}
+}
+
+// await waits for something that a gateway takes its time for.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(3 * time.Minute); !holds(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func TestAnUnusableStateIsExplained(t *testing.T) {
+	// A gateway that nobody has configured ends with 78, which means: do not try
+	// again.
+	state := gatewaytest.CopyState(t, "2026.9.6")
+	if err := os.WriteFile(filepath.Join(state, "openclaw.json"), []byte(`{"plugins":{"enabled":false}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := gatewaytest.Start(t, gatewaytest.Options{
+		Version: "2026.9.6", StateDir: state, Token: "sekret",
+		Prefix: []string{gatewaytest.Bootstrap(t), "run", "--handover=supervise", "--"},
+	})
+	if code := g.Wait(t, 2*time.Minute); code != 78 {
+		t.Errorf("the gateway ended with %d\n%s", code, g.Output())
+	}
+	if !strings.Contains(g.Output(), "starting it again will not help") {
+		t.Errorf("78 is not explained:\n%s", g.Output())
+	}
+}
