@@ -159,32 +159,26 @@ func TestTheStartLosesNoSignal(t *testing.T) {
 	}
 }
 
-// roundsVariable raises the number of rounds of the reaping tests.
-const roundsVariable = "LAUNCH_TEST_ROUNDS"
-
 func TestEveryOrphanIsReapedAndNoExitCodeLost(t *testing.T) {
-	rounds, orphans := 50, 10
-	if value := os.Getenv(roundsVariable); value != "" {
-		var err error
-		if rounds, err = strconv.Atoi(value); err != nil {
-			t.Fatalf("%s: %v", roundsVariable, err)
-		}
-	}
-	arguments := []string{self(t), "helper:rounds", strconv.Itoa(rounds), strconv.Itoa(orphans)}
+	const orphans = 10
 	cases := map[string]struct {
 		prefix []string
 		isInit bool
+		rounds int
 	}{
-		"as PID 1":             {[]string{"unshare", "--pid", "--fork", "--mount-proc", "--kill-child"}, true},
-		"as a subreaper":       {nil, false},
-		"with SIGCHLD ignored": {[]string{"/bin/sh", "-c", `trap '' CHLD; exec "$0" "$@"`}, false},
+		"as PID 1":             {[]string{"unshare", "--pid", "--fork", "--mount-proc", "--kill-child"}, true, 500},
+		"as a subreaper":       {nil, false, 50},
+		"with SIGCHLD ignored": {[]string{"/bin/sh", "-c", `trap '' CHLD; exec "$0" "$@"`}, false, 50},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			if c.isInit && os.Geteuid() != 0 {
 				t.Skip("a PID namespace needs root")
 			}
-			command := append(c.prefix, arguments...)
+			if testing.Short() {
+				c.rounds = min(c.rounds, 50)
+			}
+			command := append(c.prefix, self(t), "helper:rounds", strconv.Itoa(c.rounds), strconv.Itoa(orphans))
 			out, err := exec.Command(command[0], command[1:]...).Output()
 			if err != nil {
 				t.Fatalf("%v: %s", err, out)
@@ -196,8 +190,8 @@ func TestEveryOrphanIsReapedAndNoExitCodeLost(t *testing.T) {
 			if len(got.Lost) > 0 {
 				t.Errorf("lost: %v", got.Lost)
 			}
-			if got.Orphans != rounds*orphans {
-				t.Errorf("%d orphans reaped, want %d", got.Orphans, rounds*orphans)
+			if got.Orphans != c.rounds*orphans {
+				t.Errorf("%d orphans reaped, want %d", got.Orphans, c.rounds*orphans)
 			}
 			if (got.PID == 1) != c.isInit {
 				t.Errorf("ran as pid %d", got.PID)
