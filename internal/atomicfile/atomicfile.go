@@ -135,15 +135,14 @@ func Create(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	// link, not rename: it fails where the name is taken.
-	err = os.Link(temporary, path)
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOTSUP) {
-		// A filesystem without hard links (vfat, some FUSE).
-		err = unix.Renameat2(unix.AT_FDCWD, temporary, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE)
+	// One step that fails where the name is taken: killed before or after it,
+	// nothing of a secret is left under another name.
+	err = unix.Renameat2(unix.AT_FDCWD, temporary, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
+		// A filesystem or a kernel that cannot; NFS, for one.
+		err = os.Link(temporary, path)
 	}
-	if removeErr := os.Remove(temporary); err == nil && removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
-		err = removeErr
-	}
+	_ = os.Remove(temporary) // where it is still there
 	if err != nil {
 		return fmt.Errorf("cannot create %s: %w", path, err)
 	}

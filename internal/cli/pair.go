@@ -114,7 +114,8 @@ func (a *app) pairIn(ctx context.Context, session *seed.Session, s settings.Sett
 	for i := range out.devices {
 		out.devices[i].Reseed = false // once is enough
 	}
-	if out.store = session.Store(); needsBarrier(session, w.live) {
+	out.store = session.Store()
+	if needsBarrier(session, w.live) && slices.ContainsFunc(out.results, wasWritten) {
 		if err := a.pairBarrier(ctx, session, s, p, &out, clients); err != nil {
 			return out, err
 		}
@@ -142,11 +143,15 @@ func (a *app) pairBarrier(ctx context.Context, session *seed.Session, s settings
 	return a.barrier(ctx, out.store.Path, connectAs(s, p, id, result), func() (changed bool, err error) {
 		again, err := session.Pair(ctx, out.devices...)
 		for i, result := range again {
-			changed = changed || result.Outcome == seed.Created || result.Outcome == seed.Updated
+			changed = changed || wasWritten(result)
 			out.results[i].Token = result.Token
 		}
 		return changed, err
 	})
+}
+
+func wasWritten(result seed.Result) bool {
+	return result.Outcome == seed.Created || result.Outcome == seed.Updated
 }
 
 func (a *app) prune(ctx context.Context, session *seed.Session, s settings.Settings, p place, out *pairing, live bool) (err error) {

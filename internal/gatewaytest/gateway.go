@@ -147,8 +147,32 @@ func (g *Gateway) Wait(t testing.TB, timeout time.Duration) int {
 	}
 }
 
+// WaitGone fails the test if a process that the gateway started still lives ten
+// seconds after it ended: a worker may take a moment to see that.
+func (g *Gateway) WaitGone(t testing.TB) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		left := marked(g.mark)
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the gateway left processes behind: %v", left)
+		}
+	}
+}
+
 // Kill ends the gateway, and all that it started, without a chance to tidy up.
 func (g *Gateway) Kill() { g.end() }
+
+func (g *Gateway) ended() bool {
+	select {
+	case <-g.done:
+		return true
+	default:
+		return false
+	}
+}
 
 func (g *Gateway) end() {
 	_ = g.cmd.Process.Kill() // already ended is fine

@@ -74,18 +74,23 @@ func newMark(t testing.TB) string {
 // killMarked ends every process that carries the mark, and those that such a
 // process starts meanwhile.
 func killMarked(mark string) {
-	want := []byte(markVariable + "=" + mark)
 	for range 10 {
-		if !killOnce(want) {
+		pids := marked(mark)
+		if len(pids) == 0 {
 			return
+		}
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // ended meanwhile is fine
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-// killOnce says whether it found a living process.
-func killOnce(want []byte) bool {
-	found := false
+// marked lists the living processes that carry the mark. A zombie's environment
+// is empty, so it is not among them.
+func marked(mark string) []int {
+	want := []byte(markVariable + "=" + mark)
+	var pids []int
 	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range environs {
 		env, err := os.ReadFile(path)
@@ -96,10 +101,9 @@ func killOnce(want []byte) bool {
 		if err != nil || !hasVariable(env, want) {
 			continue
 		}
-		found = true
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+		pids = append(pids, pid)
 	}
-	return found
+	return pids
 }
 
 func hasVariable(env, want []byte) bool {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +29,28 @@ func (g *Gateway) WaitReady(t testing.TB) {
 		case <-ctx.Done():
 			t.Fatalf("the gateway is not ready after %v: %v", readyTimeout, err)
 		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+// WaitOutput returns when the text stands in the output; it fails the test when
+// the process ends without it or takes longer than three minutes.
+func (g *Gateway) WaitOutput(t testing.TB, text string) {
+	t.Helper()
+	deadline := time.After(readyTimeout)
+	for {
+		ended := g.ended() // before the look: what it wrote last counts too
+		if strings.Contains(g.Output(), text) {
+			return
+		}
+		if ended {
+			t.Fatalf("the gateway ended with exit code %d and never said %q", g.code, text)
+		}
+		select {
+		case <-g.done:
+		case <-deadline:
+			t.Fatalf("the gateway has not said %q within %v", text, readyTimeout)
+		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }

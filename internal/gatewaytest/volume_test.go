@@ -1,0 +1,176 @@
+package gatewaytest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/reflectt/bootstrap/internal/gatewaytest"
+)
+
+// sharedToken is the gateway's own token in these tests.
+const sharedToken = "the-gateway-s-own-token"
+
+// fullScopes and standardScopes are the presets of the state folder's own
+// device and of a client, spelt out once more: what is let in has these.
+var (
+	fullScopes = []string{
+		"operator.admin", "operator.approvals", "operator.pairing",
+		"operator.read", "operator.talk.secrets", "operator.write",
+	}
+	standardScopes = []string{"operator.read", "operator.write"}
+)
+
+// volume is a state folder with the port of its gateway, and the remote side
+// from which that is asked.
+type volume struct {
+	version string
+	state   string
+	port    int
+	remote  *gatewaytest.Remote
+}
+
+func newVolume(t *testing.T, version, state string) volume {
+	t.Helper()
+	return volume{version, state, gatewaytest.FreePort(t), gatewaytest.NewRemote(t)}
+}
+
+// start starts a gateway that listens for the remote side too; the words of the
+// prefix stand before its command.
+func (v volume) start(t *testing.T, prefix ...string) *gatewaytest.Gateway {
+	t.Helper()
+	return gatewaytest.Start(t, gatewaytest.Options{
+		Version: v.version, StateDir: v.state, Port: v.port, Bind: "lan", Token: sharedToken, Prefix: prefix,
+	})
+}
+
+// run starts it through "bootstrap run".
+func (v volume) run(t *testing.T, flags ...string) *gatewaytest.Gateway {
+	t.Helper()
+	return v.start(t, slices.Concat([]string{gatewaytest.Bootstrap(t), "run"}, flags, []string{"--"})...)
+}
+
+func (v volume) env() []string {
+	return []string{"OPENCLAW_STATE_DIR=" + v.state, "OPENCLAW_GATEWAY_PORT=" + strconv.Itoa(v.port)}
+}
+
+// bundle is the folder of a client.
+func (v volume) bundle(client string) string {
+	return filepath.Join(v.state, "bootstrap", "clients", client)
+}
+
+// remoteURL is the gateway's address, seen from the remote side.
+func (v volume) remoteURL() string { return fmt.Sprintf("ws://%s:%d", v.remote.HostAddr, v.port) }
+
+// seeded is what "bootstrap seed --json" says.
+type seeded struct {
+	Store   string
+	Devices []struct {
+		Name, DeviceID, Outcome string
+		Scopes                  []string
+	}
+}
+
+func (v volume) seed(t *testing.T, args ...string) seeded {
+	t.Helper()
+	result := gatewaytest.RunBootstrap(t, gatewaytest.Command{
+		Argv: append([]string{"seed", "--json"}, args...), Env: v.env(),
+	})
+	if result.Code != 0 {
+		t.Fatalf("bootstrap seed %v ended with %d\n%s", args, result.Code, result.Stderr)
+	}
+	var out seeded
+	decode(t, result.Stdout, &out)
+	return out
+}
+
+// wantOutcomes checks how it went with the devices, in their order.
+func (s seeded) wantOutcomes(t *testing.T, want ...string) {
+	t.Helper()
+	var got []string
+	for _, device := range s.Devices {
+		got = append(got, device.Name+" "+device.Outcome)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("seeded %q, not %q", got, want)
+	}
+}
+
+// verdict is what "bootstrap probe --json" says.
+type verdict struct {
+	Outcome, Auth, URL, DeviceID, Role, RequestID, Message string
+	OK                                                     bool
+	Scopes                                                 []string
+	ExitCode                                               int
+	Refusal                                                struct{ DetailCode string }
+}
+
+// probe asks from the remote side; the arguments come last and so win.
+func (v volume) probe(t *testing.T, args ...string) verdict {
+	t.Helper()
+	return runProbe(t, v.remote, v.env(), append([]string{"--gateway-url", v.remoteURL()}, args...)...)
+}
+
+func runProbe(t *testing.T, in *gatewaytest.Remote, env []string, args ...string) verdict {
+	t.Helper()
+	result := gatewaytest.RunBootstrap(t, gatewaytest.Command{
+		Argv: append([]string{"probe", "--json"}, args...), Env: env, In: in,
+	})
+	var out verdict
+	decode(t, result.Stdout, &out)
+	if out.ExitCode != result.Code {
+		t.Errorf("bootstrap probe %v ended with %d, and said %d", args, result.Code, out.ExitCode)
+	}
+	return out
+}
+
+// wantLetIn is the proof: the device token alone, from the remote side, gets
+// exactly these scopes.
+func (v volume) wantLetIn(t *testing.T, deviceID string, scopes []string, args ...string) {
+	t.Helper()
+	got := v.probe(t, append([]string{"--auth=device"}, args...)...)
+	if got.ExitCode != 0 || !got.OK || got.Outcome != "ok" || got.Auth != "device" || got.Role != "operator" ||
+		got.DeviceID != deviceID || !slices.Equal(got.Scopes, scopes) {
+		t.Errorf("not let in as %s with %v: %+v", deviceID, scopes, got)
+	}
+}
+
+func (got verdict) wantRefused(t *testing.T, code int, outcome string) {
+	t.Helper()
+	if got.ExitCode != code || got.Outcome != outcome || got.OK {
+		t.Errorf("want exit %d, %s: %+v", code, outcome, got)
+	}
+}
+
+// cli runs the official command line beside the gateway, with no gateway token
+// in its environment, nor in the configuration.
+func (v volume) cli(t *testing.T, args ...string) gatewaytest.Result {
+	t.Helper()
+	return gatewaytest.Run(t, gatewaytest.Command{
+		Argv: append(gatewaytest.Install(t, v.version), args...), Env: v.env(),
+	})
+}
+
+// logged is the first line that bootstrap logged with this message, up to now.
+func logged(t *testing.T, g *gatewaytest.Gateway, message string) map[string]any {
+	t.Helper()
+	for line := range strings.Lines(g.Output()) {
+		var event map[string]any
+		if json.Unmarshal([]byte(line), &event) == nil && event["component"] == "bootstrap" && event["message"] == message {
+			return event
+		}
+	}
+	t.Errorf("bootstrap has not logged %q", message)
+	return nil
+}
+
+func decode(t *testing.T, text string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		t.Fatalf("this is not the JSON that was expected: %v\n%s", err, text)
+	}
+}
