@@ -14,7 +14,7 @@ RACE     := $(if $(CC_FOUND),-race)
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-short fuzz lint vuln docs bench demo cover clean preflight
+.PHONY: help build test test-short fuzz lint vuln docs bench demo smoke cover clean preflight
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench: build ## Measure size, start time and memory
 
 demo: build ## Show the main job on a real gateway
 	scripts/demo
+
+smoke: ## Run real containers: Docker, Compose, Swarm (root on Debian, or a Docker engine)
+	scripts/container-smoke
 
 cover: ## Say how much the tests without a gateway cover
 	@mkdir -p bin

@@ -59,10 +59,11 @@ func (c client) finish(result seed.Result, url string) error {
 	return c.bundle.Finish(result, url)
 }
 
-// bundleURL is where a client is told to find the gateway.
+// bundleURL is where a client is told to find the gateway: seldom where the
+// gateway finds itself.
 func bundleURL(s settings.Settings, p place) string {
-	if s.GatewayURL != "" {
-		return string(s.GatewayURL)
+	if s.ClientURL != "" {
+		return string(s.ClientURL)
 	}
 	return p.URL
 }

@@ -23,9 +23,9 @@ import (
 // Settings is what bootstrap was told. The tag cmd names the commands that
 // have the flag; secret marks what the gateway's environment must not inherit.
 type Settings struct {
-	StateDir       string   `env:"OPENCLAW_STATE_DIR" flag:"state-dir" arg:"DIR" cmd:"run,seed,probe,identity,status" usage:"state folder of the gateway (default: as the gateway finds it)"`
-	GatewayPackage string   `env:"BOOTSTRAP_GATEWAY_PACKAGE" flag:"gateway-package" arg:"DIR" cmd:"run,seed,probe,status" usage:"folder of the installed openclaw package (default: found from the command)"`
-	User           UserSpec `env:"BOOTSTRAP_USER" flag:"user" arg:"USER" cmd:"run,seed,probe,identity,status" usage:"when root, become this user first: NAME or UID, with :GID if need be (default: the owner of the state folder)"`
+	StateDir       string   `env:"OPENCLAW_STATE_DIR" flag:"state-dir" arg:"DIR" cmd:"run,seed,probe,identity,status,bridge,approve,join" usage:"state folder of the gateway (default: as the gateway finds it)"`
+	GatewayPackage string   `env:"BOOTSTRAP_GATEWAY_PACKAGE" flag:"gateway-package" arg:"DIR" cmd:"run,seed,probe,status,approve,join" usage:"folder of the installed openclaw package (default: found from the command)"`
+	User           UserSpec `env:"BOOTSTRAP_USER" flag:"user" arg:"USER" cmd:"run,seed,probe,identity,status,bridge,approve,join" usage:"when root, become this user first: NAME or UID, with :GID if need be (default: the owner of the state folder)"`
 
 	IdentityFile string `env:"BOOTSTRAP_IDENTITY_FILE" flag:"identity-file" arg:"FILE" cmd:"run,seed,identity" usage:"private key to import as the state folder's own device: PEM, or a 32-byte seed in hex or base64"`
 	Identity     Secret `env:"BOOTSTRAP_IDENTITY" secret:"true" cmd:"run,seed,identity" usage:"the same key itself; never given to the gateway"`
@@ -34,12 +34,13 @@ type Settings struct {
 
 	Clients   Clients `env:"BOOTSTRAP_CLIENTS" flag:"client" arg:"NAME[:PRESET][=KEY]" cmd:"run,seed,status" usage:"one more device to pair, with its own key in a bundle, or with the public KEY that it keeps itself; repeatable"`
 	Manifest  string  `env:"BOOTSTRAP_MANIFEST" flag:"manifest" arg:"FILE" cmd:"run,seed,status" usage:"YAML or JSON file that lists more clients: name, preset or scopes, publicKey"`
-	BundleDir string  `env:"BOOTSTRAP_BUNDLE_DIR" flag:"bundle-dir" arg:"DIR" cmd:"run,seed,status" usage:"where the clients' bundles go (default: bootstrap/clients in the state folder)"`
+	BundleDir string  `env:"BOOTSTRAP_BUNDLE_DIR" flag:"bundle-dir" arg:"DIR" cmd:"run,seed,status,bridge,join" usage:"where the clients' bundles go (default: bootstrap/clients in the state folder)"`
 
-	GatewayURL       URL    `env:"OPENCLAW_GATEWAY_URL" flag:"gateway-url" arg:"URL" cmd:"run,seed,probe,status" usage:"where the gateway answers, ws:// or wss:// (default: this machine, at the gateway's port)"`
-	GatewayTokenFile string `env:"OPENCLAW_GATEWAY_TOKEN_FILE" flag:"gateway-token-file" arg:"FILE" cmd:"run,probe,status" usage:"file with the gateway's shared token; run hands it to the gateway as OPENCLAW_GATEWAY_TOKEN"`
-	CAFile           string `env:"BOOTSTRAP_CA_FILE" flag:"ca-file" arg:"FILE" cmd:"run,probe" usage:"PEM file of the authorities to trust for wss:// (default: the system's)"`
-	Fingerprint      string `env:"BOOTSTRAP_TLS_FINGERPRINT" flag:"tls-fingerprint" arg:"HEX" cmd:"run,probe" usage:"SHA-256 of the gateway's certificate, trusted instead of any authority"`
+	ClientURL        URL    `env:"BOOTSTRAP_CLIENT_URL" flag:"client-url" arg:"URL" cmd:"run,seed" usage:"where bundles tell their clients to find the gateway, such as ws://gateway:18789 (default: the gateway's own URL)"`
+	GatewayURL       URL    `env:"OPENCLAW_GATEWAY_URL" flag:"gateway-url" arg:"URL" cmd:"run,seed,probe,status,bridge,approve,join" usage:"where the gateway answers, ws:// or wss:// (default: this machine, at the gateway's port)"`
+	GatewayTokenFile string `env:"OPENCLAW_GATEWAY_TOKEN_FILE" flag:"gateway-token-file" arg:"FILE" cmd:"run,probe,status,approve,join" usage:"file with the gateway's shared token; run hands it to the gateway as OPENCLAW_GATEWAY_TOKEN"`
+	CAFile           string `env:"BOOTSTRAP_CA_FILE" flag:"ca-file" arg:"FILE" cmd:"run,probe,bridge,approve,join" usage:"PEM file of the authorities to trust for wss:// (default: the system's)"`
+	Fingerprint      string `env:"BOOTSTRAP_TLS_FINGERPRINT" flag:"tls-fingerprint" arg:"HEX" cmd:"run,probe,bridge,approve,join" usage:"SHA-256 of the gateway's certificate, trusted instead of any authority"`
 
 	Handover      Handover      `env:"BOOTSTRAP_HANDOVER" envDefault:"auto" flag:"handover" arg:"HOW" cmd:"run" usage:"exec replaces bootstrap by the gateway; supervise stays as its init; auto supervises as PID 1"`
 	RequirePaired bool          `env:"BOOTSTRAP_REQUIRE_PAIRED" envDefault:"false" flag:"require-paired" cmd:"run" usage:"stop the gateway where the proof fails (default: warn)"`
@@ -47,9 +48,21 @@ type Settings struct {
 	ReadyFile     string        `env:"BOOTSTRAP_READY_FILE" flag:"ready-file" arg:"FILE" cmd:"run" usage:"file that is there while the pairing is proven, or off (default: /run/bootstrap.ready as PID 1, in the temp folder where that cannot be written)"`
 	HealthListen  Address       `env:"BOOTSTRAP_HEALTH_LISTEN" flag:"health-listen" arg:"ADDR" cmd:"run" usage:"answer /livez and /readyz on this HOST:PORT; without a host only on this machine"`
 	StopTimeout   time.Duration `env:"BOOTSTRAP_STOP_TIMEOUT" flag:"stop-timeout" arg:"TIME" cmd:"run" usage:"kill a gateway that has not ended this long after it was told to (default: never; that is the runtime's to decide)"`
-	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity" usage:"how long to wait for another bootstrap on the same state folder"`
+	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity,join" usage:"how long to wait for another bootstrap on the same state folder"`
 
-	LogFormat LogFormat `env:"BOOTSTRAP_LOG_FORMAT" envDefault:"auto" flag:"log-format" arg:"FORMAT" cmd:"run,seed,probe,identity,status" usage:"console, json, or auto: console on a terminal"`
+	Approve         Rules         `env:"BOOTSTRAP_APPROVE" flag:"approve" arg:"POLICY" cmd:"run,approve" usage:"approve pairing requests without a person: token, first, local, cidr:NETWORK; a comma means or, + means and; repeatable (default: nobody)"`
+	ApproveRole     Role          `env:"BOOTSTRAP_APPROVE_ROLE" envDefault:"operator" flag:"approve-role" arg:"ROLE" cmd:"run,approve" usage:"the only role that the policy admits: operator or node"`
+	ApproveScopes   Scopes        `env:"BOOTSTRAP_APPROVE_SCOPES" envDefault:"operator.read,operator.write" flag:"approve-scopes" arg:"SCOPE" cmd:"run,approve" usage:"all scopes that the policy admits; repeatable"`
+	ApproveClients  ClientKinds   `env:"BOOTSTRAP_APPROVE_CLIENT" flag:"approve-client" arg:"ID[/MODE]" cmd:"run,approve" usage:"admit only clients that call themselves so, such as cli/cli; repeatable (default: all)"`
+	ApproveMax      int           `env:"BOOTSTRAP_APPROVE_MAX" flag:"approve-max" arg:"N" cmd:"run,approve" usage:"admit at most so many devices, ever (default: no limit)"`
+	ApproveFor      time.Duration `env:"BOOTSTRAP_APPROVE_FOR" flag:"approve-for" arg:"TIME" cmd:"run,approve" usage:"admit only so long after each start, from the gateway's first answer on (default: no limit)"`
+	ApproveUpgrades bool          `env:"BOOTSTRAP_APPROVE_UPGRADES" envDefault:"false" flag:"approve-upgrades" cmd:"run,approve" usage:"also what a paired device asks for beyond what it has; never by the policy first"`
+
+	LogFormat LogFormat `env:"BOOTSTRAP_LOG_FORMAT" envDefault:"auto" flag:"log-format" arg:"FORMAT" cmd:"run,seed,probe,identity,status,bridge,approve,join" usage:"console, json, or auto: console on a terminal"`
+
+	Bridge          []string `env:"BOOTSTRAP_BRIDGE" flag:"listen" arg:"ADDR" cmd:"bridge" usage:"where clients connect to the bridge: HOST:PORT, a PORT of this machine, or unix:PATH for the one client that the file is named after; repeatable"`
+	BridgeTokenFile string   `env:"BOOTSTRAP_BRIDGE_TOKEN_FILE" flag:"bridge-token-file" arg:"FILE" cmd:"bridge" usage:"file with the token that clients of the bridge show as theirs, unless their bundle has a bridge-token of its own; needed where other machines can connect"`
+	BridgeHosts     []string `env:"BOOTSTRAP_BRIDGE_HOSTS" flag:"bridge-host" arg:"NAME" cmd:"bridge" usage:"host name by which clients call the bridge, beside localhost and this machine's own; repeatable"`
 }
 
 // Field describes one setting to whoever builds flags or documents them.
@@ -121,10 +134,14 @@ func (s *Settings) conflicts(merged map[string]string) (problems []string) {
 	}{
 		{"--require-paired", s.RequirePaired}, {"--health-listen", s.HealthListen != ""},
 		{"--ready-file", s.ReadyFile != "" && s.ReadyFile != "off"}, {"--stop-timeout", s.StopTimeout != 0},
+		{"--approve", len(s.Approve) > 0},
 	} {
 		if s.Handover == Exec && staying.set {
 			problems = append(problems, staying.flag+" needs bootstrap to stay, so it does not go with --handover=exec: leave one of them out")
 		}
+	}
+	if s.ApproveMax < 0 {
+		problems = append(problems, "--approve-max (BOOTSTRAP_APPROVE_MAX): a number of devices cannot be negative")
 	}
 	names, keys := map[string]bool{}, map[string]string{}
 	for _, client := range s.Clients {
@@ -143,7 +160,7 @@ func (s *Settings) conflicts(merged map[string]string) (problems []string) {
 	for _, d := range []struct {
 		name  string
 		value time.Duration
-	}{{"--prove-timeout (BOOTSTRAP_PROVE_TIMEOUT)", s.ProveTimeout}, {"--lock-timeout (BOOTSTRAP_LOCK_TIMEOUT)", s.LockTimeout}, {"--stop-timeout (BOOTSTRAP_STOP_TIMEOUT)", s.StopTimeout}} {
+	}{{"--prove-timeout (BOOTSTRAP_PROVE_TIMEOUT)", s.ProveTimeout}, {"--lock-timeout (BOOTSTRAP_LOCK_TIMEOUT)", s.LockTimeout}, {"--stop-timeout (BOOTSTRAP_STOP_TIMEOUT)", s.StopTimeout}, {"--approve-for (BOOTSTRAP_APPROVE_FOR)", s.ApproveFor}} {
 		if d.value < 0 {
 			problems = append(problems, d.name+": a time cannot be negative")
 		}
