@@ -155,18 +155,23 @@ func Append(path string, data []byte) error {
 	if err := checkFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
-	_, err := os.Lstat(path)
+	info, err := os.Lstat(path)
 	fresh := errors.Is(err, fs.ErrNotExist)
+	if err == nil {
+		err = mustBeAlone(path, info)
+	}
+	if err != nil && !fresh {
+		return err
+	}
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, fileMode)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	if err != nil {
-		return err
+	if info, err = file.Stat(); err == nil {
+		err = mustBeAlone(path, info)
 	}
-	if err := mustBeRegular(path, info); err != nil {
+	if err != nil {
 		return err
 	}
 	if fresh {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,6 +44,18 @@ func mustBeRegular(path string, info fs.FileInfo) error {
 	return &NotRegularError{Path: path, Kind: kindOf(info.Mode())}
 }
 
+// mustBeAlone also refuses a second name of some other file, for those who write
+// into a file instead of replacing it.
+func mustBeAlone(path string, info fs.FileInfo) error {
+	if err := mustBeRegular(path, info); err != nil {
+		return err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 {
+		return &NotRegularError{Path: path, Kind: "a hard link", Want: "a file of its own"}
+	}
+	return nil
+}
+
 func kindOf(mode fs.FileMode) string {
 	switch {
 	case mode.IsRegular():
@@ -75,9 +88,17 @@ func replaceError(path string, err error) error {
 // Mend says what to do about a failure that the volume is to blame for; empty
 // where it is not. path is what could not be read or written.
 func Mend(path string, err error) string {
+	var irregular *NotRegularError
+	var large *TooLargeError
 	switch {
+	case errors.As(err, &irregular):
+		return "somebody put it there, and it is never followed: look at it (ls -ld), then remove it: rm -r " + irregular.Path
+	case errors.As(err, &large):
+		return "no gateway writes that much: look at it, then move it away: mv " + large.Path + " " + large.Path + ".broken"
+	case errors.Is(err, unix.EBUSY):
+		return "mount the folder around it instead of the single file"
 	case errors.Is(err, fs.ErrPermission):
-		return mendRights(path)
+		return mendRights(path, err)
 	case errors.Is(err, unix.EROFS):
 		return "mount the volume read-write"
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
@@ -88,17 +109,20 @@ func Mend(path string, err error) string {
 	return ""
 }
 
-// mendRights names the first folder or file on the way that is not ours.
-func mendRights(path string) string {
-	self := os.Geteuid()
-	for at := path; ; at = filepath.Dir(at) {
-		var stat unix.Stat_t
-		if unix.Lstat(at, &stat) == nil && int(stat.Uid) != self {
-			return fmt.Sprintf("%s belongs to uid %d, and this is uid %d; as root: chown -R %d:%d %s",
-				at, stat.Uid, self, self, os.Getegid(), at)
-		}
-		if at == filepath.Dir(at) {
-			return "look at the rights of " + path + " (ls -ld)"
-		}
+// mendRights names what is not ours: the file, or its folder. It looks no
+// higher: a command for a folder above would give away more than a volume.
+func mendRights(path string, err error) string {
+	if fault := (*fs.PathError)(nil); errors.As(err, &fault) {
+		path = fault.Path
 	}
+	self := os.Geteuid()
+	for _, at := range []string{path, filepath.Dir(path)} {
+		var stat unix.Stat_t
+		if unix.Lstat(at, &stat) != nil || int(stat.Uid) == self {
+			continue
+		}
+		return fmt.Sprintf("%s belongs to uid %d, and this is uid %d; as root: chown -R %d:%d %s",
+			at, stat.Uid, self, self, os.Getegid(), at)
+	}
+	return "look at the rights of " + path + " (ls -ld), and of the folders above"
 }

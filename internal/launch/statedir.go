@@ -77,7 +77,11 @@ func prepareUnprivileged(path string, u User) error {
 		}
 	}
 	if err := unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
-		return &StateDirError{Path: path, User: u, Reason: "cannot write it", Err: err, hint: mendOwner(path, u)}
+		hint := mendOwner(path, u)
+		if errors.Is(err, unix.EROFS) {
+			hint = "mount the volume read-write"
+		}
+		return &StateDirError{Path: path, User: u, Reason: "cannot write it", Err: err, hint: hint}
 	}
 	return nil
 }

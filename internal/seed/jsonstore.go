@@ -179,10 +179,13 @@ func (s *jsonStore) read() (*jsonContent, error) {
 		return s.last, nil
 	}
 	content := &jsonContent{stamp: stamp, data: []byte("{}")}
-	if err == nil {
+	if !errors.Is(err, fs.ErrNotExist) {
 		content.data, err = atomicfile.Read(s.path(), maxStoreSize)
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		content.data, err = []byte("{}"), nil
+	}
+	if err != nil {
 		return nil, s.fail(err, "")
 	}
 	content.spans, content.closing, err = scanMembers(content.data)

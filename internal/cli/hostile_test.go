@@ -1,0 +1,455 @@
+package cli_test
+
+import (
+	"bytes"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Somebody else than root can write a volume; bootstrap starts as root on it.
+// Whatever is planted there: nothing outside is read, written or owned anew,
+// nothing inside is lost, the exit code is the right one, and the message names
+// the path.
+
+// volumeOwner is the uid to whom the volumes of these tests belong.
+const volumeOwner = 1000
+
+// volume is a state folder and, beside it, what must not be touched.
+type volume struct {
+	state, target string
+}
+
+// newVolume makes a seeded volume that belongs to volumeOwner.
+func newVolume(t *testing.T) volume {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: needs root, who alone could be led astray")
+	}
+	base := t.TempDir()
+	for dir := base; dir != os.TempDir() && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil { // the owner has to get there
+			t.Fatal(err)
+		}
+	}
+	v := volume{filepath.Join(base, "volume"), filepath.Join(base, "target")}
+	v.sh(t, `mkdir "$TARGET"; printf keep >"$TARGET/file"`)
+	if code, out := v.bootstrap(t, "seed", "--client", "a"); code != 0 {
+		t.Fatalf("exit %d\n%s", code, out)
+	}
+	v.sh(t, `chown -R 1000:1000 "$VOLUME"; chown -R 1000 "$TARGET"`)
+	return v
+}
+
+// environ has a port at which nobody listens.
+func (v volume) environ() []string {
+	return append(os.Environ(),
+		"OPENCLAW_STATE_DIR="+v.state, "OPENCLAW_GATEWAY_PORT=1", "VOLUME="+v.state, "TARGET="+v.target,
+		"GORACE=atexit_sleep_ms=0")
+}
+
+// bootstrap runs the program.
+func (v volume) bootstrap(t *testing.T, args ...string) (code int, output string) {
+	t.Helper()
+	return v.run(t, exec.CommandContext(t.Context(), "bootstrap", args...))
+}
+
+// sh runs a script that has to succeed.
+func (v volume) sh(t *testing.T, script string) string {
+	t.Helper()
+	code, out := v.run(t, exec.CommandContext(t.Context(), "sh", "-eu", "-c", script))
+	if code != 0 {
+		t.Fatalf("%s: exit %d\n%s", script, code, out)
+	}
+	return out
+}
+
+// mounted runs a script with mounts of its own, which end with it.
+func (v volume) mounted(t *testing.T, script string) (code int, output string) {
+	t.Helper()
+	return v.run(t, exec.CommandContext(t.Context(), "unshare", "--mount", "sh", "-u", "-c", script))
+}
+
+func (v volume) run(t *testing.T, cmd *exec.Cmd) (int, string) {
+	t.Helper()
+	cmd.Env = v.environ()
+	out, err := cmd.CombinedOutput()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+// tree is everything below a folder: kind, mode, owner and content, by path. A
+// link stands for itself, and nothing is opened but regular files.
+func tree(t *testing.T, root string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := os.Lstat(path)
+		if err != nil {
+			return err
+		}
+		text := fmt.Sprintf("%v %d", info.Mode(), info.Sys().(*syscall.Stat_t).Uid)
+		if info.Mode().IsRegular() {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			text += " " + string(data)
+		}
+		name, err := filepath.Rel(root, path)
+		out[name] = text
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// wantKept: all that was there is there as it was. There are tokens in it, so
+// only the names are told.
+func wantKept(t *testing.T, before, after map[string]string, except ...string) {
+	t.Helper()
+	for name, text := range before {
+		excepted := false
+		for _, e := range except {
+			excepted = excepted || e == name
+		}
+		if got, there := after[name]; !there {
+			t.Errorf("gone: %s", name)
+		} else if got != text && !excepted {
+			t.Errorf("changed: %s", name)
+		}
+	}
+}
+
+// planted are things that stand where a file or folder of ours should be.
+var planted = map[string]string{
+	"a link to a file":   `ln -s "$TARGET/file" "$AT"; chown -h 1000 "$AT"`,
+	"a link to a folder": `ln -s "$TARGET" "$AT"; chown -h 1000 "$AT"`,
+	"a link to nothing":  `ln -s "$TARGET/new" "$AT"; chown -h 1000 "$AT"`,
+	"a FIFO":             `mkfifo "$AT"; chown 1000 "$AT"`,
+	"a device":           `mknod "$AT" c 1 3; chown 1000 "$AT"`,
+	"a hard link":        `ln "$TARGET/file" "$AT"`,
+	"a folder":           `mkdir "$AT"; touch "$AT/inside"; chown -R 1000 "$AT"`,
+	"a file":             `printf other >"$AT"; chown 1000 "$AT"`,
+}
+
+// place is a path that bootstrap uses, and the exit code that tells of it.
+type place struct {
+	path string
+	code int
+	// harmless names what may stand there without an end: it is never used.
+	harmless []string
+}
+
+const (
+	identityUnusable = 3
+	storeUnusable    = 4
+)
+
+// folders and files are every path that "bootstrap seed" touches.
+var (
+	folders = []place{
+		{"state", storeUnusable, nil}, {"devices", storeUnusable, nil}, {"identity", identityUnusable, nil},
+		{"bootstrap", storeUnusable, nil}, {"bootstrap/clients", storeUnusable, nil},
+		{"bootstrap/clients/a", storeUnusable, nil}, {"bootstrap/clients/a/identity", identityUnusable, nil},
+	}
+	files = []place{
+		{"state/openclaw.sqlite", storeUnusable, nil},
+		{"devices/paired.json", storeUnusable, nil},
+		{"identity/device.json", identityUnusable, nil},
+		{"identity/device-auth.json", storeUnusable, nil},
+		{"bootstrap/ledger.json", storeUnusable, nil},
+		// Appended to, so that a file of other text is none of our business.
+		{"bootstrap/audit.jsonl", storeUnusable, []string{"a file"}},
+		// Locked, never read.
+		{"bootstrap/lock", storeUnusable, []string{"a file", "a hard link"}},
+		{"bootstrap/clients/a/identity/device.json", identityUnusable, nil},
+		{"bootstrap/clients/a/identity/device-auth.json", storeUnusable, nil},
+		// Replaced as a whole: a file there, under however many names, may go.
+		{"bootstrap/clients/a/env", storeUnusable, []string{"a file", "a hard link"}},
+	}
+)
+
+func TestNothingThatIsPlantedInAVolumeIsFollowed(t *testing.T) {
+	eachPlanted(t, func(t *testing.T, v volume, p place, kind string) {
+		harmless := false
+		for _, h := range p.harmless {
+			harmless = harmless || h == kind
+		}
+		outside, before := tree(t, v.target), tree(t, v.state)
+		code, out := v.bootstrap(t, "seed", "--client", "a", "--client", "b")
+		wantKept(t, outside, tree(t, v.target))
+		if len(tree(t, v.target)) != len(outside) {
+			t.Error("something was made outside")
+		}
+		if harmless {
+			if code != 0 {
+				t.Errorf("exit %d\n%s", code, out)
+			}
+			return
+		}
+		if code != p.code {
+			t.Errorf("exit %d, not %d\n%s", code, p.code, out)
+		}
+		if !strings.Contains(out, p.path) {
+			t.Errorf("the path is not named:\n%s", out)
+		}
+		// Before the fault is met, the other devices may have been paired.
+		wantKept(t, before, tree(t, v.state), grown...)
+	})
+}
+
+// grown are files that a run may have added to before it met a fault.
+var grown = []string{
+	"devices/paired.json", "identity/device-auth.json", "bootstrap/ledger.json", "bootstrap/audit.jsonl",
+	"bootstrap/clients/a/env", "bootstrap/clients/a/identity/device-auth.json",
+}
+
+// Every refusal says what to do, not only what is wrong.
+func TestWhatIsPlantedInAVolumeIsToldWithTheRemedy(t *testing.T) {
+	eachPlanted(t, func(t *testing.T, v volume, _ place, _ string) {
+		code, out := v.bootstrap(t, "seed", "--client", "a", "--client", "b")
+		if code != 0 && !strings.Contains(out, `"hint":"`) {
+			t.Errorf("exit %d without a remedy:\n%s", code, out)
+		}
+	})
+}
+
+func eachPlanted(t *testing.T, test func(t *testing.T, v volume, p place, kind string)) {
+	each := func(p place, kind, script string) {
+		t.Run(p.path+" is "+kind, func(t *testing.T) {
+			t.Parallel()
+			v := newVolume(t)
+			at := filepath.Join(v.state, p.path)
+			v.sh(t, `AT='`+at+`'; P=$(dirname "$AT"); [ -d "$P" ] || { mkdir "$P"; chown 1000 "$P"; }
+				[ ! -e "$AT" ] || mv "$AT" "$AT.moved"; `+script)
+			test(t, v, p, kind)
+		})
+	}
+	for kind, script := range planted {
+		for _, p := range folders {
+			if kind != "a folder" {
+				each(p, kind, script)
+			}
+		}
+		for _, p := range files {
+			each(p, kind, script)
+		}
+	}
+}
+
+// The names of temporary files are known, so they can be planted, too: they are
+// cleared, never opened.
+func TestWhatIsPlantedAsATemporaryFileIsCleared(t *testing.T) {
+	for kind, script := range planted {
+		t.Run(kind, func(t *testing.T) {
+			v := newVolume(t)
+			v.sh(t, `AT="$VOLUME/devices/.paired.json.bootstrap-tmp"; `+script)
+			outside := tree(t, v.target)
+			code, out := v.bootstrap(t, "seed", "--client", "b")
+			if want := map[bool]int{true: storeUnusable}[kind == "a folder"]; code != want {
+				t.Errorf("exit %d, not %d\n%s", code, want, out)
+			}
+			wantKept(t, outside, tree(t, v.target))
+			if code, out = v.bootstrap(t, "seed"); code != 0 {
+				t.Errorf("afterwards exit %d\n%s", code, out)
+			}
+		})
+	}
+}
+
+// The files that SQLite keeps beside a database are opened by SQLite, which
+// would follow a link.
+func TestALinkBesideADatabaseIsNotFollowed(t *testing.T) {
+	for _, suffix := range []string{"-wal", "-shm"} {
+		t.Run(suffix, func(t *testing.T) {
+			v := newVolume(t)
+			v.sh(t, `mkdir "$VOLUME/state"`)
+			db, err := sql.Open("sqlite", filepath.Join(v.state, "state", "openclaw.sqlite"))
+			if err == nil {
+				_, err = db.Exec("CREATE TABLE any_table (x); PRAGMA user_version = 18")
+			}
+			if err = errors.Join(err, db.Close()); err != nil {
+				t.Fatal(err)
+			}
+			v.sh(t, `ln -s "$TARGET/file" "$VOLUME/state/openclaw.sqlite`+suffix+`"; chown -hR 1000 "$VOLUME/state"`)
+			outside := tree(t, v.target)
+			if code, out := v.bootstrap(t, "seed"); code != storeUnusable || !strings.Contains(out, "not a regular file") {
+				t.Errorf("exit %d\n%s", code, out)
+			}
+			wantKept(t, outside, tree(t, v.target))
+		})
+	}
+}
+
+// A file of its own that is mounted over the store cannot be replaced.
+func TestAFileMountedOverTheStoreIsRefusedWithTheRemedy(t *testing.T) {
+	v := newVolume(t)
+	before := tree(t, v.state)
+	code, out := v.mounted(t, `cp -p "$VOLUME/devices/paired.json" "$TARGET/mounted"
+		mount --bind "$TARGET/mounted" "$VOLUME/devices/paired.json"
+		bootstrap seed --client b; code=$?
+		cmp "$TARGET/mounted" "$VOLUME/devices/paired.json" || code=99; exit $code`)
+	if code != storeUnusable || !strings.Contains(out, "mount the folder around it instead") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	wantKept(t, before, tree(t, v.state), "bootstrap/audit.jsonl")
+}
+
+// eachShortage runs a command on a copy of a seeded volume in a tmpfs that has
+// room for n more blocks, or inodes, and once more when there is room enough.
+func eachShortage(t *testing.T, what string, most int, limit string) {
+	t.Helper()
+	refused := 0
+	for n := range most {
+		v := newVolume(t)
+		before := tree(t, v.state)
+		code, out := v.mounted(t, fmt.Sprintf(`set -e
+			mount -t tmpfs -o size=1m tmpfs "$TARGET"; cp -a "$VOLUME/." "$TARGET/"; chown 1000:1000 "$TARGET"
+			mount -o "remount,%s" "$TARGET"
+			code=0; bootstrap seed --state-dir "$TARGET" --client b || code=$?
+			cp -a "$TARGET" "$VOLUME.short"
+			mount -o remount,size=1m,nr_inodes=1000 "$TARGET"
+			bootstrap seed --state-dir "$TARGET" --client b >"$VOLUME.log" 2>&1 || { cat "$VOLUME.log"; code=98; }
+			cp -a "$TARGET" "$VOLUME.enough"
+			exit $code`, fmt.Sprintf(limit, n)))
+		if code == 0 {
+			if refused == 0 {
+				t.Error("there was always room: this shows nothing")
+			}
+			return
+		}
+		refused++
+		if (code != storeUnusable && code != identityUnusable) || !strings.Contains(out, "the volume is full") {
+			t.Errorf("with %d %s more: exit %d\n%s", n, what, code, out)
+		}
+		wantKept(t, before, tree(t, v.state+".short"), append(grown, ".")...)
+		wantWholeFiles(t, v.state+".short")
+		for _, kept := range []string{"identity/device.json", "bootstrap/clients/a/identity/device.json", "bootstrap/clients/a/env"} {
+			if tree(t, v.state+".enough")[kept] != before[kept] {
+				t.Errorf("with %d %s more: %s is another one", n, what, kept)
+			}
+		}
+	}
+	t.Errorf("it needs more than %d %s", most, what)
+}
+
+// wantWholeFiles: no JSON file ends within a value, and no temporary one stays.
+func wantWholeFiles(t *testing.T, folder string) {
+	t.Helper()
+	for name, text := range tree(t, folder) {
+		if strings.HasSuffix(name, ".json") && !strings.HasSuffix(strings.TrimSpace(text), "}") {
+			t.Errorf("torn: %s", name)
+		}
+		if strings.HasSuffix(name, "-tmp") {
+			t.Errorf("left behind: %s", name)
+		}
+	}
+}
+
+func TestAFullVolumeLosesNothingAtAnyWrite(t *testing.T) {
+	eachShortage(t, "blocks", 16, `size=$(( ($(df --output=used -k "$TARGET" | tail -n 1) + 4 * %d) * 1024 ))`)
+}
+
+func TestAVolumeWithoutInodesLosesNothingAtAnyWrite(t *testing.T) {
+	eachShortage(t, "inodes", 16, `nr_inodes=$(( $(df --output=iused "$TARGET" | tail -n 1) + %d ))`)
+}
+
+func TestAReadOnlyVolume(t *testing.T) {
+	// The volume's owner has to find the gateway, too.
+	const readOnly = `mkdir "$TARGET/bin"; printf '#!/bin/sh\necho started\n' >"$TARGET/bin/openclaw"; chmod 755 "$TARGET/bin/openclaw"
+		PATH="$TARGET/bin:$PATH"; export OPENCLAW_GATEWAY_TOKEN=any; mount --bind "$VOLUME" "$VOLUME"; mount -o remount,bind,ro "$VOLUME"; `
+	for _, c := range []struct {
+		name, command string
+		code          int
+		says          string
+	}{
+		{"is not seeded", "bootstrap seed --client b", storeUnusable, "mount the volume read-write"},
+		{"does not keep a gateway that is paired from starting", "bootstrap run --client a -- openclaw gateway", 0, "started"},
+		{"keeps one that is not", "bootstrap run --client b -- openclaw gateway", storeUnusable, "mount the volume read-write"},
+		{"can be looked at", "bootstrap status", 0, "self"},
+	} {
+		for _, owner := range []string{"0", "1000"} {
+			t.Run("of "+owner+" "+c.name, func(t *testing.T) {
+				v := newVolume(t)
+				v.sh(t, `chown -R `+owner+` "$VOLUME"`)
+				before := tree(t, v.state)
+				code, out := v.mounted(t, readOnly+c.command)
+				if code != c.code || !strings.Contains(out, c.says) {
+					t.Errorf("exit %d, not %d, or not %q\n%s", code, c.code, c.says, out)
+				}
+				wantKept(t, before, tree(t, v.state))
+			})
+		}
+	}
+}
+
+// As after one run by root without its rights dropped, or a backup that was
+// unpacked by somebody else.
+func TestWhatBelongsToSomebodyElseIsNamedWithTheCommandThatMendsIt(t *testing.T) {
+	for _, path := range []string{
+		"devices", "devices/paired.json", "identity", "identity/device.json", "identity/device-auth.json",
+		"bootstrap", "bootstrap/ledger.json", "bootstrap/audit.jsonl", "bootstrap/lock",
+		"bootstrap/clients", "bootstrap/clients/a",
+	} {
+		for _, owner := range []int{0, 1001} {
+			t.Run(fmt.Sprintf("%s of %d", path, owner), func(t *testing.T) {
+				t.Parallel()
+				v := newVolume(t)
+				v.sh(t, fmt.Sprintf(`chown -R %d "$VOLUME/%s"; chmod -R go-rwx "$VOLUME/%s"`, owner, path, path))
+				before := tree(t, v.state)
+				code, out := v.bootstrap(t, "seed", "--client", "a", "--client", "b")
+				if code != storeUnusable && code != identityUnusable {
+					t.Errorf("exit %d\n%s", code, out)
+				}
+				if !strings.Contains(out, fmt.Sprintf("belongs to uid %d", owner)) || !strings.Contains(out, "as root: chown -R 1000:1000 "+v.state) {
+					t.Errorf("the remedy is not told:\n%s", out)
+				}
+				wantKept(t, before, tree(t, v.state), grown...)
+			})
+		}
+	}
+}
+
+func TestWhateverTheUmaskOnlyTheOwnerCanReadAndTheOwnerCan(t *testing.T) {
+	for _, umask := range []string{"0", "077"} {
+		t.Run(umask, func(t *testing.T) {
+			v := newVolume(t)
+			v.sh(t, `rm -r "$VOLUME"; mkdir -m 700 "$VOLUME"; chown 1000:1000 "$VOLUME"; umask `+umask+`; bootstrap seed --client a; bootstrap seed --client b`)
+			for name, text := range tree(t, v.state) {
+				mode := strings.Fields(text)[0]
+				if mode != "drwx------" && mode != "-rw-------" {
+					t.Errorf("%s has mode %s", name, mode)
+				}
+			}
+		})
+	}
+}
+
+// Secrets are not in what a refusal says, whatever is in the file.
+func TestARefusalNeverQuotesAFile(t *testing.T) {
+	const secret = "a-secret-that-must-not-be-told"
+	for _, p := range files {
+		t.Run(p.path, func(t *testing.T) {
+			v := newVolume(t)
+			v.sh(t, `mkdir -p "$VOLUME/state"; printf '%s' '{"tokens": {"operator": "`+secret+`"' >"$VOLUME/`+p.path+`"; chown -R 1000 "$VOLUME"`)
+			if _, out := v.bootstrap(t, "seed", "--client", "a"); bytes.Contains([]byte(out), []byte(secret)) {
+				t.Error("it is told")
+			}
+		})
+	}
+}
