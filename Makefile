@@ -6,6 +6,7 @@ COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
 CLI     := github.com/reflectt/bootstrap/internal/cli
 LDFLAGS := -s -w -X $(CLI).Release=$(RELEASE) -X $(CLI).Commit=$(COMMIT)
+TAGS    := urfave_cli_no_docs
 
 # The race detector alone needs a C compiler; the program never does.
 CC_FOUND := $(shell command -v $$(go env CC))
@@ -14,13 +15,13 @@ RACE     := $(if $(CC_FOUND),-race)
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-short fuzz lint vuln docs bench demo smoke cover clean preflight
+.PHONY: help build test test-short fuzz lint vuln docs bench demo smoke matrix cover release reproducible licenses picture clean preflight
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the static program bin/bootstrap
-	CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs -ldflags '$(LDFLAGS)' -o bin/bootstrap ./cmd/bootstrap
+	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/bootstrap ./cmd/bootstrap
 
 test: preflight ## Run everything: vet, unit tests, tests on real gateways
 	go vet ./...
@@ -50,13 +51,31 @@ demo: build ## Show the main job on a real gateway
 smoke: ## Run real containers: Docker, Compose, Swarm (root on Debian, or a Docker engine)
 	scripts/container-smoke
 
-cover: ## Say how much the tests without a gateway cover
-	@mkdir -p bin
-	go test -short -coverpkg=./... -coverprofile=bin/cover.out ./...
-	go tool cover -func=bin/cover.out | tail -n 1
+matrix: ## Run every release through every way of seeding it, and print the table
+	scripts/matrix
+
+cover: ## Say how much of each package the tests without a gateway cover
+	@scripts/cover
+
+# What scripts/release has to know of this file.
+release reproducible: export RELEASE := $(RELEASE)
+release reproducible: export LDFLAGS := $(LDFLAGS)
+release reproducible: export TAGS := $(TAGS)
+
+release: ## Build dist/: programs, archives, bills of materials, checksums
+	@scripts/release dist $(ARCHES)
+
+reproducible: ## Build a release twice, elsewhere, and compare every byte
+	@scripts/check-reproducible $(ARCHES)
+
+licenses: ## Check that the dependencies' licences are fine
+	@scripts/licenses check
+
+picture: ## Draw docs/how-it-works.svg anew (needs graphviz)
+	@scripts/picture
 
 clean: ## Remove what was built (installed gateways stay in the cache)
-	rm -rf bin
+	rm -rf bin dist
 
 # What the tests of real gateways need, each named, and what goes without.
 preflight:

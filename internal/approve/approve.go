@@ -1,10 +1,15 @@
 // Package approve owns the gateway's device.pair methods: it lists pairing
-// requests and paired devices, approves, rejects and removes by exact id, and
-// pairs a device of ours over loopback where its store cannot be written.
+// requests and paired devices, approves, rejects and removes by exact id, pairs
+// a device of ours over loopback where its store cannot be written, or by asking
+// a gateway elsewhere, and answers requests by a policy.
 //
-// It approves what it was told to, after a look at who asks: it never picks the
-// latest request, never touches the store, and does not remember who was
-// removed; whether a device may come back is decided before it is called.
+// Start with policy.go, what may come in, and watch.go, how that is found out.
+//
+// It approves what it was told to, or what a policy admits, after a look at who
+// asks: it never picks the latest request, never judges by an event, and never
+// touches the store. All that it remembers is what a policy must not forget (see
+// [Memory]); whether a device that was removed may come back is decided before
+// it is called.
 package approve
 
 import (

@@ -28,6 +28,10 @@ type Gateway struct {
 // Caller is a connection that may list and approve. Close ends it.
 type Caller struct {
 	*protocol.Client
+	// Server is the gateway's release ("dev" up to 2026.2.26), AuthMode its
+	// gateway.auth.mode; empty where the gateway does not say.
+	Server   string
+	AuthMode string
 	// stored is the throwaway device that an older gateway has paired for us.
 	stored string
 }
@@ -61,6 +65,20 @@ func Open(ctx context.Context, gateway Gateway, events ...string) (*Caller, erro
 	return gateway.open(ctx, throwaway, events)
 }
 
+// OpenAs connects as an administrator by a device of ours: its token has to have
+// operator.admin, because from 2026.5.28 on others are shown their own device
+// only. It goes to any machine: a device token is no secret of the gateway's.
+func OpenAs(ctx context.Context, gateway Gateway, device identity.Identity, deviceToken string, events ...string) (*Caller, error) {
+	gateway.Token, gateway.Password = deviceToken, ""
+	conn, hello, err := gateway.connect(ctx, protocol.ConnectRequest{
+		Identity: device, ClientID: "cli", ClientMode: "cli", Platform: "linux", Scopes: callerScopes(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Caller{Client: protocol.NewClient(conn, events...), Server: hello.ServerVersion, AuthMode: hello.AuthMode()}, nil
+}
+
 // needsDevice tells whether the scopes were withheld for want of a device.
 func needsDevice(err error) bool {
 	if refusal := (*protocol.Refusal)(nil); errors.As(err, &refusal) {
@@ -80,7 +98,7 @@ func (g Gateway) open(ctx context.Context, device identity.Identity, events []st
 	if err != nil {
 		return nil, err
 	}
-	caller := &Caller{Client: protocol.NewClient(conn, events...)}
+	caller := &Caller{Client: protocol.NewClient(conn, events...), Server: hello.ServerVersion, AuthMode: hello.AuthMode()}
 	if hello.Auth.DeviceToken != "" {
 		caller.stored = device.DeviceID()
 	}
@@ -149,16 +167,24 @@ func (g Gateway) handshake(ctx context.Context, request protocol.ConnectRequest)
 
 // check refuses to show the gateway's secret to another machine.
 func (g Gateway) check() error {
-	u, err := url.Parse(strings.TrimSpace(g.URL))
-	if err != nil {
+	if _, err := url.Parse(strings.TrimSpace(g.URL)); err != nil {
 		return errors.New("cannot pair over loopback: the gateway URL cannot be parsed")
 	}
-	host := u.Hostname()
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if !g.IsLoopback() {
 		return fmt.Errorf("cannot pair over loopback: %s is not loopback", protocol.DisplayURL(g.URL))
 	}
 	if g.Token == "" && g.Password == "" {
 		return errors.New("cannot pair over loopback: there is no gateway token or password to show")
 	}
 	return nil
+}
+
+// IsLoopback tells whether the gateway is reached without leaving this machine.
+func (g Gateway) IsLoopback() bool {
+	u, err := url.Parse(strings.TrimSpace(g.URL))
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -25,6 +25,9 @@ type Options struct {
 	// Platform is pinned by the gateway: the device has to send the same one
 	// ever after. Empty is linux.
 	Platform string
+	// ClientID and ClientMode are what the device calls itself; empty is cli.
+	ClientID   string
+	ClientMode string
 	// Wait is how long a gateway that is not ready is waited for; zero is not.
 	Wait time.Duration
 	// Progress, if set, is told before every pause.
@@ -98,12 +101,17 @@ func PairOverLoopback(ctx context.Context, opts Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	hello, err := opts.hello(ctx)
+	return opts.prove(ctx, how)
+}
+
+// prove fetches the device token and shows that it is enough.
+func (o Options) prove(ctx context.Context, how How) (Result, error) {
+	hello, err := o.hello(ctx)
 	if err != nil {
 		return Result{}, &Error{Err: err}
 	}
-	verdict := probe.Run(ctx, opts.probe(probe.AuthDevice, hello.Auth.DeviceToken))
-	if verdict.OK && len(verdict.Scopes) < len(opts.Scopes) {
+	verdict := probe.Run(ctx, o.probe(probe.AuthDevice, hello.Auth.DeviceToken))
+	if verdict.OK && len(verdict.Scopes) < len(o.Scopes) {
 		verdict.OK, verdict.Outcome = false, probe.UpgradeWanted
 	}
 	if !verdict.OK {
@@ -134,7 +142,7 @@ func (o Options) enter(ctx context.Context) (How, error) {
 		if !asks || verdict.RequestID == "" || how == Approved {
 			return "", &Error{Verdict: verdict}
 		}
-		approved, err := o.answer(ctx, verdict.RequestID)
+		approved, err := o.answer(ctx, o.openHere, verdict.RequestID)
 		if err != nil {
 			return "", &Error{Verdict: verdict, Err: err}
 		}
@@ -148,8 +156,8 @@ func (o Options) enter(ctx context.Context) (How, error) {
 // answer approves our own request, or rejects it where it asks for something
 // else than we do now: gateways join a pending request with the next one
 // (2026.3.22 and later) or keep it as it was (before).
-func (o Options) answer(ctx context.Context, requestID string) (approved bool, err error) {
-	caller, err := Open(ctx, o.Gateway)
+func (o Options) answer(ctx context.Context, open func(context.Context) (*Caller, error), requestID string) (approved bool, err error) {
+	caller, err := open(ctx)
 	if err != nil {
 		return false, fmt.Errorf("no connection that may approve: %w", err)
 	}
@@ -178,6 +186,8 @@ func (o Options) answer(ctx context.Context, requestID string) (approved bool, e
 	return true, nil
 }
 
+func (o Options) openHere(ctx context.Context) (*Caller, error) { return Open(ctx, o.Gateway) }
+
 func (o Options) isOurs(device Device) bool {
 	return device.DeviceID == o.Identity.DeviceID() && device.PublicKey == o.Identity.PublicKey()
 }
@@ -202,7 +212,7 @@ func subset(a, b []string) bool {
 // hello connects once more, for the device token, which a verdict never holds.
 func (o Options) hello(ctx context.Context) (*protocol.Hello, error) {
 	conn, hello, err := o.connect(ctx, protocol.ConnectRequest{
-		Identity: o.Identity, ClientID: "cli", ClientMode: "cli", DisplayName: o.DisplayName,
+		Identity: o.Identity, ClientID: orCLI(o.ClientID), ClientMode: orCLI(o.ClientMode), DisplayName: o.DisplayName,
 		Platform: o.platform(), Scopes: o.Scopes,
 	})
 	if err != nil {
@@ -220,6 +230,7 @@ func (o Options) probe(auth probe.Auth, deviceToken string) probe.Options {
 	return probe.Options{
 		URL: o.URL, TLS: o.TLS, Auth: auth, Identity: o.Identity, Scopes: o.Scopes,
 		DeviceToken: deviceToken, GatewayToken: o.Token, GatewayPassword: o.Password,
+		ClientID: o.ClientID, ClientMode: o.ClientMode,
 		DisplayName: o.DisplayName, Version: o.Version, Platform: o.platform(),
 		Wait: o.Wait, Progress: o.Progress,
 	}
@@ -230,4 +241,11 @@ func (o Options) platform() string {
 		return "linux"
 	}
 	return o.Platform
+}
+
+func orCLI(text string) string {
+	if text == "" {
+		return "cli"
+	}
+	return text
 }

@@ -128,6 +128,39 @@ func Replace(path string, data []byte) error {
 	return syncDir(filepath.Dir(path))
 }
 
+// Exchange is [Replace] for a file that somebody else replaces too, without a
+// lock: it returns what stood there at the very moment, for the caller to compare
+// with what it had read. It is nil where there was no file, or where the
+// filesystem cannot exchange.
+func Exchange(path string, data []byte, limit int64) (before []byte, err error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, Replace(path, data)
+	}
+	if err == nil {
+		err = mustBeRegular(path, info)
+	}
+	if err != nil {
+		return nil, err
+	}
+	temporary, err := writeTemporary(path, path, info.Mode().Perm(), data)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.Remove(temporary) }()
+	err = unix.Renameat2(unix.AT_FDCWD, temporary, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, fs.ErrNotExist) {
+		return nil, Replace(path, data)
+	}
+	if err != nil {
+		return nil, replaceError(path, err)
+	}
+	if before, err = Read(temporary, limit); err != nil {
+		return nil, err
+	}
+	return before, syncDir(filepath.Dir(path))
+}
+
 // Create writes data to path, mode 0600, only where nothing is yet; otherwise
 // the error wraps [fs.ErrExist]. Like [Replace] it is all or nothing.
 func Create(path string, data []byte) error {

@@ -57,7 +57,7 @@ func (a *app) commands() *cli.App {
 		OnUsageError:   onUsageError,
 		Action:         a.noCommand,
 		Commands: []*cli.Command{
-			a.runCommand(), a.seedCommand(), a.probeCommand(), a.statusCommand(), a.identityCommand(), a.versionCommand(),
+			a.runCommand(), a.seedCommand(), a.probeCommand(), a.statusCommand(), a.approveCommand(), a.joinCommand(), a.bridgeCommand(), a.identityCommand(), a.versionCommand(),
 		},
 	}
 }

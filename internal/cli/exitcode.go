@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 
+	"github.com/reflectt/bootstrap/internal/approve"
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/launch"
@@ -115,6 +116,9 @@ func codeOf(err error) Code {
 		drop     *launch.PrivilegeError
 		locked   *atomicfile.LockedError
 		running  *runningError
+		refused  *refusedError
+		policy   *approve.PolicyError
+		memory   *approve.MemoryError
 	)
 	switch {
 	case err == nil:
@@ -125,7 +129,9 @@ func codeOf(err error) Code {
 		return Code(command.Code)
 	case errors.As(err, &stopped):
 		return Signalled + Code(stopped.Signal)
-	case errors.As(err, &settings), errors.As(err, &usage), errors.As(err, &user), errors.As(err, &name):
+	case errors.As(err, &refused):
+		return verdictCode(refused.verdict.Outcome)
+	case errors.As(err, &settings), errors.As(err, &usage), errors.As(err, &user), errors.As(err, &name), errors.As(err, &policy):
 		return Usage
 	case errors.As(err, &id):
 		return IdentityUnusable
@@ -133,6 +139,8 @@ func codeOf(err error) Code {
 		return Locked
 	case errors.As(err, &running):
 		return GatewayRunning
+	case errors.As(err, &memory):
+		return StoreUnusable
 	case errors.As(err, &store), errors.As(err, &database), errors.As(err, &state), errors.As(err, &drop):
 		return StoreUnusable
 	}

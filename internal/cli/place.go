@@ -62,51 +62,69 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (place, e
 		}
 		vars["OPENCLAW_GATEWAY_TOKEN"] = token
 	}
-	p, err := inspect(s, argv, vars)
+	stateDir, err := locate(s, argv, vars)
 	if err != nil {
 		return place{}, err
 	}
-	user, drop, err := runAs(s, p.StateDir)
+	user, drop, err := runAs(s, stateDir)
 	if err != nil {
-		return p, err
+		return place{}, err
 	}
+	var unready error
 	if drop {
 		if s.User == "" {
 			// Another home must not lead to another state folder.
-			vars["OPENCLAW_STATE_DIR"] = p.StateDir
+			vars["OPENCLAW_STATE_DIR"] = stateDir
 		}
-		if p, err = inspect(s, argv, variables(user.Env(environOf(vars)))); err != nil {
+		vars = variables(user.Env(environOf(vars)))
+		if stateDir, err = locate(s, argv, vars); err != nil {
 			return place{}, err
 		}
 		if prepare {
-			p.unready = launch.PrepareStateDir(p.StateDir, user)
+			unready = launch.PrepareStateDir(stateDir, user)
 		}
 		if err := launch.Drop(user); err != nil {
 			return place{}, err
 		}
 	}
-	if p.unready == nil && prepare {
+	if unready == nil && prepare {
 		// Once more, without root's eyes: is the folder in reach?
-		p.unready = launch.PrepareStateDir(p.StateDir, user)
+		unready = launch.PrepareStateDir(stateDir, user)
 	}
-	return p, nil
+	p, err := inspect(s, argv, vars)
+	p.unready = unready
+	return p, err
+}
+
+// locate finds the state folder without reading anything in it.
+func locate(s settings.Settings, argv []string, variables map[string]string) (string, error) {
+	environment, overrides := asked(s, variables)
+	stateDir, err := gateway.Locate(argv, environment, overrides)
+	return stateDir, packageError(err)
 }
 
 // inspect asks what is installed, as a process with these variables sees it.
 func inspect(s settings.Settings, argv []string, variables map[string]string) (place, error) {
+	environment, overrides := asked(s, variables)
+	installation, err := gateway.Inspect(argv, environment, overrides)
+	return place{Installation: installation, argv: argv, variables: variables}, packageError(err)
+}
+
+// asked is what the gateway room is asked with.
+func asked(s settings.Settings, variables map[string]string) (gateway.Environment, gateway.Overrides) {
 	environment := gateway.CurrentEnvironment()
 	environment.Vars = variables
 	if s.StateDir != "" {
 		variables["OPENCLAW_STATE_DIR"] = s.StateDir
 	}
-	installation, err := gateway.Inspect(argv, environment, gateway.Overrides{
-		StateDir: s.StateDir, PackageDir: s.GatewayPackage, URL: string(s.GatewayURL),
-	})
-	var wrong *gateway.PackageError
-	if errors.As(err, &wrong) {
-		err = &usageError{err: fmt.Errorf("--gateway-package (BOOTSTRAP_GATEWAY_PACKAGE): %w", err)}
+	return environment, gateway.Overrides{StateDir: s.StateDir, PackageDir: s.GatewayPackage, URL: string(s.GatewayURL)}
+}
+
+func packageError(err error) error {
+	if errors.As(err, new(*gateway.PackageError)) {
+		return &usageError{err: fmt.Errorf("--gateway-package (BOOTSTRAP_GATEWAY_PACKAGE): %w", err)}
 	}
-	return place{Installation: installation, argv: argv, variables: variables}, err
+	return err
 }
 
 // runAs decides who to be: the user asked for, or, as root, the owner of the

@@ -19,6 +19,7 @@ func (a *app) probeCommand() *cli.Command {
 			"  bootstrap probe --wait 60s\n  bootstrap probe --json --gateway-url ws://gateway:18789",
 		Flags: flags("probe", jsonFlag(),
 			&cli.StringFlag{Name: "auth", Value: string(probe.AuthDevice), Usage: "`WITH`: device, the device token alone, which is the proof; shared, the gateway's own token; none"},
+			&cli.BoolFlag{Name: "preflight", Usage: "print the JSON of reflectt-node's check openclaw-gateway instead; the exit code stays"},
 			&cli.DurationFlag{Name: "wait", Usage: "`TIME`: how long a gateway that does not answer yet is waited for"},
 		),
 		OnUsageError: onUsageError,
@@ -57,7 +58,12 @@ func (a *app) probe(c *cli.Context) error {
 		options.GatewayToken, options.GatewayPassword = sharedSecret(p)
 	}
 	verdict := probe.Run(c.Context, options)
-	if err := a.printVerdict(c, verdict); err != nil {
+	if c.Bool("preflight") {
+		err = a.printJSON(newPreflight(verdict))
+	} else {
+		err = a.printVerdict(c, verdict)
+	}
+	if err != nil {
 		return err
 	}
 	return &exitError{code: verdictCode(verdict.Outcome)}

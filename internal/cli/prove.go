@@ -9,6 +9,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/protocol"
+	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
@@ -37,6 +38,7 @@ func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pa
 	case verdict.OK:
 		a.log.Info().Str("device", shortID(verdict.DeviceID)).Str("gateway", verdict.Server).
 			Str("took", time.Since(started).Round(10*time.Millisecond).String()).Msg("ready: the pairing is proven")
+		a.afterImport(ctx, s, p, seeded)
 		return OK
 	case ctx.Err() != nil:
 		return OK // the gateway has ended first
@@ -52,6 +54,25 @@ func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pa
 	a.log.Error().Msg("stopping the gateway, because --require-paired is set")
 	process.Stop(syscall.SIGTERM)
 	return verdictCode(verdict.Outcome)
+}
+
+// afterImport brings the store into which a first boot has taken the files up to
+// date: 2026.8.2 imports the pairing and leaves the CLI without its token. A
+// failure costs the CLI in this folder its token until the next start.
+func (a *app) afterImport(ctx context.Context, s settings.Settings, p place, seeded pairing) {
+	if seeded.later || seeded.store.Kind != seed.JSON {
+		return
+	}
+	err := a.inSession(ctx, s, p, true, func(session *seed.Session) error {
+		if session.Store().Kind == seed.JSON {
+			return nil
+		}
+		_, err := session.Pair(ctx, seeded.devices...)
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		a.log.Warn().Err(err).Msg("the CLI in this state folder has no device token until the next start")
+	}
 }
 
 func (a *app) warnVerdict(verdict probe.Verdict) {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"os"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/seed"
@@ -67,6 +69,7 @@ func (a *app) run(c *cli.Context) error {
 	}
 	if seeded.gatewayToken != "" {
 		p.variables["OPENCLAW_GATEWAY_TOKEN"] = seeded.gatewayToken
+		p.Auth.Secret = gateway.NewSecret(seeded.gatewayToken)
 	}
 	if supervised(s) {
 		return a.supervise(ctx, s, p, seeded, signals)
@@ -77,7 +80,8 @@ func (a *app) run(c *cli.Context) error {
 // prepare is what happens before anything is started: nobody serves here, there
 // is an identity, and the devices are paired. A terminating signal ends it.
 func (a *app) prepare(ctx context.Context, s settings.Settings, p place, imported identity.Identity, signals *launch.Signals) (seeded pairing, err error) {
-	if p.unready != nil {
+	// A volume that is read-only may be paired all the same; that shows later.
+	if p.unready != nil && !errors.Is(p.unready, syscall.EROFS) {
 		return seeded, p.unready
 	}
 	ctx, done := signals.Context(ctx)
@@ -97,7 +101,7 @@ func supervised(s settings.Settings) bool {
 	case settings.Exec:
 		return false
 	}
-	return os.Getpid() == 1 || s.RequirePaired || s.HealthListen != "" || s.ReadyFile != "" && s.ReadyFile != "off"
+	return os.Getpid() == 1 || s.RequirePaired || s.HealthListen != "" || len(s.Approve) > 0 || s.ReadyFile != "" && s.ReadyFile != "off"
 }
 
 // exec leaves nothing of us behind; the proof is left to "bootstrap probe".

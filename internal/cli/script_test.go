@@ -51,6 +51,12 @@ func setUpScript(env *testscript.Env) error {
 	env.Setenv("PORT", strconv.Itoa(port))
 	env.Setenv("OPENCLAW_GATEWAY_PORT", strconv.Itoa(port))
 	env.Setenv("OPENCLAW_STATE_DIR", filepath.Join(env.WorkDir, "state"))
+	hook, err := filepath.Abs("../../scripts/reflectt-host-join")
+	if err != nil {
+		return err
+	}
+	env.Setenv("HOST_JOIN", hook)
+	env.Setenv("DASH", strictShell())
 	// Under -race every run would sleep for a second at its end.
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	// So that the fake gateways can be run after a drop of rights, too.
@@ -70,6 +76,15 @@ func setUpScript(env *testscript.Env) error {
 		}
 	}
 	return nil
+}
+
+// strictShell is dash where there is one, else the system's sh: what scripts
+// for POSIX shells are tried with.
+func strictShell() string {
+	if path, err := exec.LookPath("dash"); err == nil {
+		return path
+	}
+	return "sh"
 }
 
 func condition(name string) (bool, error) {

@@ -72,10 +72,13 @@ const restartPoll = 2 * time.Second
 // keepProving proves the pairing, and proves it again whenever the gateway has
 // restarted in place, which its pid does not tell.
 func (a *app) keepProving(ctx context.Context, s settings.Settings, p place, seeded pairing, ready *readiness, process *launch.Process) Code {
+	var watcher watching
+	defer watcher.stop()
 	for {
 		if code := a.prove(ctx, s, p, seeded, ready, process); code != OK {
 			return code
 		}
+		watcher.ensure(ctx, a, s, p)
 		if !waitForRestart(ctx, p.Listen.Port) {
 			return OK
 		}

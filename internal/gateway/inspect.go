@@ -51,16 +51,11 @@ func (e *PackageError) Unwrap() error { return e.Err }
 // from the `openclaw` in PATH. The only error is a *PackageError about the folder
 // in overrides.
 func Inspect(argv []string, env Environment, overrides Overrides) (Installation, error) {
-	var in Installation
-	if overrides.StateDir != "" {
-		env = env.with("OPENCLAW_STATE_DIR", overrides.StateDir)
-	}
-	in.Command = ParseCommand(argv, env)
-	if err := in.findRelease(env, overrides.PackageDir, len(argv) > 0); err != nil {
+	in, env, err := locate(argv, env, overrides)
+	if err != nil {
 		return Installation{}, err
 	}
 	profile := in.Command.Profile
-	in.StateDir = StateDir(env, profile, in.Release)
 	in.ConfigPath = ConfigPath(env, profile, in.Release)
 
 	env = withProfile(env, profile, in.Release)
@@ -84,6 +79,27 @@ func Inspect(argv []string, env Environment, overrides Overrides) (Installation,
 	in.Problems = append(in.Problems, in.Command.Problems...)
 	in.Problems = append(in.Problems, in.Listen.Problems...)
 	return in, nil
+}
+
+// Locate finds the state folder, and reads nothing in it: for a process that has
+// yet to become the user whom the folder belongs to. Errors are as for Inspect.
+func Locate(argv []string, env Environment, overrides Overrides) (stateDir string, err error) {
+	in, _, err := locate(argv, env, overrides)
+	return in.StateDir, err
+}
+
+// locate is the part of Inspect that reads the installed package alone. It
+// returns the environment with the overrides in it.
+func locate(argv []string, env Environment, overrides Overrides) (in Installation, _ Environment, err error) {
+	if overrides.StateDir != "" {
+		env = env.with("OPENCLAW_STATE_DIR", overrides.StateDir)
+	}
+	in.Command = ParseCommand(argv, env)
+	if err := in.findRelease(env, overrides.PackageDir, len(argv) > 0); err != nil {
+		return Installation{}, env, err
+	}
+	in.StateDir = StateDir(env, in.Command.Profile, in.Release)
+	return in, env, nil
 }
 
 func (in *Installation) findRelease(env Environment, packageDir string, hasArgv bool) error {

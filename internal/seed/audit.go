@@ -2,6 +2,7 @@ package seed
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"time"
@@ -29,13 +30,27 @@ func (s *Session) auditLine(action, name, deviceID string, scopes []string) audi
 
 // audit appends lines to bootstrap/audit.jsonl, which is never rewritten.
 func (s *Session) audit(lines ...auditLine) error {
-	path := filepath.Join(Dir(s.options.StateDir), "audit.jsonl")
 	var out bytes.Buffer
 	for _, line := range lines {
 		out.Write(marshal(line))
 		out.WriteByte('\n')
 	}
-	if err := atomicfile.Append(path, out.Bytes()); err != nil {
+	return appendAudit(s.options.StateDir, out.Bytes())
+}
+
+// Audit appends one record of another room's to the same file. record marshals
+// to a JSON object that says time, action and deviceId, and holds no secret.
+func Audit(stateDir string, record any) error {
+	line, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	return appendAudit(stateDir, append(line, '\n'))
+}
+
+func appendAudit(stateDir string, lines []byte) error {
+	path := filepath.Join(Dir(stateDir), "audit.jsonl")
+	if err := atomicfile.Append(path, lines); err != nil {
 		return &StoreError{Path: path, Err: err}
 	}
 	return nil

@@ -25,6 +25,8 @@ type jsonStore struct {
 	stateDir string
 	// migrated is the device of a database that a newer release left here.
 	migrated identity.Identity
+	// live: a gateway may replace the file at any moment.
+	live bool
 	// reason is why the files count.
 	reason string
 	// suffix of the file's name, for what a migration left of it.
@@ -142,14 +144,13 @@ func (s *jsonStore) remove(_ context.Context, deviceID string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	out, removed := cut(content.data, content.spans, deviceID)
-	if !removed {
+	if _, there := cut(content.data, content.spans, deviceID); !there {
 		return false, nil
 	}
-	if err := atomicfile.Replace(s.path(), out); err != nil {
-		return false, s.fail(err, "")
-	}
-	return true, nil
+	return true, s.replace(content, func(c *jsonContent) []byte {
+		out, _ := cut(c.data, c.spans, deviceID)
+		return out
+	})
 }
 
 // cut returns data without the members of a name; the others keep their bytes.
@@ -216,11 +217,42 @@ func (s *jsonStore) update(_ context.Context, devices map[string]Device, change 
 	if err := atomicfile.MakeDir(filepath.Dir(s.path())); err != nil {
 		return s.fail(err, "")
 	}
-	if err := atomicfile.Replace(s.path(), splice(content.data, content.spans, content.closing, devices, change)); err != nil {
-		return s.fail(err, "")
-	}
-	return nil
+	return s.replace(content, func(c *jsonContent) []byte {
+		return splice(c.data, c.spans, c.closing, devices, change)
+	})
 }
+
+// replace writes what build makes of the content. Beside a gateway that serves
+// the file it looks at what it took the place of: if that is not what was read,
+// a device was paired or removed in between, and it builds on that once more.
+func (s *jsonStore) replace(content *jsonContent, build func(*jsonContent) []byte) error {
+	if !s.live {
+		if err := atomicfile.Replace(s.path(), build(content)); err != nil {
+			return s.fail(err, "")
+		}
+		return nil
+	}
+	expected := content.data
+	for range maxReplaces {
+		written := build(content)
+		before, err := atomicfile.Exchange(s.path(), written, maxStoreSize)
+		if err != nil {
+			return s.fail(err, "")
+		}
+		if before == nil || bytes.Equal(before, expected) {
+			return nil
+		}
+		content = &jsonContent{data: before}
+		if content.spans, content.closing, err = scanMembers(before); err != nil {
+			return s.fail(err, "")
+		}
+		expected = written
+	}
+	return s.fail(errors.New("the running gateway replaced it every time"), "stop the gateway first, or try again")
+}
+
+// maxReplaces bounds that: a gateway writes some ten times a second at most.
+const maxReplaces = 20
 
 // splice returns data with the devices' entries replaced or, at the end, added.
 func splice(data []byte, spans []span, closing int, devices map[string]Device, change func(*entry, Device)) []byte {

@@ -339,28 +339,33 @@ func upsertQuery() string {
 }
 
 // localToken reads the row of device_auth_tokens that the CLI in this folder
-// uses.
+// uses. Where there is none yet it is the file's: 2026.8.2 imports the pairing
+// and leaves device-auth.json where it is.
 func (s *sqliteStore) localToken(ctx context.Context, deviceID string) (string, []string, error) {
 	var token, scopesJSON string
 	err := s.db.Conn().QueryRowContext(ctx,
 		`SELECT token, scopes_json FROM device_auth_tokens WHERE device_id = ? AND role = ?`, deviceID, roleOperator,
 	).Scan(&token, &scopesJSON)
 	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil, nil
+		return s.files.localToken(ctx, deviceID)
 	}
 	scopes, _ := decode[[]string](json.RawMessage(scopesJSON))
 	return token, scopes, s.fail(s.db.Wrap("cannot read device_auth_tokens", err))
 }
 
 func (s *sqliteStore) keepLocalToken(ctx context.Context, deviceID string, e entry) error {
-	token, scopes, err := s.localToken(ctx, deviceID)
-	if err != nil || (token == e.token() && slices.Equal(scopes, e.tokenScopes())) {
-		return err
+	wanted := string(marshal(e.tokenScopes()))
+	var same bool
+	err := s.db.Conn().QueryRowContext(ctx,
+		`SELECT EXISTS (SELECT 1 FROM device_auth_tokens WHERE device_id = ? AND role = ? AND token = ? AND scopes_json = ?)`,
+		deviceID, roleOperator, e.token(), wanted).Scan(&same)
+	if err != nil || same {
+		return s.fail(s.db.Wrap("cannot read device_auth_tokens", err))
 	}
 	_, err = s.db.Conn().ExecContext(ctx,
 		`INSERT INTO device_auth_tokens (device_id, role, token, scopes_json, updated_at_ms) VALUES (?, ?, ?, ?, ?)
 		 ON CONFLICT (device_id, role) DO UPDATE SET token = excluded.token, scopes_json = excluded.scopes_json, updated_at_ms = excluded.updated_at_ms`,
-		deviceID, roleOperator, e.token(), string(marshal(e.tokenScopes())), time.Now().UnixMilli())
+		deviceID, roleOperator, e.token(), wanted, time.Now().UnixMilli())
 	return s.fail(s.db.Wrap("cannot write device_auth_tokens", err))
 }
 

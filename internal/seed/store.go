@@ -103,7 +103,7 @@ const firstSQLiteVersion = 2
 // openStore decides where to write: the database decides, by its schema. A
 // JSON-era release on a volume that a later one has migrated reads the files.
 func openStore(ctx context.Context, options Options) (store, error) {
-	files := &jsonStore{stateDir: options.StateDir, reason: "there is no database"}
+	files := &jsonStore{stateDir: options.StateDir, live: options.Live, reason: "there is no database"}
 	db, err := statedb.Open(ctx, options.StateDir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -1,0 +1,105 @@
+package approve
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+
+	"github.com/reflectt/bootstrap/internal/protocol"
+)
+
+// admit approves one request. An error is about the connection or our own
+// files; that the gateway said no is none.
+func (w *watcher) admit(ctx context.Context, client *protocol.Client, request Request, v verdict, in situation) (Paired, error) {
+	first := v.rule.Has(FirstOperator)
+	if w.remembers(first) {
+		if err := w.Memory.reserve(request.DeviceID, first, w.now()); err != nil {
+			return Paired{}, err
+		}
+	}
+	if err := w.Audit(newRecord(Approving, request, v, "", os.Geteuid())); err != nil {
+		return Paired{}, errors.Join(err, w.cancel(first))
+	}
+	calling, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	device, err := Approve(calling, client, request.RequestID)
+	if said := (*protocol.RPCError)(nil); errors.As(err, &said) {
+		w.noted[request.RequestID] = refused
+		return Paired{}, errors.Join(w.cancel(first), w.record(Refused, request, v, said.Error()))
+	}
+	if err != nil {
+		// It may have been approved: the reservation stands.
+		return Paired{}, err
+	}
+	if first {
+		if err := w.Memory.confirm(); err != nil {
+			return Paired{}, err
+		}
+	}
+	if fault := differs(request, device, in.paired); fault != "" {
+		return Paired{}, w.undo(calling, client, request, device, v, fault, in)
+	}
+	w.Tell(newRecord(Approving, request, v, "", os.Geteuid()))
+	return device, nil
+}
+
+// remembers tells whether an approval counts beyond this process. Where it does
+// not, writing would only cost time.
+func (w *watcher) remembers(first bool) bool { return first || w.Policy.Max > 0 }
+
+func (w *watcher) cancel(first bool) error {
+	if !w.remembers(first) {
+		return nil
+	}
+	return w.Memory.cancel(first)
+}
+
+// settleFirst finds out about a first operator whose approval was under way
+// when the connection or the process ended: it is paired, or may ask again.
+func (w *watcher) settleFirst(paired map[string]Paired) error {
+	first := w.Memory.data.First
+	if _, in := paired[first.DeviceID]; in && !first.Done {
+		return w.Memory.confirm()
+	}
+	return nil
+}
+
+// differs says how an approval is not the one that was judged; empty where it
+// is.
+func differs(request Request, got Paired, paired map[string]Paired) string {
+	before := paired[request.DeviceID]
+	switch {
+	case got.DeviceID != request.DeviceID || got.PublicKey != request.PublicKey:
+		return "the gateway approved another device or key: " + clip(got.DeviceID)
+	case !subset(got.Roles, slices.Concat(before.Roles, request.Roles)):
+		return "the device got roles that were not judged: " + list(got.Roles)
+	case !subset(got.Scopes, slices.Concat(before.Scopes, request.Scopes)):
+		return "the device got scopes that were not judged: " + list(without(got.Scopes, request.Scopes))
+	}
+	return ""
+}
+
+// undo removes a device that came in by an approval meant for something else.
+// One that was paired before stays: somebody relies on it.
+func (w *watcher) undo(ctx context.Context, client *protocol.Client, request Request, got Paired, v verdict, fault string, in situation) error {
+	_, before := in.paired[got.DeviceID]
+	switch {
+	case before:
+		fault += "; it was paired before and is left, look at it"
+	default:
+		if err := Remove(ctx, client, got.DeviceID); err != nil {
+			fault += "; it could NOT be removed again: " + err.Error()
+		} else {
+			fault += "; it was removed again"
+		}
+	}
+	w.noted[request.RequestID] = refused
+	return w.record(Undone, request, v, fault)
+}
+
+func (w *watcher) record(action Action, request Request, v verdict, reason string) error {
+	record := newRecord(action, request, v, reason, os.Geteuid())
+	w.Tell(record)
+	return w.Audit(record)
+}

@@ -1,0 +1,135 @@
+package approve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/atomicfile"
+)
+
+// Memory is what a policy must not forget when it starts anew: how many devices
+// it has admitted, and which one as the first. Only one process at a time has
+// it. It holds no secret.
+type Memory struct {
+	path string
+	lock *atomicfile.Lock
+	data memoryData
+}
+
+type memoryData struct {
+	Version  int         `json:"version"`
+	Approved int         `json:"approved"`
+	First    firstDevice `json:"first,omitzero"`
+}
+
+// firstDevice is written before its approval is asked for: a crash in between
+// must not open the window for another one.
+type firstDevice struct {
+	DeviceID string `json:"deviceId"`
+	AtMs     int64  `json:"atMs"`
+	// Done: the gateway has confirmed the approval.
+	Done bool `json:"done"`
+}
+
+const maxMemorySize = 1 << 16
+
+// memoryPatience is how long a watcher that is just ending may keep the lock.
+const memoryPatience = 2 * time.Second
+
+// OpenMemory opens approvals.json in a folder that exists. The error is an
+// [atomicfile.LockedError] where another process watches with the same folder.
+func OpenMemory(ctx context.Context, dir string) (*Memory, error) {
+	lock, err := atomicfile.Acquire(ctx, filepath.Join(dir, "approvals.lock"), memoryPatience)
+	if err != nil {
+		return nil, err
+	}
+	m := &Memory{path: filepath.Join(dir, "approvals.json"), lock: lock, data: memoryData{Version: 1}}
+	if err := m.read(); err != nil {
+		return nil, errors.Join(err, lock.Release())
+	}
+	return m, nil
+}
+
+// MemoryError is a memory that cannot be read or written; without it nothing is
+// approved.
+type MemoryError struct {
+	Path string
+	Err  error
+}
+
+func (e *MemoryError) Error() string {
+	return fmt.Sprintf("cannot remember what was approved in %s: %v", e.Path, e.Err)
+}
+func (e *MemoryError) Unwrap() error { return e.Err }
+
+// Hint is what to do about it.
+func (e *MemoryError) Hint() string {
+	if mend := atomicfile.Mend(e.Path, e.Err); mend != "" {
+		return mend
+	}
+	return "to start anew, which lets one more first operator in: rm " + e.Path
+}
+
+func (m *Memory) read() error {
+	data, err := atomicfile.Read(m.path, maxMemorySize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &m.data)
+	}
+	if err == nil && (m.data.Version != 1 || m.data.Approved < 0) {
+		err = fmt.Errorf("its version is %d, and this bootstrap knows 1", m.data.Version)
+	}
+	if err != nil {
+		return &MemoryError{m.path, err}
+	}
+	return nil
+}
+
+// Close lets another process have it.
+func (m *Memory) Close() error { return m.lock.Release() }
+
+// reserve notes an approval before it is asked for.
+func (m *Memory) reserve(deviceID string, first bool, now time.Time) error {
+	next := m.data
+	next.Approved++
+	if first {
+		next.First = firstDevice{DeviceID: deviceID, AtMs: now.UnixMilli()}
+	}
+	return m.keep(next)
+}
+
+// confirm notes that the first operator is in.
+func (m *Memory) confirm() error {
+	next := m.data
+	next.First.Done = true
+	return m.keep(next)
+}
+
+// cancel takes a reservation back: the gateway has said no.
+func (m *Memory) cancel(first bool) error {
+	next := m.data
+	next.Approved--
+	if first {
+		next.First = firstDevice{}
+	}
+	return m.keep(next)
+}
+
+func (m *Memory) keep(next memoryData) error {
+	data, err := json.MarshalIndent(next, "", "  ")
+	if err == nil {
+		err = atomicfile.Replace(m.path, append(data, '\n'))
+	}
+	if err != nil {
+		return &MemoryError{m.path, err}
+	}
+	m.data = next
+	return nil
+}

@@ -1,0 +1,54 @@
+package approve
+
+import "time"
+
+// Action is what happened to a request.
+type Action string
+
+// The actions. Approving is written before the gateway is asked, so that no
+// approval goes unrecorded; Refused and Undone may follow it.
+const (
+	// Approving: the policy admits the request.
+	Approving Action = "approve"
+	// Refused: the gateway said no to the approval.
+	Refused Action = "approve-refused"
+	// Undone: the gateway approved something else than was judged; where that
+	// device was not paired before, it was removed again.
+	Undone Action = "approve-undone"
+	// LeftPending: the policy does not admit the request.
+	LeftPending Action = "left-pending"
+)
+
+// Record is one decision, as the audit file keeps it: no secrets. Texts of the
+// peer are fit to print.
+type Record struct {
+	Time       string   `json:"time"`
+	Action     Action   `json:"action"`
+	RequestID  string   `json:"requestId"`
+	DeviceID   string   `json:"deviceId"`
+	PublicKey  string   `json:"publicKey"`
+	Name       string   `json:"name,omitempty"`
+	ClientID   string   `json:"clientId,omitempty"`
+	ClientMode string   `json:"clientMode,omitempty"`
+	Platform   string   `json:"platform,omitempty"`
+	RemoteIP   string   `json:"remoteIp,omitempty"`
+	Roles      []string `json:"roles"`
+	Scopes     []string `json:"scopes"`
+	Upgrade    bool     `json:"upgrade,omitempty"`
+	// Rule admitted the request; empty where none did.
+	Rule string `json:"rule,omitempty"`
+	// Reason is why it stays pending, or what went wrong.
+	Reason string `json:"reason,omitempty"`
+	UID    int    `json:"uid"`
+}
+
+func newRecord(action Action, request Request, v verdict, reason string, uid int) Record {
+	return Record{
+		Time: time.Now().UTC().Format(time.RFC3339Nano), Action: action, RequestID: request.RequestID,
+		DeviceID: clip(request.DeviceID), PublicKey: clip(request.PublicKey),
+		Name: request.DisplayName, ClientID: request.ClientID, ClientMode: request.ClientMode,
+		Platform: request.Platform, RemoteIP: request.RemoteIP,
+		Roles: clipAll(request.Roles), Scopes: clipAll(request.Scopes),
+		Upgrade: v.upgrade, Rule: v.rule.String(), Reason: reason, UID: uid,
+	}
+}

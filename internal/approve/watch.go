@@ -1,0 +1,242 @@
+package approve
+
+import (
+	"context"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/protocol"
+)
+
+// RequestedEvent is what a gateway says when a device has asked to be paired. It
+// drops the event for a connection that is slow, so it is a reason to look at
+// the list, and never what is judged.
+const RequestedEvent = "device.pair.requested"
+
+const (
+	// relist is how long a dropped event can go unnoticed.
+	relist = 30 * time.Second
+	// freshness is how old the list may be from which a request is approved.
+	freshness = 250 * time.Millisecond
+	// callTimeout bounds one call; listing 10,000 requests takes a gateway
+	// seconds at most.
+	callTimeout = 30 * time.Second
+)
+
+// WatchOptions say what is watched, and what is done with each request.
+type WatchOptions struct {
+	Policy Policy
+	// Open makes a connection that may list and approve, and that hears
+	// [RequestedEvent].
+	Open func(context.Context) (*Caller, error)
+	// AuthMode is what the gateway's configuration says; the gateway's own word
+	// counts first.
+	AuthMode string
+	// Own are the devices, by id, that are not somebody's for FirstOperator. It
+	// is asked once a connection.
+	Own    func() (map[string]bool, error)
+	Memory *Memory
+	// Audit keeps a record for good. Where it fails nothing is approved.
+	Audit func(Record) error
+	// Tell, Watching and Waiting are for people.
+	Tell     func(Record)
+	Watching func(server string)
+	Waiting  func(why error, pause time.Duration)
+}
+
+// Watch answers pairing requests by the policy until the context ends, which is
+// no error. It reads the list when it has connected, at every event, and now and
+// then; it connects again whenever the connection is lost.
+//
+// Errors end it: a [*PolicyError], a [*MemoryError], the audit's, or a refusal
+// of the connection that does not pass by itself.
+func Watch(ctx context.Context, options WatchOptions) error {
+	w := &watcher{WatchOptions: options, noted: map[string]note{}, now: time.Now, relist: relist}
+	return w.run(ctx)
+}
+
+// note is what is known of a request that is still pending.
+type note int
+
+const (
+	unknown note = iota
+	// outside the policy, and told.
+	outside
+	// refused by the gateway, or undone: not to be tried again.
+	refused
+)
+
+type watcher struct {
+	WatchOptions
+	now     func() time.Time
+	relist  time.Duration
+	started time.Time // when the gateway first answered
+	own     map[string]bool
+	// noted are the pending requests that were told, by requestId. What is not
+	// listed any more is forgotten.
+	noted  map[string]note
+	budget noteBudget
+}
+
+func (w *watcher) run(ctx context.Context) error {
+	retry := backoff{}
+	for {
+		err := w.session(ctx, &retry)
+		if ctx.Err() != nil {
+			return nil
+		}
+		pause, again := retry.after(err)
+		if !again {
+			return err
+		}
+		w.Waiting(err, pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// session is one connection, from its start to its end.
+func (w *watcher) session(ctx context.Context, retry *backoff) error {
+	caller, err := w.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer caller.Close()
+	mode := caller.AuthMode
+	if mode == "" {
+		mode = w.AuthMode
+	}
+	if err := w.Policy.check(mode, caller.Server); err != nil {
+		return err
+	}
+	if w.own, err = w.Own(); err != nil {
+		return err
+	}
+	w.own[caller.stored] = true
+	if w.started.IsZero() {
+		w.started = w.now()
+	}
+	w.Watching(caller.Server)
+	for {
+		if err := w.pass(ctx, caller.Client); err != nil {
+			return err
+		}
+		retry.reset()
+		if err := nextRequest(ctx, caller.Client, w.relist); err != nil {
+			return err
+		}
+	}
+}
+
+// nextRequest waits for an event, or for the time to look without one. Events
+// that have piled up are one reason to look.
+func nextRequest(ctx context.Context, client *protocol.Client, relist time.Duration) error {
+	waiting, cancel := context.WithTimeout(ctx, relist)
+	defer cancel()
+	_, err := client.NextEvent(waiting)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil && waiting.Err() == nil {
+		return err
+	}
+	cancel()
+	for err == nil {
+		_, err = client.NextEvent(waiting) // what is there already, and no more
+	}
+	return nil
+}
+
+// pass reads the list and answers what is in it. What is approved is judged from
+// a list that is fresh: where approving takes its time, it is read again.
+func (w *watcher) pass(ctx context.Context, client *protocol.Client) error {
+	for {
+		pending, paired, err := w.list(ctx, client)
+		if err != nil {
+			return err
+		}
+		listed := w.now()
+		in := situation{paired: map[string]Paired{}, own: w.own, watchedFor: listed.Sub(w.started)}
+		for _, device := range paired {
+			in.paired[device.DeviceID] = device
+		}
+		if err := w.settleFirst(in.paired); err != nil {
+			return err
+		}
+		w.forgetAnswered(pending)
+		done, err := w.answer(ctx, client, pending, in, listed)
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+func (w *watcher) list(ctx context.Context, client *protocol.Client) ([]Request, []Paired, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return List(ctx, client)
+}
+
+// answer goes through one list; done is false where the list got too old.
+func (w *watcher) answer(ctx context.Context, client *protocol.Client, pending []Request, in situation, listed time.Time) (done bool, err error) {
+	for _, request := range pending {
+		if known := w.noted[request.RequestID]; known == refused || known == outside && !w.mayChange() {
+			continue
+		}
+		memory := w.Memory.data
+		in.approved, in.firstTakenBy, in.firstDone = memory.Approved, memory.First.DeviceID, memory.First.Done
+		v := w.Policy.judge(request, in)
+		if !v.admits() {
+			if err := w.leave(request, v); err != nil {
+				return false, err
+			}
+			continue
+		}
+		if w.now().Sub(listed) > freshness {
+			return false, nil
+		}
+		device, err := w.admit(ctx, client, request, v, in)
+		if err != nil {
+			return false, err
+		}
+		if device.DeviceID != "" {
+			in.paired[device.DeviceID] = device
+		}
+	}
+	w.budget.flush(w.now(), w.Tell)
+	return true, nil
+}
+
+// mayChange: a request that stays pending is judged once. Nothing that a later
+// look could bring makes a policy milder, except that the first operator's
+// place gets free again.
+func (w *watcher) mayChange() bool { return w.Policy.Uses(FirstOperator) && !w.Memory.data.First.Done }
+
+// leave keeps and tells once that a request stays pending. A flood is told in
+// part: the file and the log must not grow as somebody likes.
+func (w *watcher) leave(request Request, v verdict) error {
+	if w.noted[request.RequestID] != unknown {
+		return nil
+	}
+	w.noted[request.RequestID] = outside
+	if !w.budget.take(w.now()) {
+		return nil
+	}
+	return w.record(LeftPending, request, v, v.why)
+}
+
+// forgetAnswered keeps noted no larger than the list.
+func (w *watcher) forgetAnswered(pending []Request) {
+	if len(w.noted) == 0 {
+		return
+	}
+	still := map[string]note{}
+	for _, request := range pending {
+		if known := w.noted[request.RequestID]; known != unknown {
+			still[request.RequestID] = known
+		}
+	}
+	w.noted = still
+}

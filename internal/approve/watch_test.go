@@ -1,0 +1,387 @@
+package approve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/protocol"
+)
+
+// guard is a watcher under test, and what it told.
+type guard struct {
+	options WatchOptions
+	relist  time.Duration
+	stop    context.CancelFunc
+	ended   chan error
+
+	mu      sync.Mutex
+	records []Record
+	audited []Record
+}
+
+func newGuard(t testing.TB, l *lobby, dir string, policy Policy) *guard {
+	t.Helper()
+	memory, err := OpenMemory(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &guard{ended: make(chan error, 1), relist: time.Hour}
+	g.options = WatchOptions{
+		Policy: policy, Memory: memory,
+		Open:     func(ctx context.Context) (*Caller, error) { return Open(ctx, l.gateway(), RequestedEvent) },
+		Own:      func() (map[string]bool, error) { return map[string]bool{}, nil },
+		Audit:    g.audit,
+		Tell:     g.tell,
+		Watching: func(string) {},
+		Waiting:  func(error, time.Duration) {},
+	}
+	return g
+}
+
+func (g *guard) audit(r Record) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.audited = append(g.audited, r)
+	return nil
+}
+
+func (g *guard) tell(r Record) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.records = append(g.records, r)
+}
+
+func (g *guard) actions() (out []Action) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range g.audited {
+		out = append(out, r.Action)
+	}
+	return out
+}
+
+func (g *guard) start(t testing.TB) *guard {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	g.stop = cancel
+	w := &watcher{WatchOptions: g.options, noted: map[string]note{}, now: time.Now, relist: g.relist}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		g.ended <- w.run(ctx)
+		_ = g.options.Memory.Close()
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return g
+}
+
+// end stops it and waits, so that its memory is free.
+func (g *guard) end(t testing.TB) {
+	t.Helper()
+	g.stop()
+	if err := <-g.ended; err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// crowd are n requests, each by a device of its own.
+func crowd(t testing.TB, n int, change func(*Request)) []Request {
+	t.Helper()
+	var out []Request
+	for i := range n {
+		key := make([]byte, 32)
+		key[0], key[1], key[2] = byte(i), byte(i>>8), 7
+		id, err := identity.FromSeed(key, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := asking(t, 0, change)
+		r.RequestID, r.DeviceID, r.PublicKey = fmt.Sprintf("request-%d", i), id.DeviceID(), id.PublicKey()
+		out = append(out, r)
+	}
+	return out
+}
+
+func TestAHundredAtOnceAreEachAdmittedOnce(t *testing.T) {
+	l := openLobby(t)
+	l.knock(crowd(t, 30, nil)[:10]...) // some were there before
+	g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "token"), nil)).start(t)
+	var all sync.WaitGroup
+	for _, r := range crowd(t, 100, nil)[10:] {
+		all.Go(func() { l.knock(r) })
+	}
+	all.Wait()
+	eventually(t, "all to be admitted", func() bool { approved, left := l.count(); return approved == 100 && left == 0 })
+	g.end(t)
+	slices.Sort(l.approved)
+	if len(slices.Compact(l.approved)) != 100 || len(g.audited) != 100 || l.connects != 1 {
+		t.Errorf("%d approvals, %d records, %d connects", len(l.approved), len(g.audited), l.connects)
+	}
+}
+
+func TestOfTwentyRacingExactlyOneIsTheFirst(t *testing.T) {
+	l, dir := openLobby(t), t.TempDir()
+	policy := readWritePolicy(rules(t, "first"), nil)
+	g := newGuard(t, l, dir, policy).start(t)
+	var all sync.WaitGroup
+	for _, r := range crowd(t, 20, nil) {
+		all.Go(func() { l.knock(r) })
+	}
+	all.Wait()
+	eventually(t, "the others to be left", func() bool { return len(g.actions()) == 20 })
+	g.end(t)
+	// A crash loop, and then somebody removes the first one.
+	for range 3 {
+		g = newGuard(t, l, dir, policy).start(t)
+		eventually(t, "a look at the list", func() bool { return len(g.actions()) == 19 })
+		g.end(t)
+		l.paired = nil
+	}
+	if len(l.approved) != 1 {
+		t.Errorf("%q were admitted", l.approved)
+	}
+}
+
+func TestACrashBeforeTheAnswerOpensNoSecondWindow(t *testing.T) {
+	l, dir := openLobby(t), t.TempDir()
+	people := crowd(t, 3, nil)
+	memory, err := OpenMemory(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(memory.reserve(people[1].DeviceID, true, time.Now()), memory.Close()); err != nil {
+		t.Fatal(err)
+	}
+	l.knock(people...)
+	g := newGuard(t, l, dir, readWritePolicy(rules(t, "first"), nil)).start(t)
+	eventually(t, "all to be answered", func() bool { return len(g.actions()) >= 3 })
+	g.end(t)
+	if !slices.Equal(l.approved, []string{people[1].RequestID}) {
+		t.Errorf("%q were admitted", l.approved)
+	}
+}
+
+func TestTheMaximumOutlivesARestart(t *testing.T) {
+	l, dir := openLobby(t), t.TempDir()
+	people := crowd(t, 9, nil)
+	for i := range 3 {
+		g := newGuard(t, l, dir, readWritePolicy(rules(t, "token"), func(p *Policy) { p.Max = 4 })).start(t)
+		l.knock(people[3*i : 3*i+3]...)
+		eventually(t, "all to be answered", func() bool { _, left := l.count(); return len(g.actions()) >= 3 && left == max(0, 3*i+3-4) })
+		g.end(t)
+	}
+	if len(l.approved) != 4 {
+		t.Errorf("%q were admitted", l.approved)
+	}
+}
+
+func TestWhatKnocksWhileTheGatewayIsAwayIsFoundAfterwards(t *testing.T) {
+	l := openLobby(t)
+	g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "token"), nil)).start(t)
+	people := crowd(t, 6, nil)
+	for _, r := range people {
+		l.deaf = true
+		l.knock(r)
+		l.unplug()
+		eventually(t, "it to be admitted", func() bool { _, left := l.count(); return left == 0 })
+	}
+	g.end(t)
+	if len(l.approved) != 6 || len(g.audited) != 6 {
+		t.Errorf("%q admitted, %d records", l.approved, len(g.audited))
+	}
+}
+
+func TestALostEventIsMadeUpFor(t *testing.T) {
+	l := openLobby(t)
+	l.deaf = true
+	g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "token"), nil))
+	g.relist = 20 * time.Millisecond
+	g.start(t)
+	eventually(t, "a first look", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.lists > 0 })
+	l.knock(crowd(t, 1, nil)...)
+	eventually(t, "it to be admitted", func() bool { approved, _ := l.count(); return approved == 1 })
+	g.end(t)
+}
+
+func TestAForgedEventApprovesNothing(t *testing.T) {
+	l := openLobby(t)
+	g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "token"), nil)).start(t)
+	people := crowd(t, 2, nil)
+	admin := people[0]
+	admin.Scopes = []string{"operator.admin"}
+	l.deaf = true
+	l.knock(admin)
+	l.mu.Lock()
+	l.announce(wireEntry(people[0]))                         // milder than what is listed
+	l.announce(wireEntry(people[1]))                         // not listed at all
+	l.announce(map[string]any{"requestId": 7, "scopes": ""}) // nothing
+	l.mu.Unlock()
+	eventually(t, "the listed one to be left", func() bool { return len(g.actions()) == 1 })
+	g.end(t)
+	if len(l.approved) != 0 || g.audited[0].Action != LeftPending || !strings.Contains(g.audited[0].Reason, "operator.admin") {
+		t.Errorf("%q admitted, records %+v", l.approved, g.audited)
+	}
+}
+
+func TestWhatChangesUnderTheApprovalIsUndone(t *testing.T) {
+	stranger := wireEntry(asking(t, 99, nil))
+	with := func(field string, value any) func(map[string]any) map[string]any {
+		return func(entry map[string]any) map[string]any {
+			changed := map[string]any{}
+			for k, v := range entry {
+				changed[k] = v
+			}
+			changed[field] = value
+			return changed
+		}
+	}
+	for name, test := range map[string]struct {
+		instead func(map[string]any) map[string]any
+		before  bool // the device that is approved instead was paired
+		removed bool
+	}{
+		"another device":                    {func(map[string]any) map[string]any { return stranger }, false, true},
+		"another device that is known":      {func(map[string]any) map[string]any { return stranger }, true, false},
+		"another key":                       {with("publicKey", stranger["publicKey"]), false, true},
+		"more scopes":                       {with("scopes", []string{"operator.read", "operator.admin"}), false, true},
+		"another role":                      {with("roles", []string{"operator", "node"}), false, true},
+		"fewer scopes, which is no trouble": {with("scopes", []string{}), false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := openLobby(t)
+			l.approving = func(entry map[string]any) (map[string]any, string) { return test.instead(entry), "" }
+			if test.before {
+				l.paired = append(l.paired, stranger)
+			}
+			l.knock(crowd(t, 1, nil)...)
+			g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "token"), nil)).start(t)
+			eventually(t, "the approval", func() bool { approved, _ := l.count(); return approved == 1 })
+			wrong := !strings.HasPrefix(name, "fewer")
+			eventually(t, "its record", func() bool { return !wrong || slices.Contains(g.actions(), Undone) })
+			g.end(t)
+			if (len(l.removed) == 1) != test.removed {
+				t.Errorf("removed %q", l.removed)
+			}
+		})
+	}
+}
+
+func TestTenThousandPendingAreNoTrouble(t *testing.T) {
+	l := openLobby(t)
+	// What an attacker with the gateway's token can do: fill the list.
+	for _, r := range crowd(t, 10000, func(r *Request) {
+		r.Scopes = []string{"operator.admin"}
+		r.DisplayName = "evil\x1b[2J\nname " + strings.Repeat("x", 300)
+	}) {
+		l.pending = append(l.pending, wireEntry(r))
+	}
+	good := asking(t, 200, func(r *Request) { r.RequestID = "good" })
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "token"), nil)).start(t)
+	eventually(t, "the flood to be told", func() bool { return len(g.actions()) == notesAtAll })
+	for range 5 {
+		l.knock(Request{RequestID: "noise", Device: good.Device, Roles: []string{"node"}})
+	}
+	l.knock(good)
+	eventually(t, "the good one to be admitted", func() bool { approved, _ := l.count(); return approved == 1 })
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 16<<20 {
+		t.Errorf("%d bytes more than before", grown)
+	}
+	g.end(t)
+	if !slices.Equal(l.approved, []string{"good"}) || len(g.audited) > notesAtAll+2 {
+		t.Errorf("%q admitted, %d records", l.approved, len(g.audited))
+	}
+	for _, r := range g.audited {
+		if strings.ContainsAny(r.Name, "\x1b\n") {
+			t.Fatalf("the name is %q", r.Name)
+		}
+	}
+}
+
+func TestWhatTheGatewayRefusesToApproveIsNotTriedAgain(t *testing.T) {
+	l := openLobby(t)
+	calls := 0
+	l.approving = func(map[string]any) (map[string]any, string) { calls++; return nil, missingScope }
+	l.knock(crowd(t, 1, nil)...)
+	g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "first"), nil))
+	g.relist = 5 * time.Millisecond
+	g.start(t)
+	eventually(t, "some looks", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.lists > 5 })
+	g.end(t)
+	if calls != 1 || !slices.Equal(g.actions(), []Action{Approving, Refused}) {
+		t.Errorf("%d calls, records %v", calls, g.actions())
+	}
+}
+
+func TestNothingIsApprovedThatCannotBeRecorded(t *testing.T) {
+	l := openLobby(t)
+	l.knock(crowd(t, 1, nil)...)
+	g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "first"), nil))
+	full := errors.New("the disk is full")
+	g.options.Audit = func(Record) error { return full }
+	g.start(t)
+	if err := <-g.ended; !errors.Is(err, full) || len(l.approved) != 0 {
+		t.Errorf("ended with %v, admitted %q", err, l.approved)
+	}
+	if taken := g.options.Memory.data.First.DeviceID; taken != "" {
+		t.Errorf("the first place is taken by %s", taken)
+	}
+}
+
+func TestARefusedConnectionIsNotTriedAgain(t *testing.T) {
+	l := openLobby(t)
+	l.refusal = unauthorized
+	g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "token"), nil)).start(t)
+	var refusal *protocol.Refusal
+	if err := <-g.ended; !errors.As(err, &refusal) || l.connects != 1 {
+		t.Errorf("ended with %v after %d connects", err, l.connects)
+	}
+}
+
+func TestAPolicyWithoutGroundEndsTheWatch(t *testing.T) {
+	l := openLobby(t)
+	l.version = "2026.5.28"
+	l.knock(crowd(t, 1, func(r *Request) { r.RemoteIP = "" })...)
+	g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "local", "cidr:0.0.0.0/0"), nil)).start(t)
+	var refused *PolicyError
+	if err := <-g.ended; !errors.As(err, &refused) || len(l.approved) != 0 {
+		t.Errorf("ended with %v, admitted %q", err, l.approved)
+	}
+}
+
+func TestTwoCannotWatchWithOneMemory(t *testing.T) {
+	dir := t.TempDir()
+	first, err := OpenMemory(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if second, err := OpenMemory(ctx, dir); err == nil {
+		t.Errorf("a second one has %s", second.path)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,160 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/protocol"
+)
+
+// Options say which gateway is served, with which bundles, to whom.
+type Options struct {
+	// GatewayURL is ws:// or wss://.
+	GatewayURL string
+	TLS        protocol.TLSOptions
+	// BundleDir holds one folder a client, as [seed.OpenBundle] makes them.
+	BundleDir string
+	// Token is what a client has to show whose bundle has no bridge-token of
+	// its own; empty where it need not show any.
+	Token string
+	// Hosts are further names by which clients may call the bridge.
+	Hosts []string
+	// Notify hears what happens; nil hears nothing. It is called from many
+	// goroutines and must not block.
+	Notify func(Event)
+}
+
+// EventKind is what an [Event] is about.
+type EventKind string
+
+const (
+	// LetIn: the gateway took the client as its device.
+	LetIn EventKind = "let-in"
+	// PassedOn: the client brought a device of its own; nothing was changed.
+	PassedOn EventKind = "passed-on"
+	// Refused: the bridge or the gateway said no; see Reason.
+	Refused EventKind = "refused"
+	// Unreachable: there was no gateway to ask.
+	Unreachable EventKind = "unreachable"
+	// Ended: the connection of a client that was let in is over.
+	Ended EventKind = "ended"
+)
+
+// Event is one thing that happened to one client. It holds no secret; texts of
+// peers are fit for a log.
+type Event struct {
+	Kind EventKind
+	// Client is the name asked for; empty where there was none or no valid one.
+	Client string
+	// Remote is where the client came from.
+	Remote string
+	// Scopes were granted; Dropped were asked for and are not the bundle's.
+	Scopes, Dropped []string
+	Reason          string
+	// Hint is the next thing to type, where there is something to say.
+	Hint string
+}
+
+// The limits of one bridge. The gateway allows 3 s (2026.3.13) to 15 s from
+// the challenge to the request, and answers within about as much.
+const (
+	maxClients       = 4096
+	dialTimeout      = 10 * time.Second
+	requestTimeout   = 15 * time.Second
+	answerTimeout    = 30 * time.Second
+	stallTimeout     = 2 * time.Minute
+	stopTimeout      = 12 * time.Second
+	holdOffAfterAuth = 30 * time.Second
+)
+
+// Bridge relays between clients and one gateway.
+type Bridge struct {
+	options  Options
+	upstream upstream
+	holds    holds
+	state    gatewayState
+	chunks   chunks
+	crowd    crowd
+	// oldSignature is set once a gateway rejected the newer one.
+	oldSignature atomic.Bool
+	// The limits, so that tests need not wait for them.
+	requestTimeout, answerTimeout, stallTimeout time.Duration
+}
+
+// New checks the options and makes a bridge that serves nothing yet.
+func New(options Options) (*Bridge, error) {
+	if options.Token != "" && len(options.Token) < minToken {
+		return nil, errors.New("a bridge token has at least 16 characters")
+	}
+	up, err := newUpstream(options.GatewayURL, options.TLS)
+	if err != nil {
+		return nil, err
+	}
+	if options.Notify == nil {
+		options.Notify = func(Event) {}
+	}
+	return &Bridge{
+		options: options, upstream: up,
+		requestTimeout: requestTimeout, answerTimeout: answerTimeout, stallTimeout: stallTimeout,
+	}, nil
+}
+
+// Allows refuses a listener that other machines reach where clients need not
+// show a token: an [*ExposedError].
+func (b *Bridge) Allows(l *Listener) error {
+	if l.Local() || b.options.Token != "" {
+		return nil
+	}
+	return &ExposedError{Address: l.Address()}
+}
+
+// Serve answers on the listeners until the context ends; then it closes every
+// client's connection with 1001 and returns nil. It closes the listeners.
+func (b *Bridge) Serve(ctx context.Context, listeners ...*Listener) error {
+	for _, l := range listeners {
+		if err := b.Allows(l); err != nil {
+			return errors.Join(err, closeAll(listeners))
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed := make(chan error, len(listeners))
+	servers := make([]*http.Server, len(listeners))
+	for i, l := range listeners {
+		l.rejected = func(remote, reason string) { b.options.Notify(Event{Kind: Refused, Remote: remote, Reason: reason}) }
+		servers[i] = &http.Server{
+			Handler:           &door{bridge: b, listener: l, ctx: ctx},
+			ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
+		}
+		go func() { failed <- servers[i].Serve(l) }()
+	}
+	var err error
+	running := len(listeners)
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		running--
+		cancel()
+	}
+	for _, server := range servers {
+		_ = server.Close() // sessions are no longer the server's: see below
+	}
+	for range running {
+		if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {
+			err = errors.Join(err, ended)
+		}
+	}
+	b.crowd.leave()
+	return err
+}
+
+func closeAll(listeners []*Listener) error {
+	var errs []error
+	for _, l := range listeners {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,193 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Listener is a place where the bridge answers.
+type Listener struct {
+	net.Listener
+	// name is the only client served here; empty where the path names it.
+	name string
+	// socket is the path of a Unix socket.
+	socket   string
+	rejected func(remote, reason string)
+}
+
+// ExposedError says that other machines could reach a bridge without a token.
+type ExposedError struct{ Address string }
+
+func (e *ExposedError) Error() string {
+	return "other machines can reach " + e.Address + ", so the bridge wants a token there"
+}
+
+// Hint is what to do about it.
+func (e *ExposedError) Hint() string {
+	return "--bridge-token-file FILE, or listen on 127.0.0.1 or on unix:PATH"
+}
+
+// Listen opens HOST:PORT, :PORT or PORT (the latter two on loopback), or
+// unix:PATH. A Unix socket serves one client, named by the file's name without
+// its ending: unix:/run/bridge/agent-1.sock serves agent-1.
+func Listen(where string) (*Listener, error) {
+	if path, ok := strings.CutPrefix(where, "unix:"); ok {
+		return listenUnix(path)
+	}
+	host, port, err := net.SplitHostPort(where)
+	if err != nil {
+		host, port = "", where
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", where, err)
+	}
+	return &Listener{Listener: l}, nil
+}
+
+func listenUnix(path string) (*Listener, error) {
+	base := filepath.Base(path)
+	name := strings.TrimSuffix(base, filepath.Ext(base))
+	if !validName(name) {
+		return nil, fmt.Errorf("cannot listen on unix:%s: the file's name is the client's, such as agent-1.sock", path)
+	}
+	l, err := net.Listen("unix", path)
+	if errors.Is(err, syscall.EADDRINUSE) && abandoned(path) {
+		if err = os.Remove(path); err == nil {
+			l, err = net.Listen("unix", path)
+		}
+	}
+	if err == nil {
+		// Who connects before this is turned away by the peer's credentials.
+		if err = os.Chmod(path, 0o600); err != nil {
+			_ = l.Close()
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on unix:%s: %w", path, err)
+	}
+	return &Listener{Listener: l, name: name, socket: path}, nil
+}
+
+// abandoned tells whether a socket was left behind by a bridge that is gone.
+func abandoned(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Type() != fs.ModeSocket {
+		return false
+	}
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// Address is where it listens, as a person writes it.
+func (l *Listener) Address() string {
+	if l.socket != "" {
+		return "unix:" + l.socket
+	}
+	return l.Addr().String()
+}
+
+// Local tells whether only this machine can reach it.
+func (l *Listener) Local() bool {
+	tcp, ok := l.Addr().(*net.TCPAddr)
+	return !ok || tcp.IP.IsLoopback()
+}
+
+// Accept waits for the next client that may connect.
+func (l *Listener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.socket == "" {
+			return lostConn{conn}, nil
+		}
+		remote, err := l.checkPeer(conn)
+		if err == nil {
+			return peerConn{lostConn{conn}, remote}, nil
+		}
+		_ = conn.Close()
+		if l.rejected != nil {
+			l.rejected(remote, err.Error())
+		}
+	}
+}
+
+// checkPeer lets in the bridge's own user, root, and whoever owns the socket:
+// an operator hands a socket to another user by chown.
+func (l *Listener) checkPeer(conn net.Conn) (remote string, err error) {
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return "", err
+	}
+	var peer *unix.Ucred
+	controlErr := raw.Control(func(fd uintptr) {
+		peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err = errors.Join(controlErr, err); err != nil {
+		return "", fmt.Errorf("cannot tell who connects: %w", err)
+	}
+	remote = fmt.Sprintf("uid %d, pid %d", peer.Uid, peer.Pid)
+	if peer.Uid == 0 || int(peer.Uid) == os.Geteuid() {
+		return remote, nil
+	}
+	var stat unix.Stat_t
+	if err := unix.Lstat(l.socket, &stat); err != nil || stat.Uid != peer.Uid {
+		return remote, errors.New("this user may not use the socket of " + l.name + ": only its owner, the bridge's user and root may")
+	}
+	return remote, nil
+}
+
+// lostConn reports a connection that just ended as broken off: coder/websocket
+// 1.8.15 takes an io.EOF in the middle of a message for the message's end.
+type lostConn struct{ net.Conn }
+
+func (c lostConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	return n, lost(err)
+}
+
+func lost(err error) error {
+	if err == io.EOF { //nolint:errorlint // a reader returns it bare
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// peerConn knows who is at the other end of a Unix socket.
+type peerConn struct {
+	lostConn
+	peer string
+}
+
+func (c peerConn) RemoteAddr() net.Addr { return peerAddr(c.peer) }
+
+type peerAddr string
+
+func (peerAddr) Network() string  { return "unix" }
+func (a peerAddr) String() string { return string(a) }
+
+// clientName is what settings take as a client's name.
+var clientName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+})
+
+func validName(name string) bool { return clientName().MatchString(name) }

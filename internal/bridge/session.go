@@ -1,0 +1,261 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// session is one client's connection, from its upgrade to its end.
+type session struct {
+	bridge  *Bridge
+	client  *websocket.Conn
+	remote  string
+	name    string
+	badName bool
+	// shown is the token of the Authorization header, where there was one.
+	shown string
+}
+
+func (s *session) run(ctx context.Context) {
+	defer func() { _ = s.client.CloseNow() }()
+	// The end of the bridge reaches a client in whatever state it is.
+	stop := context.AfterFunc(ctx, func() { _ = s.client.Close(websocket.StatusGoingAway, "the bridge is stopping") })
+	defer stop()
+	who, err := s.identify()
+	if err != nil {
+		s.refuse("", err)
+		return
+	}
+	if held, reason := s.bridge.holds.held(who, time.Now()); held {
+		s.refuse("", &refusal{reason: reason})
+		return
+	}
+	gateway, err := s.bridge.upstream.open(ctx)
+	s.bridge.state.opened(err)
+	if err != nil {
+		s.unreachable(err)
+		return
+	}
+	defer func() { _ = gateway.ws.CloseNow() }()
+	s.converse(ctx, who, gateway)
+}
+
+// identify finds the bundle that is named. Without a name there is none, which
+// is enough for a client that brings its own device.
+func (s *session) identify() (client, error) {
+	switch {
+	case s.badName:
+		s.name = ""
+		return client{}, &refusal{reason: "that is no name of a client: the path is /NAME"}
+	case s.name == "":
+		return client{bridgeToken: s.bridge.options.Token}, nil
+	}
+	return readClient(s.bridge.options.BundleDir, s.name, s.bridge.options.Token)
+}
+
+// converse forwards the challenge, answers it for the client, and relays.
+func (s *session) converse(ctx context.Context, who client, gateway *conversation) {
+	if err := s.client.Write(ctx, websocket.MessageText, gateway.challenge); err != nil {
+		return
+	}
+	frame, asked, err := s.readRequest()
+	if frame == nil {
+		_ = gateway.ws.Close(websocket.StatusNormalClosure, "")
+		return // the client said nothing, and has its close frame
+	}
+	if err == nil {
+		err = s.admit(who, asked)
+	}
+	if err != nil {
+		_ = gateway.ws.Close(websocket.StatusNormalClosure, "")
+		s.refuse(asked.id, err)
+		return
+	}
+	if asked.ownDevice {
+		s.event(Event{Kind: PassedOn})
+		// Where this fails, the gateway has closed, and reading tells why.
+		_ = gateway.ws.Write(ctx, websocket.MessageText, frame)
+		s.event(Event{Kind: Ended, Reason: s.bridge.relay(s.client, gateway.ws, "")})
+		return
+	}
+	s.speakFor(ctx, who, asked, gateway)
+}
+
+// readRequest waits for the first frame. No frame means that the connection is
+// over: by the client, or because it was too slow or sent too much.
+func (s *session) readRequest() (frame []byte, asked request, err error) {
+	s.client.SetReadLimit(maxRequest)
+	slow := time.AfterFunc(s.bridge.requestTimeout, func() {
+		_ = s.client.Close(websocket.StatusPolicyViolation, "no connect request came")
+	})
+	defer slow.Stop()
+	kind, frame, err := s.client.Read(context.Background())
+	if err != nil {
+		return nil, request{}, err
+	}
+	if kind != websocket.MessageText {
+		return frame, request{}, errors.New("the first frame is not text")
+	}
+	if asked, err = parseRequest(frame); err != nil {
+		err = &refusal{reason: err.Error()}
+	}
+	return frame, asked, err
+}
+
+// admit asks for the token that isolates clients from each other.
+func (s *session) admit(who client, asked request) error {
+	shown := s.shown
+	if shown == "" && !asked.ownDevice {
+		shown = asked.token
+	}
+	switch {
+	case !takes(who.bridgeToken, shown):
+		return &refusal{reason: "the bridge token is missing or wrong for this client", hint: "give the client its bridge token as OPENCLAW_GATEWAY_TOKEN"}
+	case who.name == "" && !asked.ownDevice:
+		return &refusal{reason: "the URL names no client: its path is /NAME"}
+	}
+	return nil
+}
+
+// speakFor connects as the client's device and relays what follows.
+func (s *session) speakFor(ctx context.Context, who client, asked request, gateway *conversation) {
+	scopes, dropped := grant(asked, who.scopes)
+	said, gateway, err := s.connect(ctx, who, asked, scopes, gateway)
+	if gateway != nil {
+		defer func() { _ = gateway.ws.CloseNow() }()
+	}
+	if err != nil {
+		s.bridge.state.opened(err)
+		s.unreachable(err)
+		return
+	}
+	if !said.ok {
+		s.refusedByGateway(ctx, who, said, gateway)
+		return
+	}
+	hello, err := said.forClient(asked, who)
+	if err != nil {
+		s.refuse(asked.id, err)
+		return
+	}
+	s.bridge.state.answered("")
+	s.event(Event{Kind: LetIn, Scopes: scopes, Dropped: dropped})
+	if err := s.client.Write(ctx, websocket.MessageText, hello); err != nil {
+		return
+	}
+	s.event(Event{Kind: Ended, Reason: s.bridge.relay(s.client, gateway.ws, "")})
+}
+
+// connect sends the request. A gateway that does not know the newer signature
+// (before 2026.2.26) is asked once more, on a new connection.
+func (s *session) connect(ctx context.Context, who client, asked request, scopes []string, gateway *conversation) (answer, *conversation, error) {
+	old := s.bridge.oldSignature.Load()
+	said, err := s.ask(ctx, who, asked, scopes, gateway, old)
+	if err != nil || said.ok || old || !said.refusal.oldSignature() {
+		return said, gateway, err
+	}
+	again, err := s.bridge.upstream.open(ctx)
+	if err != nil {
+		return answer{}, nil, err
+	}
+	second, err := s.ask(ctx, who, asked, scopes, again, true)
+	if err == nil && second.ok {
+		s.bridge.oldSignature.Store(true)
+	}
+	return second, again, err
+}
+
+// maxEarlyFrames bounds how many frames may come before the answer.
+const maxEarlyFrames = 64
+
+// ask sends one signed request and waits for its answer; what comes before it
+// goes on to the client.
+func (s *session) ask(ctx context.Context, who client, asked request, scopes []string, gateway *conversation, old bool) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.bridge.answerTimeout)
+	defer cancel()
+	frame, err := asked.signed(who, scopes, gateway.nonce, time.Now(), old)
+	if err != nil {
+		return answer{}, err
+	}
+	// Where this fails, the gateway has closed, and reading tells why.
+	_ = gateway.ws.Write(ctx, websocket.MessageText, frame)
+	for range maxEarlyFrames {
+		kind, data, err := gateway.ws.Read(ctx)
+		if err != nil {
+			return answer{}, err
+		}
+		if said, ok := parseAnswer(data, asked.id); ok && kind == websocket.MessageText {
+			return said, nil
+		}
+		if err := s.client.Write(ctx, kind, data); err != nil {
+			return answer{}, err
+		}
+	}
+	return answer{}, errors.New("it does not answer the connect request")
+}
+
+// refusedByGateway passes the gateway's no on, keeps an address from being
+// locked out, and names the remedy.
+func (s *session) refusedByGateway(ctx context.Context, who client, said answer, gateway *conversation) {
+	r := said.refusal
+	s.bridge.state.answered(startingReason(r))
+	event := Event{Kind: Refused, Reason: r.message, Hint: r.remedy(who.name)}
+	reason := ""
+	if r.unpaired() {
+		reason = fmt.Sprintf("client %s is not paired: %s", who.name, event.Hint)
+	}
+	if r.requestID == "" || r.rateLimited() {
+		s.bridge.holds.hold(who, r, time.Now())
+	}
+	s.event(event)
+	if err := s.client.Write(ctx, websocket.MessageText, said.raw); err == nil {
+		s.bridge.relay(s.client, gateway.ws, reason)
+	}
+}
+
+func startingReason(r gatewayRefusal) string {
+	if r.starting() {
+		return r.message
+	}
+	return ""
+}
+
+// refuse says no in the bridge's own name.
+func (s *session) refuse(id string, err error) {
+	event := Event{Kind: Refused, Reason: err.Error()}
+	if known := (*refusal)(nil); errors.As(err, &known) {
+		event.Hint = known.hint
+		if known.cause != nil {
+			event.Reason += ": " + known.cause.Error()
+		}
+	}
+	s.event(event)
+	if id != "" {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = s.client.Write(ctx, websocket.MessageText, refusalFrame(id, err.Error()))
+	}
+	_ = s.client.Close(websocket.StatusPolicyViolation, fit("bridge: "+err.Error()))
+}
+
+// unreachable ends a client whose gateway does not answer, with the gateway's
+// own close where it sent one.
+func (s *session) unreachable(err error) {
+	code, reason := websocket.StatusTryAgainLater, "gateway unreachable: "+err.Error()
+	if closed := (websocket.CloseError{}); errors.As(err, &closed) {
+		code, reason = closed.Code, closed.Reason
+	} else if errors.Is(err, context.DeadlineExceeded) {
+		reason = "gateway unreachable: no answer in time"
+	}
+	s.event(Event{Kind: Unreachable, Reason: reason})
+	_ = s.client.Close(code, fit(reason))
+}
+
+func (s *session) event(e Event) {
+	e.Client, e.Remote = s.name, s.remote
+	s.bridge.options.Notify(e)
+}

@@ -1,0 +1,129 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"github.com/coder/websocket"
+
+	"github.com/reflectt/bootstrap/internal/protocol"
+)
+
+// maxHandshakeFrame bounds what is held in memory of the gateway's frames up to
+// its answer, in bytes. The largest hello seen has some 20 kB (2026.9.6).
+const maxHandshakeFrame = 4 << 20
+
+// upstream opens connections to the gateway by the rules of [protocol.Dial]: no
+// Origin, no compression, no redirect, and no proxy that could read a token.
+// It is not that function because a relay streams messages of any size.
+type upstream struct {
+	url    string
+	client *http.Client
+}
+
+func newUpstream(gatewayURL string, options protocol.TLSOptions) (upstream, error) {
+	u, err := url.Parse(gatewayURL)
+	if err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Hostname() == "" {
+		return upstream{}, errors.New("the gateway URL starts with ws:// or wss:// and names a host")
+	}
+	config, err := tlsConfig(options)
+	if err != nil {
+		return upstream{}, err
+	}
+	transport := &http.Transport{TLSClientConfig: config, DisableCompression: true, DisableKeepAlives: true}
+	if u.Scheme == "wss" {
+		transport.Proxy = http.ProxyFromEnvironment
+	}
+	return upstream{url: gatewayURL, client: &http.Client{
+		Transport:     lostTransport{transport},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// lostTransport gives an upgraded connection the errors of [lostConn].
+type lostTransport struct{ http.RoundTripper }
+
+func (t lostTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := t.RoundTripper.RoundTrip(r)
+	if err == nil && response.StatusCode == http.StatusSwitchingProtocols {
+		if body, ok := response.Body.(io.ReadWriteCloser); ok {
+			response.Body = lostBody{body}
+		}
+	}
+	return response, err
+}
+
+type lostBody struct{ io.ReadWriteCloser }
+
+func (b lostBody) Read(p []byte) (int, error) {
+	n, err := b.ReadWriteCloser.Read(p)
+	return n, lost(err)
+}
+
+// conversation is a connection to the gateway whose challenge has come.
+type conversation struct {
+	ws *websocket.Conn
+	// challenge is the frame as it came.
+	challenge []byte
+	nonce     string
+}
+
+// open connects and waits for the challenge.
+func (u upstream) open(ctx context.Context) (*conversation, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	ws, response, err := websocket.Dial(ctx, u.url, &websocket.DialOptions{HTTPClient: u.client})
+	if err != nil {
+		return nil, dialError(ctx, response, err)
+	}
+	ws.SetReadLimit(maxHandshakeFrame)
+	c := &conversation{ws: ws}
+	if err := c.readChallenge(ctx); err != nil {
+		_ = ws.CloseNow()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *conversation) readChallenge(ctx context.Context) error {
+	kind, data, err := c.ws.Read(ctx)
+	if err != nil {
+		return err
+	}
+	frame, err := protocol.ParseFrame(data)
+	if err != nil || kind != websocket.MessageText || frame.Type != protocol.TypeEvent || frame.Event != "connect.challenge" {
+		return errors.New("what answers there is no gateway: it sends no challenge")
+	}
+	var challenge struct {
+		Nonce string `json:"nonce"`
+	}
+	if json.Unmarshal(frame.Payload, &challenge) != nil || challenge.Nonce == "" {
+		return errors.New("what answers there is no gateway: its challenge has no nonce")
+	}
+	c.challenge, c.nonce = data, challenge.Nonce
+	return nil
+}
+
+// dialError says in few words why no gateway answered: a close reason has room
+// for 123 bytes.
+func dialError(ctx context.Context, response *http.Response, err error) error {
+	switch {
+	case response != nil:
+		return errors.New("the upgrade was answered with HTTP " + response.Status)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return errors.New("connection refused")
+	case ctx.Err() != nil:
+		return errors.New("no answer in time")
+	}
+	// url.Error repeats the request's URL with its query.
+	if outer := (*url.Error)(nil); errors.As(err, &outer) {
+		err = outer.Err
+	}
+	return errors.New(protocol.Clean(strings.TrimPrefix(err.Error(), "failed to WebSocket dial: ")))
+}

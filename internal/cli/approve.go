@@ -1,0 +1,325 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/reflectt/bootstrap/internal/approve"
+	"github.com/reflectt/bootstrap/internal/probe"
+	"github.com/reflectt/bootstrap/internal/protocol"
+	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/settings"
+)
+
+func (a *app) approveCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "approve",
+		Usage:     "answer a device that asks to be paired",
+		ArgsUsage: "REQUEST_ID",
+		Description: "Approves exactly this request, after it has shown what is asked for. Needs neither Node nor the openclaw package: " +
+			"beside the gateway its token or password is enough, elsewhere this state folder's device with operator.admin. For example:\n\n" +
+			"  bootstrap approve --list\n  bootstrap approve 88df06b4-f975-42f8-9b88-f3b31bbe3d4e\n" +
+			"  bootstrap approve --watch --approve=first+cidr:10.0.0.0/8 --approve-max 3",
+		Flags: flags("approve", jsonFlag(),
+			&cli.BoolFlag{Name: "list", Usage: "show who asks for what, and approve nothing"},
+			&cli.BoolFlag{Name: "watch", Usage: "stay, and approve what the policy of --approve admits"},
+			&cli.StringFlag{Name: "role", Value: "operator", Usage: "`ROLE` that the request has to ask for: operator or node"},
+			&cli.StringFlag{Name: "device", Usage: "`ID` of the device that the request has to be by (default: any)"},
+		),
+		OnUsageError: onUsageError,
+		Action:       a.approve,
+	}
+}
+
+func (a *app) approve(c *cli.Context) error {
+	s, err := a.load(c)
+	if err != nil {
+		return err
+	}
+	if err := checkApprove(c, s); err != nil {
+		return err
+	}
+	if c.Bool("watch") {
+		return a.approveWatch(c, s)
+	}
+	p, err := a.settle(s, nil, false)
+	if err != nil {
+		return err
+	}
+	caller, err := openApprover(c.Context, s, p)
+	if err != nil {
+		return err
+	}
+	defer caller.Close()
+	pending, paired, err := approve.List(c.Context, caller.Client)
+	if err != nil {
+		return mayNot(approverURL(s, p), err)
+	}
+	if c.Bool("list") {
+		return a.printRequests(c, pending, paired)
+	}
+	return a.approveOne(c, caller, p, pending, paired)
+}
+
+// checkApprove refuses what cannot be meant.
+func checkApprove(c *cli.Context, s settings.Settings) error {
+	wrong := func(text string) error {
+		return &usageError{err: errors.New(text), hint: "bootstrap approve --help"}
+	}
+	role := c.String("role")
+	switch {
+	case c.Bool("list") && c.Bool("watch"):
+		return wrong("--list and --watch do not go together")
+	case c.Bool("watch") && len(s.Approve) == 0:
+		return wrong("--watch approves by a policy: say which with --approve=token, first, local or cidr:NETWORK")
+	case c.IsSet("approve") && !c.Bool("watch"):
+		return wrong("--approve is a policy for --watch; a single request is named by its id alone")
+	case (c.Bool("list") || c.Bool("watch")) && c.NArg() > 0:
+		return wrong(fmt.Sprintf("with --list or --watch there is no argument such as %q", c.Args().First()))
+	case c.Bool("list") || c.Bool("watch"):
+		return nil
+	case c.NArg() == 0:
+		return wrong("which request? Name its id, as bootstrap approve --list shows it")
+	case c.NArg() > 1:
+		return wrong("one requestId is wanted, after the flags: approve --role node REQUEST_ID")
+	case !protocol.IsRequestID(c.Args().First()):
+		return wrong(fmt.Sprintf("%q is no requestId", c.Args().First()))
+	case role != "operator" && role != "node":
+		return wrong(fmt.Sprintf("--role: %q is not one of operator, node", role))
+	}
+	return nil
+}
+
+// approveOne approves the request that was named, for what it asks at this
+// moment, and nothing else.
+func (a *app) approveOne(c *cli.Context, caller *approve.Caller, p place, pending []approve.Request, paired []approve.Paired) error {
+	id := c.Args().First()
+	i := slices.IndexFunc(pending, func(r approve.Request) bool { return r.RequestID == id })
+	if i < 0 {
+		return &usageError{err: fmt.Errorf("the gateway has no pending request %s: it was answered, it was replaced by a later one of the same device, or it is older than five minutes", id), hint: "bootstrap approve --list"}
+	}
+	request := pending[i]
+	if !c.Bool("json") {
+		if err := a.printRequest(request, paired); err != nil {
+			return err
+		}
+	}
+	if err := checkRequest(request, c.String("role"), c.String("device")); err != nil {
+		return err
+	}
+	got, err := approve.Approve(c.Context, caller.Client, id)
+	if err != nil {
+		return mayNot(p.URL, err)
+	}
+	if got.DeviceID != request.DeviceID || got.PublicKey != request.PublicKey {
+		return &refusedError{verdict: probe.Verdict{
+			Outcome: probe.NotPaired, Message: "the gateway approved another device than the one shown: " + protocol.Clean(got.DeviceID),
+			Hints: []string{"openclaw devices remove " + protocol.Clean(got.DeviceID)},
+		}}
+	}
+	a.log.Info().Str("requestId", id).Str("device", shortID(got.DeviceID)).Str("scopes", brief(got.Scopes)).Msg("approved")
+	if c.Bool("json") {
+		return a.printJSON(newRequestReport(request, paired))
+	}
+	return nil
+}
+
+// checkRequest compares a request with what the person said it is.
+func checkRequest(request approve.Request, role, device string) error {
+	for _, asked := range request.Roles {
+		if asked == role {
+			continue
+		}
+		err := &usageError{err: fmt.Errorf("it asks for the role %s, and --role says %s: not approved", protocol.Clean(asked), role)}
+		if asked == "node" || asked == "operator" {
+			err.hint = "if that is meant: bootstrap approve --role " + asked + " " + request.RequestID
+		}
+		return err
+	}
+	if len(request.Roles) == 0 {
+		return &usageError{err: errors.New("it asks for no role: not approved")}
+	}
+	if device != "" && device != request.DeviceID {
+		return &usageError{err: fmt.Errorf("it is by the device %s and not by the one that --device names: not approved", protocol.Clean(request.DeviceID))}
+	}
+	if !request.OwnsKey() {
+		return &usageError{err: errors.New("its device id does not belong to its key: not approved")}
+	}
+	return nil
+}
+
+// openApprover connects as somebody who may approve: beside the gateway by its
+// own secret, elsewhere as this state folder's device.
+func openApprover(ctx context.Context, s settings.Settings, p place, events ...string) (*approve.Caller, error) {
+	gateway := loopback(s, p)
+	gateway.URL = approverURL(s, p)
+	if gateway.IsLoopback() && gateway.Token+gateway.Password != "" {
+		caller, err := approve.Open(ctx, gateway, events...)
+		return caller, mayNot(gateway.URL, err)
+	}
+	credentials, err := seed.ReadCredentials(ctx, p.seedOptions(s))
+	if err != nil {
+		return nil, err
+	}
+	if credentials.Identity.IsZero() || credentials.Token == "" {
+		return nil, &refusedError{verdict: probe.Verdict{
+			Outcome: probe.NotPaired, Hints: []string{whoMay},
+			Message: "nobody here may approve: the gateway is not on this machine, or its token is not known here, and this state folder has no paired device",
+		}}
+	}
+	caller, err := approve.OpenAs(ctx, gateway, credentials.Identity, credentials.Token, events...)
+	if err != nil {
+		return nil, mayNot(gateway.URL, err)
+	}
+	return caller, nil
+}
+
+func approverURL(s settings.Settings, p place) string {
+	if s.GatewayURL != "" {
+		return string(s.GatewayURL)
+	}
+	return loopback(s, p).URL
+}
+
+const whoMay = "beside the gateway, with its token: bootstrap approve REQUEST_ID; or with a device that has operator.admin and operator.pairing"
+
+// refusedError is a gateway that does not let us do something.
+type refusedError struct {
+	verdict probe.Verdict
+	cause   error // the refusal itself, where there is one
+}
+
+func (e *refusedError) Error() string { return e.verdict.Message }
+func (e *refusedError) Unwrap() error { return e.cause }
+
+// Hint is what to do about it.
+func (e *refusedError) Hint() string {
+	if len(e.verdict.Hints) == 0 {
+		return ""
+	}
+	return e.verdict.Hints[0]
+}
+
+// mayNot says who may, where we may not. Errors of our own stay as they are.
+func mayNot(url string, err error) error {
+	var refusal *protocol.Refusal
+	var transport *protocol.TransportError
+	var refused *protocol.RPCError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused) && refused.MissingScope() != "":
+		return &refusedError{verdict: probe.Verdict{Outcome: probe.UpgradeWanted, Message: err.Error(), Hints: []string{whoMay}}}
+	case errors.As(err, &refused):
+		return &refusedError{verdict: probe.Verdict{Outcome: probe.NotPaired, Message: err.Error(), Hints: []string{"bootstrap approve --list"}}}
+	case errors.As(err, &refusal), errors.As(err, &transport):
+		verdict := probe.Judge(probe.AuthShared, url, err)
+		if verdict.Outcome == probe.NotPaired || verdict.Outcome == probe.UpgradeWanted {
+			verdict.Hints = append([]string{whoMay}, verdict.Hints...)
+		}
+		return &refusedError{verdict: verdict, cause: err}
+	}
+	return err
+}
+
+// requestReport is one request as JSON; a contract.
+type requestReport struct {
+	RequestID  string   `json:"requestId"`
+	DeviceID   string   `json:"deviceId"`
+	PublicKey  string   `json:"publicKey"`
+	Name       string   `json:"name,omitempty"`
+	ClientID   string   `json:"clientId,omitempty"`
+	ClientMode string   `json:"clientMode,omitempty"`
+	Platform   string   `json:"platform,omitempty"`
+	RemoteIP   string   `json:"remoteIp,omitempty"`
+	Roles      []string `json:"roles"`
+	Scopes     []string `json:"scopes"`
+	// ApprovedRoles and ApprovedScopes are what the device has already; null
+	// where it is not paired.
+	ApprovedRoles  []string `json:"approvedRoles"`
+	ApprovedScopes []string `json:"approvedScopes"`
+	Repair         bool     `json:"repair,omitempty"`
+	AskedAt        string   `json:"askedAt,omitempty"`
+}
+
+func newRequestReport(r approve.Request, paired []approve.Paired) requestReport {
+	out := requestReport{
+		RequestID: r.RequestID, DeviceID: protocol.Clean(r.DeviceID), PublicKey: protocol.Clean(r.PublicKey), Name: r.DisplayName,
+		ClientID: r.ClientID, ClientMode: r.ClientMode, Platform: r.Platform, RemoteIP: r.RemoteIP,
+		Roles: cleaned(r.Roles), Scopes: cleaned(r.Scopes), Repair: r.Repair,
+	}
+	if !r.At.IsZero() {
+		out.AskedAt = r.At.UTC().Format(time.RFC3339)
+	}
+	for _, device := range paired {
+		if device.DeviceID == r.DeviceID {
+			out.ApprovedRoles, out.ApprovedScopes = cleaned(device.Roles), cleaned(device.Scopes)
+		}
+	}
+	return out
+}
+
+func cleaned(words []string) []string {
+	out := []string{}
+	for _, word := range words {
+		out = append(out, protocol.Clean(word))
+	}
+	return out
+}
+
+func (a *app) printRequests(c *cli.Context, pending []approve.Request, paired []approve.Paired) error {
+	if c.Bool("json") {
+		reports := []requestReport{}
+		for _, request := range pending {
+			reports = append(reports, newRequestReport(request, paired))
+		}
+		return a.printJSON(struct {
+			Pending []requestReport `json:"pending"`
+		}{reports})
+	}
+	if len(pending) == 0 {
+		_, err := fmt.Fprintln(a.stdout, "nobody asks; requests end after five minutes, and a client makes another one when it connects again")
+		return err
+	}
+	for _, request := range pending {
+		if err := a.printRequest(request, paired); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printRequest shows a person who asks for what, and what that one has.
+func (a *app) printRequest(request approve.Request, paired []approve.Paired) error {
+	r := newRequestReport(request, paired)
+	has := "nothing: a new device"
+	switch {
+	case r.ApprovedRoles != nil:
+		has = strings.Join(r.ApprovedRoles, ",") + " with " + orDash(brief(r.ApprovedScopes))
+	case r.Repair:
+		has = "it was paired with another key"
+	}
+	from := "loopback, or a proxy hides it"
+	if r.RemoteIP != "" {
+		from = r.RemoteIP
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "request %s\n", r.RequestID)
+	for _, line := range [][2]string{
+		{"device", r.DeviceID}, {"key", r.PublicKey}, {"name", r.Name},
+		{"client", strings.Trim(r.ClientID+"/"+r.ClientMode, "/")}, {"platform", r.Platform}, {"from", from}, {"asked at", r.AskedAt},
+		{"asks for", strings.Join(r.Roles, ",") + " with " + orDash(brief(r.Scopes))}, {"has", has},
+	} {
+		if line[1] != "" {
+			fmt.Fprintf(&out, "  %-9s %s\n", line[0], line[1])
+		}
+	}
+	_, err := fmt.Fprint(a.stdout, out.String())
+	return err
+}

@@ -1,0 +1,316 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/reflectt/bootstrap/internal/approve"
+	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/probe"
+	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/settings"
+)
+
+func (a *app) joinCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "join",
+		Usage: "make a client's bundle and get it paired, whichever way works here",
+		Description: "Where the gateway's state folder is, by seeding. Else by asking the gateway with its token, and approving the request " +
+			"where somebody here may; else a person is told the exact command, and waited for. The proof comes last. For example:\n\n" +
+			"  bootstrap join --name agent-1\n  bootstrap join --name viewer:read --gateway-url ws://gateway:18789 --wait 5m",
+		Flags: flags("join", jsonFlag(),
+			&cli.StringFlag{Name: "name", Usage: "`NAME[:PRESET]` of the client; read and write (standard) unless told"},
+			&cli.DurationFlag{Name: "wait", Usage: "`TIME` that a gateway may take to answer, and a person to approve"},
+			&cli.BoolFlag{Name: "again", Usage: "ask again where somebody has removed this client"},
+			&cli.StringFlag{Name: "platform", Usage: "`NAME` that the client will send; the gateway pins it (default: linux)"},
+			&cli.StringFlag{Name: "client-id", Usage: "`ID` that the client will send (default: cli)"},
+			&cli.StringFlag{Name: "client-mode", Usage: "`MODE` that the client will send (default: cli)"},
+		),
+		OnUsageError: onUsageError,
+		Action:       noArguments(a.join),
+	}
+}
+
+// joined is what came of it; its JSON is a contract. It holds no secret.
+type joined struct {
+	Name     string   `json:"name"`
+	DeviceID string   `json:"deviceId,omitempty"`
+	Bundle   string   `json:"bundle,omitempty"`
+	URL      string   `json:"url"`
+	Scopes   []string `json:"scopes"`
+	// Way is seeded, let-in, approved, or already where nothing was to be done;
+	// empty where the client is not in.
+	Way string `json:"way,omitempty"`
+	OK  bool   `json:"ok"`
+	// RequestID is what a person has to approve.
+	RequestID string   `json:"requestId,omitempty"`
+	Message   string   `json:"message"`
+	Hints     []string `json:"hints,omitempty"`
+	ExitCode  Code     `json:"exitCode"`
+}
+
+// joining is one run of the command.
+type joining struct {
+	*app
+	c      *cli.Context
+	s      settings.Settings
+	p      place
+	client settings.Client
+	again  bool
+	out    joined
+}
+
+func (a *app) join(c *cli.Context) error {
+	s, err := a.load(c)
+	if err != nil {
+		return err
+	}
+	client, err := clientNamed(c.String("name"))
+	if err != nil {
+		return err
+	}
+	if c.Duration("wait") < 0 {
+		return &usageError{err: errors.New("--wait: a time cannot be negative")}
+	}
+	p, err := a.settle(s, nil, false)
+	if err != nil {
+		return err
+	}
+	s.Clients = settings.Clients{client}
+	j := &joining{app: a, c: c, s: s, p: p, client: client, again: c.Bool("again")}
+	j.out = joined{Name: client.Name, URL: bundleURL(s, p), Scopes: client.WantedScopes(), Bundle: filepath.Join(bundlesDir(s, p), client.Name)}
+	err = j.run(c.Context)
+	return j.report(err)
+}
+
+func clientNamed(name string) (settings.Client, error) {
+	var clients settings.Clients
+	err := clients.UnmarshalText([]byte(name))
+	switch {
+	case err != nil:
+		return settings.Client{}, &usageError{err: fmt.Errorf("--name: %w", err)}
+	case len(clients) != 1 || clients[0].PublicKey != "":
+		return settings.Client{}, &usageError{err: errors.New("--name: one client is wanted, such as agent-1 or viewer:read"), hint: "bootstrap join --name agent-1"}
+	}
+	return clients[0], nil
+}
+
+// run tries the ways in order of what they need.
+func (j *joining) run(ctx context.Context) error {
+	if j.folderIsHere() {
+		done, err := j.bySeeding(ctx)
+		if done || err != nil {
+			return err
+		}
+	}
+	return j.byAsking(ctx)
+}
+
+// folderIsHere tells whether this is the machine and the folder of the gateway
+// that is meant.
+func (j *joining) folderIsHere() bool {
+	if !(approve.Gateway{URL: bundleURL(j.s, j.p)}).IsLoopback() {
+		return false
+	}
+	for _, name := range []string{"openclaw.json", "devices", "state"} {
+		if _, err := os.Lstat(filepath.Join(j.p.StateDir, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// bySeeding is false where the store cannot be written, or is not the one that
+// the gateway reads.
+func (j *joining) bySeeding(ctx context.Context) (done bool, err error) {
+	w := wishes{live: isLive(ctx, j.p)}
+	if j.again {
+		w.reseed = []string{j.client.Name}
+	}
+	seeded, err := j.pair(ctx, j.s, j.p, w)
+	switch {
+	case errors.As(err, new(*seed.StoreError)), errors.As(err, new(*seed.SchemaError)):
+		j.log.Info().Msg("the state folder cannot be seeded, asking the gateway instead: " + err.Error())
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	result := seeded.results[1]
+	if j.out.DeviceID = result.DeviceID; result.Outcome == seed.Revoked {
+		return false, j.removed()
+	}
+	verdict := j.proveBundle(ctx, result.Token, result.Scopes)
+	if verdict.Outcome == probe.NotPaired {
+		j.log.Info().Msg("the gateway does not read this state folder; asking it instead")
+		return false, nil
+	}
+	j.out.Way = "seeded"
+	if result.Outcome == seed.Unchanged {
+		j.out.Way = "already"
+	}
+	return true, refusedUnlessOK(verdict)
+}
+
+// proveBundle is the proof with the bundle's key.
+func (j *joining) proveBundle(ctx context.Context, token string, scopes []string) probe.Verdict {
+	bundle, err := seed.ReadBundle(bundlesDir(j.s, j.p), j.client.Name)
+	if err != nil {
+		return probe.Verdict{Message: err.Error()}
+	}
+	return j.probeBundle(ctx, bundle, token, scopes)
+}
+
+func (j *joining) probeBundle(ctx context.Context, bundle seed.Bundle, token string, scopes []string) probe.Verdict {
+	return probe.Run(ctx, probe.Options{
+		URL: bundleURL(j.s, j.p), TLS: tlsOptions(j.s), Auth: probe.AuthDevice, Version: Release,
+		Identity: bundle.Identity, DeviceToken: token, Scopes: scopes,
+		ClientID: j.c.String("client-id"), ClientMode: j.c.String("client-mode"), Platform: j.c.String("platform"),
+		DisplayName: "bootstrap: " + j.client.Name,
+		Wait:        j.c.Duration("wait"), Progress: j.progress(),
+	})
+}
+
+// removed: somebody has decided that this client shall not be in.
+func (j *joining) removed() error {
+	return &refusedError{verdict: probe.Verdict{
+		Outcome: probe.NotPaired,
+		Message: "the gateway does not know this client any more: somebody removed it, or its token was revoked; it is not asked for again",
+		Hints:   []string{"if it shall come back: bootstrap join --again --name " + j.client.Name},
+	}}
+}
+
+// byAsking gets the client in through the gateway itself.
+func (j *joining) byAsking(ctx context.Context) error {
+	dir := bundlesDir(j.s, j.p)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return &seed.StoreError{Path: dir, Err: err}
+	}
+	lock, err := atomicfile.Acquire(ctx, filepath.Join(dir, ".lock"), j.s.LockTimeout)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Release() }()
+	bundle, err := seed.OpenBundle(dir, j.client.Name)
+	if err != nil {
+		return err
+	}
+	j.out.DeviceID = bundle.Identity.DeviceID()
+	known, err := bundle.Credentials()
+	if err != nil {
+		return err
+	}
+	if known.Token != "" && !j.again {
+		verdict := j.probeBundle(ctx, bundle, known.Token, j.client.WantedScopes())
+		switch verdict.Outcome {
+		case probe.OK:
+			j.out.Way = "already"
+			return bundle.Finish(j.result(known.Token, known.Scopes), bundleURL(j.s, j.p))
+		case probe.NotPaired:
+			return j.removed()
+		case probe.UpgradeWanted:
+			j.log.Info().Msg("paired, but not for this: " + verdict.Message)
+		default:
+			return refusedUnlessOK(verdict)
+		}
+	}
+	return j.ask(ctx, bundle)
+}
+
+func (j *joining) ask(ctx context.Context, bundle seed.Bundle) error {
+	gateway := loopback(j.s, j.p)
+	gateway.URL = bundleURL(j.s, j.p)
+	result, err := approve.Join(ctx, approve.JoinOptions{
+		Options: approve.Options{
+			Gateway: gateway, Identity: bundle.Identity, Scopes: j.client.WantedScopes(),
+			DisplayName: "bootstrap: " + j.client.Name, Platform: j.c.String("platform"),
+			ClientID: j.c.String("client-id"), ClientMode: j.c.String("client-mode"),
+			Wait: j.c.Duration("wait"), Progress: j.progress(),
+		},
+		Approver: func(ctx context.Context) (*approve.Caller, error) { return openApprover(ctx, j.s, j.p) },
+		CannotApprove: func(err error) {
+			j.log.Info().Msg("nobody here may approve the request: " + err.Error())
+		},
+		Asked: func(id string) {
+			j.log.Warn().Str("requestId", id).Str("device", bundle.Identity.DeviceID()).
+				Str("hint", approveHint(id)).Msg("a person has to approve this client, beside the gateway and within five minutes")
+		},
+	})
+	if err != nil {
+		return joinError(err)
+	}
+	j.out.Way, j.out.Scopes = string(result.How), result.Scopes
+	return bundle.Finish(j.result(result.DeviceToken, result.Scopes), bundleURL(j.s, j.p))
+}
+
+func approveHint(requestID string) string {
+	return "bootstrap approve " + requestID + "   or: openclaw devices approve " + requestID
+}
+
+func (j *joining) result(token string, scopes []string) seed.Result {
+	return seed.Result{Name: j.client.Name, DeviceID: j.out.DeviceID, Token: token, Scopes: scopes}
+}
+
+// joinError keeps the verdict, for the exit code and the request.
+func joinError(err error) error {
+	var failed *approve.Error
+	if !errors.As(err, &failed) || failed.Verdict.Outcome == "" {
+		return err
+	}
+	verdict := failed.Verdict
+	if verdict.RequestID != "" {
+		verdict.Hints = append([]string{approveHint(verdict.RequestID) + "   then join again: it finishes by itself"}, verdict.Hints...)
+	}
+	return &refusedError{verdict: verdict, cause: failed.Err}
+}
+
+func refusedUnlessOK(verdict probe.Verdict) error {
+	if verdict.OK {
+		return nil
+	}
+	return &refusedError{verdict: verdict}
+}
+
+// report tells how it went, also where it went wrong.
+func (j *joining) report(err error) error {
+	j.out.OK, j.out.ExitCode = err == nil, codeOf(err)
+	j.out.Message = j.message()
+	if err != nil {
+		j.out.Way, j.out.Message = "", err.Error()
+		if hint := hintOf(err); hint != "" {
+			j.out.Hints = []string{hint}
+		}
+		if refused := (*refusedError)(nil); errors.As(err, &refused) {
+			j.out.RequestID, j.out.Hints = refused.verdict.RequestID, refused.verdict.Hints
+		}
+	}
+	if j.c.Bool("json") {
+		if err := j.printJSON(j.out); err != nil {
+			return err
+		}
+		return &exitError{code: j.out.ExitCode}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(j.stdout, "%s\n  %-9s %s\n  %-9s %s\n  %-9s %s\n", j.out.Message,
+		"device", j.out.DeviceID, "scopes", strings.Join(j.out.Scopes, ", "), "bundle", j.out.Bundle)
+	return err
+}
+
+func (j *joining) message() string {
+	switch j.out.Way {
+	case "already":
+		return j.client.Name + " is paired already, and proven: nothing changed"
+	case "seeded":
+		return j.client.Name + " is paired by seeding, and proven"
+	case string(approve.Approved):
+		return j.client.Name + " is paired by an approval, and proven"
+	}
+	return j.client.Name + " was let in by the gateway itself, and proven"
+}

@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/reflectt/bootstrap/internal/approve"
+	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/settings"
+)
+
+// approveWatch is "approve --watch": it stays until a signal ends it.
+func (a *app) approveWatch(c *cli.Context, s settings.Settings) error {
+	signals := launch.Catch()
+	p, err := a.ready(s)
+	if err != nil {
+		return err
+	}
+	ctx, done := signals.Context(c.Context)
+	err = a.watch(ctx, s, p)
+	if stopped := done(); stopped != nil && err == nil {
+		return nil // that is how it ends
+	}
+	return err
+}
+
+// watch answers pairing requests by the policy until the context ends.
+func (a *app) watch(ctx context.Context, s settings.Settings, p place) error {
+	// Makes our folder, and waits for whoever is busy with it.
+	lock, err := seed.Lock(ctx, p.seedOptions(s))
+	if err != nil {
+		return err
+	}
+	memory, err := approve.OpenMemory(ctx, seed.Dir(p.StateDir))
+	if err := errors.Join(err, lock.Release()); err != nil {
+		return err
+	}
+	defer func() { _ = memory.Close() }()
+	a.warnPolicy(s)
+	err = approve.Watch(ctx, approve.WatchOptions{
+		Policy: s.ApprovalPolicy(), AuthMode: string(p.Auth.Mode), Memory: memory,
+		Open: func(ctx context.Context) (*approve.Caller, error) {
+			caller, err := openApprover(ctx, s, p, approve.RequestedEvent)
+			return caller, unexplained(err)
+		},
+		Own:      func() (map[string]bool, error) { return ownDevices(ctx, s, p) },
+		Audit:    func(record approve.Record) error { return seed.Audit(p.StateDir, record) },
+		Tell:     a.tellApproval,
+		Watching: a.tellWatching(s),
+		Waiting:  a.tellWaiting(),
+	})
+	return mayNot(approverURL(s, p), err)
+}
+
+// unexplained is the gateway's refusal itself: whether it passes is for the
+// watcher to say.
+func unexplained(err error) error {
+	if refused := (*refusedError)(nil); errors.As(err, &refused) && refused.cause != nil {
+		return refused.cause
+	}
+	return err
+}
+
+// ownDevices are those that were seeded here, our own among them.
+func ownDevices(ctx context.Context, s settings.Settings, p place) (map[string]bool, error) {
+	survey, err := seed.Take(ctx, p.seedOptions(s))
+	if err != nil {
+		return nil, err
+	}
+	own := map[string]bool{}
+	for _, device := range survey.Devices {
+		if device.Name != "" {
+			own[device.DeviceID] = true
+		}
+	}
+	credentials, err := seed.ReadCredentials(ctx, p.seedOptions(s))
+	if err == nil && !credentials.Identity.IsZero() {
+		own[credentials.Identity.DeviceID()] = true
+	}
+	return own, err
+}
+
+// warnPolicy tells what a policy lets in that its author may not have thought of.
+func (a *app) warnPolicy(s settings.Settings) {
+	policy := s.ApprovalPolicy()
+	if policy.Uses(approve.FromNetwork) {
+		a.log.Warn().Msg("cidr: a port that Docker publishes may show the bridge's own address for the whole world; do not admit that one")
+	}
+	for _, rule := range policy.Rules {
+		if rule.String() == string(approve.PassedAuth) && policy.Max == 0 && policy.For == 0 {
+			a.log.Warn().Msg("token: whoever has the gateway's token or password gets a device of its own; --approve-max and --approve-for bound how many")
+		}
+	}
+}
+
+func (a *app) tellWatching(s settings.Settings) func(string) {
+	return func(server string) {
+		event := a.log.Info().Str("gateway", server).Str("role", string(s.ApproveRole)).Str("scopes", brief(s.ApproveScopes))
+		for _, rule := range s.Approve {
+			event = event.Str("policy", rule.String())
+		}
+		event.Msg("watching for pairing requests")
+	}
+}
+
+func (a *app) tellApproval(r approve.Record) {
+	event := a.log.Info()
+	message := "approved"
+	switch r.Action {
+	case approve.LeftPending:
+		event, message = a.log.Warn(), "left pending: "+r.Reason
+		if r.RequestID != "" {
+			event = event.Str("hint", "if that is meant: "+approveCommandLine(r))
+		}
+	case approve.Refused:
+		event, message = a.log.Error(), "the gateway did not approve: "+r.Reason
+	case approve.Undone:
+		event, message = a.log.Error(), "approved something else than was asked: "+r.Reason
+	}
+	if r.RequestID != "" {
+		event = event.Str("requestId", r.RequestID).Str("device", shortID(r.DeviceID)).Str("name", r.Name).
+			Str("from", r.RemoteIP).Strs("roles", r.Roles).Str("scopes", brief(r.Scopes))
+	}
+	if r.Rule != "" {
+		event = event.Str("rule", r.Rule)
+	}
+	event.Msg(message)
+}
+
+// approveCommandLine is the exact command that would approve a request.
+func approveCommandLine(r approve.Record) string {
+	if len(r.Roles) == 1 && r.Roles[0] == "node" {
+		return "bootstrap approve --role node " + r.RequestID
+	}
+	return "bootstrap approve " + r.RequestID
+}
+
+// waitingPatience is how often a person hears that a gateway is away.
+const waitingPatience = 10 * time.Second
+
+// tellWaiting tells seldom that the gateway cannot be reached.
+func (a *app) tellWaiting() func(error, time.Duration) {
+	var last time.Time
+	return func(why error, pause time.Duration) {
+		if now := a.now(); now.Sub(last) > waitingPatience {
+			last = now
+			a.log.Info().Str("again_in", pause.Round(time.Millisecond).String()).Msg("not watching at this moment: " + why.Error())
+		}
+	}
+}
+
+// watching is a watcher beside a gateway that we supervise.
+type watching struct {
+	mu     sync.Mutex
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// ensure starts the watcher where a policy is set and none is at work.
+func (w *watching) ensure(ctx context.Context, a *app, s settings.Settings, p place) {
+	if len(s.Approve) == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended != nil {
+		select {
+		case <-w.ended:
+		default:
+			return
+		}
+	}
+	s.GatewayURL = "" // that one is for clients; we are beside the gateway
+	ctx, w.cancel = context.WithCancel(ctx)
+	ended := make(chan struct{})
+	w.ended = ended
+	go func() {
+		defer close(ended)
+		if err := a.watch(ctx, s, p); err != nil && ctx.Err() == nil {
+			a.log.Error().Str("hint", hintOf(err)).Msg("no pairing request is approved from here on: " + err.Error())
+		}
+	}()
+}
+
+// stop ends the watcher and waits for that.
+func (w *watching) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended != nil {
+		w.cancel()
+		<-w.ended
+	}
+}

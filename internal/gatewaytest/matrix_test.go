@@ -1,0 +1,211 @@
+package gatewaytest_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/reflectt/bootstrap/internal/gatewaytest"
+)
+
+// matrixReleases are those that CI runs; with BOOTSTRAP_MATRIX=all, which
+// "make matrix" sets, more.
+func matrixReleases() []string {
+	if os.Getenv("BOOTSTRAP_MATRIX") == "all" {
+		return []string{"2026.2.26", "2026.3.13", "2026.4.29", "2026.5.28", "2026.7.35", "2026.8.2", "2026.9.6"}
+	}
+	return []string{"2026.2.26", "2026.5.28", "2026.8.2", "2026.9.6"}
+}
+
+// Every release, and every way in which its volume is seeded or its gateway
+// used. One volume of a release lives through all columns, in their order;
+// scripts/matrix makes a table of it.
+func TestMatrix(t *testing.T) {
+	for _, version := range matrixReleases() {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			newMatrixRow(t, version).run(t)
+		})
+	}
+}
+
+// matrixRow is the volume of one release.
+type matrixRow struct {
+	volume
+	lasting *testing.T        // a gateway lives longer than one column's test
+	ids     map[string]string // by client
+	self    string
+	tokens  map[string]string // by device id
+	gateway *gatewaytest.Gateway
+}
+
+func newMatrixRow(t *testing.T, version string) *matrixRow {
+	return &matrixRow{lasting: t, volume: newVolume(t, version, t.TempDir()), ids: map[string]string{}, tokens: map[string]string{}}
+}
+
+func (r *matrixRow) run(t *testing.T) {
+	r.volume.seed(t, "--client", "first", "--client", "leaver", "--client", "keeper:full")
+	r.self = must(readIdentity(r.state))(t)
+	r.know(t, "first", "leaver", "keeper")
+	// Started as a container starts it: after the first boot of 2026.8.2 it is
+	// bootstrap that gives the CLI its token.
+	r.gateway = r.volume.run(r.lasting, "--handover=supervise", "--require-paired",
+		"--client", "first", "--client", "leaver", "--client", "keeper:full")
+	r.gateway.WaitOutput(t, saysProven)
+	t.Run("seeded before first boot", func(t *testing.T) { r.wantLetIn(t, r.self, fullScopes) })
+	t.Run("two scopes", func(t *testing.T) { r.wantClient(t, "first") })
+	t.Run("CLI beside the gateway", r.cliBeside)
+	t.Run("client bundle with the CLI", r.cliWithBundle)
+	t.Run("seeded while running", func(t *testing.T) {
+		r.volume.seed(t, "--client", "running")
+		r.know(t, "running")
+		r.wantClient(t, "running")
+		r.wantLetIn(t, r.self, fullScopes)
+	})
+	r.removeLeaver(t)
+	r.stop(t)
+	t.Run("seeded into a booted state", func(t *testing.T) {
+		r.volume.seed(t, "--client", "stopped")
+		r.know(t, "stopped")
+		r.restart(t)
+		r.wantClient(t, "stopped")
+	})
+	t.Run("restarted three times", func(t *testing.T) {
+		for range 2 {
+			r.stop(t)
+			r.restart(t)
+		}
+		devices := r.asRead().paired(t)
+		for id, token := range r.tokens {
+			if devices[id].Tokens["operator"].Token != token {
+				t.Errorf("%.12s has another token, or is gone", id)
+			}
+		}
+		r.wantLetIn(t, r.self, fullScopes)
+		r.wantClient(t, "first")
+	})
+	t.Run("removed and not brought back", func(t *testing.T) {
+		r.volume.seed(t, "--client", "leaver")
+		if r.token(t, r.ids["leaver"]) != "" {
+			t.Error("the device is back in the store")
+		}
+		r.probe(t, "--auth=device", "--state-dir", r.bundle("leaver")).wantRefused(t, 12, "not-paired")
+	})
+	r.stop(t)
+}
+
+// know takes down who is paired by which token.
+func (r *matrixRow) know(t *testing.T, clients ...string) {
+	t.Helper()
+	r.tokens[r.self] = r.token(t, r.self)
+	for _, client := range clients {
+		id := must(readIdentity(r.bundle(client)))(t)
+		r.ids[client], r.tokens[id] = id, r.token(t, id)
+	}
+}
+
+func (r *matrixRow) wantClient(t *testing.T, client string) {
+	t.Helper()
+	r.wantLetIn(t, r.ids[client], standardScopes, "--state-dir", r.bundle(client))
+}
+
+// restart starts the gateway as a container does, with all clients.
+func (r *matrixRow) restart(t *testing.T) {
+	t.Helper()
+	r.gateway = r.volume.run(r.lasting, "--handover=supervise", "--require-paired",
+		"--client", "first", "--client", "leaver", "--client", "keeper:full", "--client", "running", "--client", "stopped")
+	r.gateway.WaitOutput(t, saysProven)
+}
+
+func (r *matrixRow) stop(t *testing.T) {
+	t.Helper()
+	if code := r.gateway.Stop(t); code != 0 {
+		t.Errorf("the gateway ended with %d", code)
+	}
+}
+
+// cliBeside has nothing but the state folder: no gateway token anywhere.
+func (r *matrixRow) cliBeside(t *testing.T) {
+	r.wantListed(t, r.cli(t, "devices", "list", "--json"), r.self)
+}
+
+// cliWithBundle is the CLI of this release with a client's bundle and no gateway
+// token. Up to 2026.7.35 it takes the bundle as its state folder. Later ones
+// read no such files, and refuse the device token where the gateway's belongs:
+// what they take is key and token in a database that the CLI itself has made.
+// No command of bootstrap's puts a client's token there, so this test does.
+func (r *matrixRow) cliWithBundle(t *testing.T) {
+	folder := t.TempDir()
+	env := []string{"OPENCLAW_STATE_DIR=" + folder, r.env()[1]}
+	if r.asRead().version != sqliteEra {
+		if err := os.CopyFS(folder, os.DirFS(r.bundle("keeper"))); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		r.importBundle(t, "keeper", env)
+		db := openDatabase(t, databaseOf(folder))
+		must(db.Exec(`INSERT INTO device_auth_tokens (device_id, role, token, scopes_json, updated_at_ms) VALUES (?, 'operator', ?, ?, 1)`,
+			r.ids["keeper"], must(readToken(r.bundle("keeper")))(t), string(must(json.Marshal(fullScopes))(t))))(t)
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.wantListed(t, gatewaytest.Run(t, gatewaytest.Command{
+		Argv: append(gatewaytest.Install(t, r.version), "devices", "list", "--json"), Env: env,
+	}), r.ids["keeper"])
+}
+
+func (r *matrixRow) importBundle(t *testing.T, client string, env []string) {
+	t.Helper()
+	made := gatewaytest.Run(t, gatewaytest.Command{
+		Argv: append(gatewaytest.Install(t, r.version), "config", "set", "gateway.mode", "local"), Env: env,
+	})
+	if made.Code != 0 {
+		t.Fatalf("openclaw config set ended with %d\n%s", made.Code, made.Stderr)
+	}
+	var key struct{ PrivateKeyPem string }
+	decode(t, string(must(os.ReadFile(filepath.Join(r.bundle(client), "identity", "device.json")))(t)), &key)
+	imported := gatewaytest.RunBootstrap(t, gatewaytest.Command{
+		Argv: []string{"identity", "import", "-"}, Stdin: key.PrivateKeyPem, Env: env,
+	})
+	if imported.Code != 0 {
+		t.Fatalf("bootstrap identity import ended with %d\n%s", imported.Code, imported.Stderr)
+	}
+}
+
+// wantListed: the CLI was let in, as a device that the list has with all scopes.
+// Only one of operator.pairing or more gets a list at all.
+func (r *matrixRow) wantListed(t *testing.T, result gatewaytest.Result, deviceID string) {
+	t.Helper()
+	var list struct {
+		Paired []struct {
+			DeviceID string
+			Scopes   []string
+		}
+	}
+	if result.Code != 0 || json.Unmarshal([]byte(result.Stdout), &list) != nil {
+		t.Fatalf("openclaw devices list ended with %d\n%s%s", result.Code, result.Stdout, result.Stderr)
+	}
+	for _, device := range list.Paired {
+		if device.DeviceID == deviceID && slices.Equal(slices.Sorted(slices.Values(device.Scopes)), fullScopes) {
+			return
+		}
+	}
+	t.Errorf("%.12s is not listed with its scopes: %s", deviceID, result.Stdout)
+}
+
+// removeLeaver removes a client with the official CLI, as a person would.
+func (r *matrixRow) removeLeaver(t *testing.T) {
+	t.Helper()
+	result := gatewaytest.Run(t, gatewaytest.Command{
+		Argv: append(gatewaytest.Install(t, r.version), "devices", "remove", r.ids["leaver"]),
+		Env:  append(r.env(), "OPENCLAW_GATEWAY_TOKEN="+sharedToken),
+	})
+	if r.token(t, r.ids["leaver"]) != "" {
+		t.Errorf("openclaw devices remove ended with %d, and the device is still there\n%s", result.Code, strings.TrimSpace(result.Stdout+result.Stderr))
+	}
+	delete(r.tokens, r.ids["leaver"])
+}
