@@ -19,9 +19,6 @@ import (
 // nothing inside is lost, the exit code is the right one, and the message names
 // the path.
 
-// volumeOwner is the uid to whom the volumes of these tests belong.
-const volumeOwner = 1000
-
 // volume is a state folder and, beside it, what must not be touched.
 type volume struct {
 	state, target string

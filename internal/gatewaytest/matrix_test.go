@@ -47,7 +47,7 @@ func newMatrixRow(t *testing.T, version string) *matrixRow {
 }
 
 func (r *matrixRow) run(t *testing.T) {
-	r.volume.seed(t, "--client", "first", "--client", "leaver", "--client", "keeper:full")
+	r.seed(t, "--client", "first", "--client", "leaver", "--client", "keeper:full")
 	r.self = must(readIdentity(r.state))(t)
 	r.know(t, "first", "leaver", "keeper")
 	// Started as a container starts it: after the first boot of 2026.8.2 it is
@@ -60,7 +60,7 @@ func (r *matrixRow) run(t *testing.T) {
 	t.Run("CLI beside the gateway", r.cliBeside)
 	t.Run("client bundle with the CLI", r.cliWithBundle)
 	t.Run("seeded while running", func(t *testing.T) {
-		r.volume.seed(t, "--client", "running")
+		r.seed(t, "--client", "running")
 		r.know(t, "running")
 		r.wantClient(t, "running")
 		r.wantLetIn(t, r.self, fullScopes)
@@ -68,7 +68,7 @@ func (r *matrixRow) run(t *testing.T) {
 	r.removeLeaver(t)
 	r.stop(t)
 	t.Run("seeded into a booted state", func(t *testing.T) {
-		r.volume.seed(t, "--client", "stopped")
+		r.seed(t, "--client", "stopped")
 		r.know(t, "stopped")
 		r.restart(t)
 		r.wantClient(t, "stopped")
@@ -88,7 +88,7 @@ func (r *matrixRow) run(t *testing.T) {
 		r.wantClient(t, "first")
 	})
 	t.Run("removed and not brought back", func(t *testing.T) {
-		r.volume.seed(t, "--client", "leaver")
+		r.seed(t, "--client", "leaver")
 		if r.token(t, r.ids["leaver"]) != "" {
 			t.Error("the device is back in the store")
 		}
