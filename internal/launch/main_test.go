@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
 		panic(err)
 	}
+	// Whoever runs the tests under nohup has HUP ignored, which would be handed on
+	// to the helpers; a signal that is caught is reset for them.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	goleak.VerifyTestMain(m)
 }
 
