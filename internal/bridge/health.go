@@ -19,17 +19,11 @@ type gatewayState struct {
 	reason string // empty where it answered well
 }
 
-// opened notes whether a connection came about.
-func (g *gatewayState) opened(err error) {
-	if err != nil {
-		g.note("gateway unreachable: " + err.Error())
-	}
-}
+// failed notes that no connection came about.
+func (g *gatewayState) failed(err error) { g.note("gateway unreachable: " + err.Error()) }
 
-// answered notes how a connect request was answered; a reason means that the
-// gateway is not ready, no reason that it is.
-func (g *gatewayState) answered(reason string) { g.note(reason) }
-
+// note says how a connect request was answered; a reason means that the gateway
+// is not ready, no reason that it is.
 func (g *gatewayState) note(reason string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

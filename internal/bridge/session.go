@@ -23,7 +23,7 @@ type session struct {
 func (s *session) run(ctx context.Context) {
 	defer func() { _ = s.client.CloseNow() }()
 	// The end of the bridge reaches a client in whatever state it is.
-	stop := context.AfterFunc(ctx, func() { _ = s.client.Close(websocket.StatusGoingAway, "the bridge is stopping") })
+	stop := context.AfterFunc(ctx, s.farewell)
 	defer stop()
 	who, err := s.identify()
 	if err != nil {
@@ -35,13 +35,23 @@ func (s *session) run(ctx context.Context) {
 		return
 	}
 	gateway, err := s.bridge.upstream.open(ctx)
-	s.bridge.state.opened(err)
 	if err != nil {
-		s.unreachable(err)
+		s.unreachable(ctx, err)
 		return
 	}
 	defer func() { _ = gateway.ws.CloseNow() }()
 	s.converse(ctx, who, gateway)
+}
+
+// farewell closes a client's connection when the bridge ends.
+func (s *session) farewell() { _ = s.client.Close(websocket.StatusGoingAway, "the bridge is stopping") }
+
+// tell writes to the client. The bridge's own end must not break a write off:
+// that would be the end of the connection, without a close frame.
+func (s *session) tell(kind websocket.MessageType, data []byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.bridge.stallTimeout)
+	defer cancel()
+	return s.client.Write(ctx, kind, data)
 }
 
 // identify finds the bundle that is named. Without a name there is none, which
@@ -59,7 +69,7 @@ func (s *session) identify() (client, error) {
 
 // converse forwards the challenge, answers it for the client, and relays.
 func (s *session) converse(ctx context.Context, who client, gateway *conversation) {
-	if err := s.client.Write(ctx, websocket.MessageText, gateway.challenge); err != nil {
+	if err := s.tell(websocket.MessageText, gateway.challenge); err != nil {
 		return
 	}
 	frame, asked, err := s.readRequest()
@@ -129,12 +139,11 @@ func (s *session) speakFor(ctx context.Context, who client, asked request, gatew
 		defer func() { _ = gateway.ws.CloseNow() }()
 	}
 	if err != nil {
-		s.bridge.state.opened(err)
-		s.unreachable(err)
+		s.unreachable(ctx, err)
 		return
 	}
 	if !said.ok {
-		s.refusedByGateway(ctx, who, said, gateway)
+		s.refusedByGateway(who, said, gateway)
 		return
 	}
 	hello, err := said.forClient(asked, who)
@@ -142,9 +151,9 @@ func (s *session) speakFor(ctx context.Context, who client, asked request, gatew
 		s.refuse(asked.id, err)
 		return
 	}
-	s.bridge.state.answered("")
+	s.bridge.state.note("")
 	s.event(Event{Kind: LetIn, Scopes: scopes, Dropped: dropped})
-	if err := s.client.Write(ctx, websocket.MessageText, hello); err != nil {
+	if err := s.tell(websocket.MessageText, hello); err != nil {
 		return
 	}
 	s.event(Event{Kind: Ended, Reason: s.bridge.relay(s.client, gateway.ws, "")})
@@ -191,7 +200,7 @@ func (s *session) ask(ctx context.Context, who client, asked request, scopes []s
 		if said, ok := parseAnswer(data, asked.id); ok && kind == websocket.MessageText {
 			return said, nil
 		}
-		if err := s.client.Write(ctx, kind, data); err != nil {
+		if err := s.tell(kind, data); err != nil {
 			return answer{}, err
 		}
 	}
@@ -200,9 +209,9 @@ func (s *session) ask(ctx context.Context, who client, asked request, scopes []s
 
 // refusedByGateway passes the gateway's no on, keeps an address from being
 // locked out, and names the remedy.
-func (s *session) refusedByGateway(ctx context.Context, who client, said answer, gateway *conversation) {
+func (s *session) refusedByGateway(who client, said answer, gateway *conversation) {
 	r := said.refusal
-	s.bridge.state.answered(startingReason(r))
+	s.bridge.state.note(startingReason(r))
 	event := Event{Kind: Refused, Reason: r.message, Hint: r.remedy(who.name)}
 	reason := ""
 	if r.unpaired() {
@@ -212,7 +221,7 @@ func (s *session) refusedByGateway(ctx context.Context, who client, said answer,
 		s.bridge.holds.hold(who, r, time.Now())
 	}
 	s.event(event)
-	if err := s.client.Write(ctx, websocket.MessageText, said.raw); err == nil {
+	if err := s.tell(websocket.MessageText, said.raw); err == nil {
 		s.bridge.relay(s.client, gateway.ws, reason)
 	}
 }
@@ -235,16 +244,19 @@ func (s *session) refuse(id string, err error) {
 	}
 	s.event(event)
 	if id != "" {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = s.client.Write(ctx, websocket.MessageText, refusalFrame(id, err.Error()))
+		_ = s.tell(websocket.MessageText, refusalFrame(id, err.Error()))
 	}
 	_ = s.client.Close(websocket.StatusPolicyViolation, fit("bridge: "+err.Error()))
 }
 
 // unreachable ends a client whose gateway does not answer, with the gateway's
 // own close where it sent one.
-func (s *session) unreachable(err error) {
+func (s *session) unreachable(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		s.farewell()
+		return
+	}
+	s.bridge.state.failed(err)
 	code, reason := websocket.StatusTryAgainLater, "gateway unreachable: "+err.Error()
 	if closed := (websocket.CloseError{}); errors.As(err, &closed) {
 		code, reason = closed.Code, closed.Reason

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -33,8 +34,8 @@ func (a *app) identityCommand() *cli.Command {
 				Action: noArguments(a.identityKeep),
 			},
 			{
-				Name: "import", Usage: "take a private key as the identity, where there is none: from a file, or from standard input with -",
-				ArgsUsage: "[FILE | -]",
+				Name: "import", Usage: "take a private key as the identity, where there is none: from a file, from standard input with -, or with its token from a client's bundle",
+				ArgsUsage: "[FILE | - | BUNDLE]",
 				Flags:     flags("identity", jsonFlag()), OnUsageError: onUsageError,
 				Action: a.identityImport,
 			},
@@ -99,6 +100,9 @@ func (a *app) identityImport(c *cli.Context) error {
 	switch c.NArg() {
 	case 0:
 	case 1:
+		if info, err := os.Stat(c.Args().First()); err == nil && info.IsDir() {
+			return a.importBundle(c, c.Args().First())
+		}
 		if err := c.Set("identity-file", c.Args().First()); err != nil {
 			return err
 		}
@@ -106,6 +110,40 @@ func (a *app) identityImport(c *cli.Context) error {
 		return &usageError{err: fmt.Errorf("one key at a time, not %d", c.NArg()), hint: "bootstrap identity import FILE"}
 	}
 	return a.identityKeep(c)
+}
+
+// importBundle makes a state folder the client of a bundle: with the key and the
+// device token. CLIs from 2026.8.1 on read no bundle, but a database, which they
+// make at their first "openclaw config set".
+func (a *app) importBundle(c *cli.Context, dir string) error {
+	s, err := a.load(c)
+	if err != nil {
+		return err
+	}
+	bundle, err := seed.ReadBundle(filepath.Dir(filepath.Clean(dir)), filepath.Base(dir))
+	if err == nil && bundle.Identity.IsZero() {
+		err = &usageError{err: fmt.Errorf("%s is no client's bundle", dir), hint: "bootstrap seed --client NAME makes one"}
+	}
+	if err != nil {
+		return err
+	}
+	credentials, err := bundle.Credentials()
+	if err != nil {
+		return err
+	}
+	p, err := a.ready(s)
+	if err != nil {
+		return err
+	}
+	return a.inSession(c.Context, s, p, false, func(session *seed.Session) error {
+		if _, _, err := session.Self(c.Context, credentials.Identity); err != nil {
+			return err
+		}
+		if err := session.KeepCredentials(c.Context, credentials); err != nil {
+			return err
+		}
+		return a.printIdentity(c, credentials.Identity)
+	})
 }
 
 // identityKeep makes sure that there is an identity: the imported one where

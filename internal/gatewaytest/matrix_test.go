@@ -3,7 +3,6 @@ package gatewaytest_test
 import (
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -135,8 +134,8 @@ func (r *matrixRow) cliBeside(t *testing.T) {
 // cliWithBundle is the CLI of this release with a client's bundle and no gateway
 // token. Up to 2026.7.35 it takes the bundle as its state folder. Later ones
 // read no such files, and refuse the device token where the gateway's belongs:
-// what they take is key and token in a database that the CLI itself has made.
-// No command of bootstrap's puts a client's token there, so this test does.
+// what they take is key and token in a database that the CLI itself has made,
+// into which "bootstrap identity import BUNDLE" puts them.
 func (r *matrixRow) cliWithBundle(t *testing.T) {
 	folder := t.TempDir()
 	env := []string{"OPENCLAW_STATE_DIR=" + folder, r.env()[1]}
@@ -146,12 +145,6 @@ func (r *matrixRow) cliWithBundle(t *testing.T) {
 		}
 	} else {
 		r.importBundle(t, "keeper", env)
-		db := openDatabase(t, databaseOf(folder))
-		must(db.Exec(`INSERT INTO device_auth_tokens (device_id, role, token, scopes_json, updated_at_ms) VALUES (?, 'operator', ?, ?, 1)`,
-			r.ids["keeper"], must(readToken(r.bundle("keeper")))(t), string(must(json.Marshal(fullScopes))(t))))(t)
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
 	}
 	r.wantListed(t, gatewaytest.Run(t, gatewaytest.Command{
 		Argv: append(gatewaytest.Install(t, r.version), "devices", "list", "--json"), Env: env,
@@ -166,10 +159,8 @@ func (r *matrixRow) importBundle(t *testing.T, client string, env []string) {
 	if made.Code != 0 {
 		t.Fatalf("openclaw config set ended with %d\n%s", made.Code, made.Stderr)
 	}
-	var key struct{ PrivateKeyPem string }
-	decode(t, string(must(os.ReadFile(filepath.Join(r.bundle(client), "identity", "device.json")))(t)), &key)
 	imported := gatewaytest.RunBootstrap(t, gatewaytest.Command{
-		Argv: []string{"identity", "import", "-"}, Stdin: key.PrivateKeyPem, Env: env,
+		Argv: []string{"identity", "import", r.bundle(client)}, Env: env,
 	})
 	if imported.Code != 0 {
 		t.Fatalf("bootstrap identity import ended with %d\n%s", imported.Code, imported.Stderr)

@@ -155,3 +155,16 @@ func credentialsOf(ctx context.Context, from store) (credentials Credentials, er
 	}
 	return credentials, err
 }
+
+// KeepCredentials gives the CLI in this state folder a device token to show, and
+// pairs nothing: for a folder that is a client's.
+func (s *Session) KeepCredentials(ctx context.Context, credentials Credentials) error {
+	var token, tokens object
+	token.set("token", credentials.Token)
+	token.set("role", roleOperator)
+	token.set("scopes", credentials.Scopes)
+	tokens.set(roleOperator, token)
+	var e entry
+	e.set("tokens", tokens)
+	return s.store.keepLocalToken(ctx, credentials.Identity.DeviceID(), e)
+}
