@@ -7,7 +7,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/seed"
@@ -47,11 +47,10 @@ func readManifest(path string) (clients Clients, problems []string) {
 
 func parseManifest(data []byte) (clients Clients, problems []string) {
 	var m manifest
-	decoder := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true) // a word that is misspelt must not be passed over
 	if err := decoder.Decode(&m); err != nil && !errors.Is(err, io.EOF) {
-		// The first line says what and where; the rest draws it.
-		what, _, _ := strings.Cut(err.Error(), "\n")
-		return nil, []string{what}
+		return nil, yamlProblems(err)
 	}
 	for i, c := range m.Clients {
 		client, err := c.client()
@@ -62,6 +61,20 @@ func parseManifest(data []byte) (clients Clients, problems []string) {
 		clients = append(clients, client)
 	}
 	return clients, problems
+}
+
+// yamlProblems are the parser's words, without the names of our types.
+func yamlProblems(err error) (problems []string) {
+	wrong := (*yaml.TypeError)(nil)
+	if !errors.As(err, &wrong) {
+		return []string{strings.TrimPrefix(err.Error(), "yaml: ")}
+	}
+	for _, problem := range wrong.Errors {
+		what, _, _ := strings.Cut(problem, " in type ")
+		what, _, _ = strings.Cut(what, " into ")
+		problems = append(problems, what)
+	}
+	return problems
 }
 
 func (c manifestClient) client() (Client, error) {
