@@ -36,9 +36,9 @@ func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pa
 	}
 	switch {
 	case verdict.OK:
+		a.afterImport(ctx, s, p, seeded)
 		a.log.Info().Str("device", shortID(verdict.DeviceID)).Str("gateway", verdict.Server).
 			Str("took", time.Since(started).Round(10*time.Millisecond).String()).Msg("ready: the pairing is proven")
-		a.afterImport(ctx, s, p, seeded)
 		return OK
 	case ctx.Err() != nil:
 		return OK // the gateway has ended first

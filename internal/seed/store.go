@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/gateway"
@@ -104,7 +105,7 @@ const firstSQLiteVersion = 2
 // JSON-era release on a volume that a later one has migrated reads the files.
 func openStore(ctx context.Context, options Options) (store, error) {
 	files := &jsonStore{stateDir: options.StateDir, live: options.Live, reason: "there is no database"}
-	db, err := statedb.Open(ctx, options.StateDir)
+	db, err := openSettled(ctx, options.StateDir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return files, nil
@@ -121,6 +122,22 @@ func openStore(ctx context.Context, options Options) (store, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return opened, nil
+}
+
+// openSettled opens the database. One of version 0 is being made at this moment,
+// by a first boot that has looked for files already: what is written as a file
+// now, 2026.8.2 and 2026.9.6 refuse ("Legacy device identity exists").
+func openSettled(ctx context.Context, stateDir string) (*statedb.DB, error) {
+	for try := 0; ; try++ {
+		db, err := statedb.Open(ctx, stateDir)
+		if err != nil || db.Version() > 0 || try == 60 {
+			return db, err
+		}
+		if err := db.Close(); err != nil {
+			return nil, err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // downgraded is the file store of a folder whose device lives in a database.
