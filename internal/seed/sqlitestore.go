@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -359,14 +360,33 @@ func (s *sqliteStore) keepLocalToken(ctx context.Context, deviceID string, e ent
 	err := s.db.Conn().QueryRowContext(ctx,
 		`SELECT EXISTS (SELECT 1 FROM device_auth_tokens WHERE device_id = ? AND role = ? AND token = ? AND scopes_json = ?)`,
 		deviceID, roleOperator, e.token(), wanted).Scan(&same)
-	if err != nil || same {
+	if err != nil {
 		return s.fail(s.db.Wrap("cannot read device_auth_tokens", err))
+	}
+	if same {
+		return s.retireTokenFile(deviceID)
 	}
 	_, err = s.db.Conn().ExecContext(ctx,
 		`INSERT INTO device_auth_tokens (device_id, role, token, scopes_json, updated_at_ms) VALUES (?, ?, ?, ?, ?)
 		 ON CONFLICT (device_id, role) DO UPDATE SET token = excluded.token, scopes_json = excluded.scopes_json, updated_at_ms = excluded.updated_at_ms`,
 		deviceID, roleOperator, e.token(), wanted, time.Now().UnixMilli())
-	return s.fail(s.db.Wrap("cannot write device_auth_tokens", err))
+	if err != nil {
+		return s.fail(s.db.Wrap("cannot write device_auth_tokens", err))
+	}
+	return s.retireTokenFile(deviceID)
+}
+
+// retireTokenFile moves away what 2026.8.2 leaves of an import: its CLI finds the
+// file beside the row and then uses neither.
+func (s *sqliteStore) retireTokenFile(deviceID string) error {
+	file, err := readTokenFile(s.files.stateDir, deviceID)
+	if err != nil || len(file.members) == 0 {
+		return err
+	}
+	if err := os.Rename(file.path, file.path+".migrated"); err != nil {
+		return file.fail(err)
+	}
+	return nil
 }
 
 // fail makes a [StoreError] of an error of the database; nil stays nil.
