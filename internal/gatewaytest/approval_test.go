@@ -451,9 +451,6 @@ func TestRunAnswersAcrossARestart(t *testing.T) {
 					t.Errorf("during the restart: %s", v.Message)
 				}
 			}
-			// While it restarts 2026.9.6 ignores TERM.
-			g.WaitOutput(t, "the gateway has restarted in place")
-			g.WaitReady(t)
 			if code := g.Stop(t); code != 0 {
 				t.Errorf("the gateway ended with %d", code)
 			}

@@ -2,6 +2,7 @@ package gatewaytest_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -55,6 +56,26 @@ func TestARestartInPlaceIsNoticed(t *testing.T) {
 			}
 			if _, err := os.Stat(ready); !os.IsNotExist(err) {
 				t.Errorf("the ready file outlives the gateway: %v", err)
+			}
+		})
+	}
+}
+
+// 2026.9.6 takes no notice of a TERM that comes while it restarts in place: left
+// alone it would run on until the runtime kills it.
+func TestATermDuringARestartIsNotLost(t *testing.T) {
+	for version, restart := range map[string]syscall.Signal{"2026.5.28": syscall.SIGUSR1, "2026.9.6": syscall.SIGUSR2} {
+		t.Run(version, func(t *testing.T) {
+			g := gatewaytest.Start(t, gatewaytest.Options{
+				Version: version, StateDir: gatewaytest.CopyState(t, version), Token: "sekret",
+				Prefix: []string{gatewaytest.Bootstrap(t), "run", "--handover=supervise", "--"},
+			})
+			g.WaitOutput(t, "ready: the pairing is proven")
+			g.Signal(t, restart)
+			// Where in the restart the TERM falls is chance; each place must do.
+			time.Sleep(rand.N(2 * time.Second))
+			if code := g.Stop(t); code != 0 {
+				t.Errorf("the gateway ended with %d", code)
 			}
 		})
 	}

@@ -39,6 +39,9 @@ func (p *Process) Run() Result {
 // forward passes a signal on. The child cannot have been reaped yet, so its pid
 // is its own; that it may just have ended is no error.
 func (p *Process) forward(sig syscall.Signal) {
+	if terminates(sig) {
+		p.told.Store(true)
+	}
 	if terminates(sig) && p.stopTimeout > 0 && p.deadline == nil {
 		p.deadline = time.NewTimer(p.stopTimeout)
 		p.expired = p.deadline.C

@@ -2,6 +2,7 @@ package launch
 
 import (
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -36,6 +37,7 @@ type Process struct {
 	terminal    *terminal // nil when stdin is not our controlling terminal
 	subreaper   bool      // we made ourselves one
 	stops       chan syscall.Signal
+	told        atomic.Bool // a terminating signal was passed on
 	done        chan struct{}
 	deadline    *time.Timer      // nil until somebody wants the child to end
 	expired     <-chan time.Time // the timer's, nil likewise
@@ -107,6 +109,9 @@ func Start(options Options) (*Process, error) {
 
 // Pid of the child, which is also its process group.
 func (p *Process) Pid() int { return p.pid }
+
+// Stopping tells whether the child has been told to end.
+func (p *Process) Stopping() bool { return p.told.Load() }
 
 // Stop asks for the child to get a signal, by the same rules as one that came
 // from outside. It does not wait for the child to end; after that it does
