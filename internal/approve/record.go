@@ -19,11 +19,8 @@ const (
 	LeftPending Action = "left-pending"
 )
 
-// Record is one decision, as the audit file keeps it: no secrets. Texts of the
-// peer are fit to print.
-type Record struct {
-	Time       string   `json:"time"`
-	Action     Action   `json:"action"`
+// Asked is who asks for what, fit to print and of bounded length: no secrets.
+type Asked struct {
 	RequestID  string   `json:"requestId"`
 	DeviceID   string   `json:"deviceId"`
 	PublicKey  string   `json:"publicKey"`
@@ -34,7 +31,24 @@ type Record struct {
 	RemoteIP   string   `json:"remoteIp,omitempty"`
 	Roles      []string `json:"roles"`
 	Scopes     []string `json:"scopes"`
-	Upgrade    bool     `json:"upgrade,omitempty"`
+}
+
+// Asked is the request as a person, or the audit file, may be shown it.
+func (r Request) Asked() Asked {
+	return Asked{
+		RequestID: r.RequestID, DeviceID: clip(r.DeviceID), PublicKey: clip(r.PublicKey),
+		Name: r.DisplayName, ClientID: r.ClientID, ClientMode: r.ClientMode,
+		Platform: r.Platform, RemoteIP: r.RemoteIP,
+		Roles: clipAll(r.Roles), Scopes: clipAll(r.Scopes),
+	}
+}
+
+// Record is one decision, as the audit file keeps it.
+type Record struct {
+	Time   string `json:"time"`
+	Action Action `json:"action"`
+	Asked
+	Upgrade bool `json:"upgrade,omitempty"`
 	// Rule admitted the request; empty where none did.
 	Rule string `json:"rule,omitempty"`
 	// Reason is why it stays pending, or what went wrong.
@@ -44,11 +58,7 @@ type Record struct {
 
 func newRecord(action Action, request Request, v verdict, reason string, uid int) Record {
 	return Record{
-		Time: time.Now().UTC().Format(time.RFC3339Nano), Action: action, RequestID: request.RequestID,
-		DeviceID: clip(request.DeviceID), PublicKey: clip(request.PublicKey),
-		Name: request.DisplayName, ClientID: request.ClientID, ClientMode: request.ClientMode,
-		Platform: request.Platform, RemoteIP: request.RemoteIP,
-		Roles: clipAll(request.Roles), Scopes: clipAll(request.Scopes),
+		Time: time.Now().UTC().Format(time.RFC3339Nano), Action: action, Asked: request.Asked(),
 		Upgrade: v.upgrade, Rule: v.rule.String(), Reason: reason, UID: uid,
 	}
 }

@@ -230,16 +230,7 @@ func mayNot(url string, err error) error {
 
 // requestReport is one request as JSON; a contract.
 type requestReport struct {
-	RequestID  string   `json:"requestId"`
-	DeviceID   string   `json:"deviceId"`
-	PublicKey  string   `json:"publicKey"`
-	Name       string   `json:"name,omitempty"`
-	ClientID   string   `json:"clientId,omitempty"`
-	ClientMode string   `json:"clientMode,omitempty"`
-	Platform   string   `json:"platform,omitempty"`
-	RemoteIP   string   `json:"remoteIp,omitempty"`
-	Roles      []string `json:"roles"`
-	Scopes     []string `json:"scopes"`
+	approve.Asked
 	// ApprovedRoles and ApprovedScopes are what the device has already; null
 	// where it is not paired.
 	ApprovedRoles  []string `json:"approvedRoles"`
@@ -249,11 +240,9 @@ type requestReport struct {
 }
 
 func newRequestReport(r approve.Request, paired []approve.Paired) requestReport {
-	out := requestReport{
-		RequestID: r.RequestID, DeviceID: protocol.Clean(r.DeviceID), PublicKey: protocol.Clean(r.PublicKey), Name: r.DisplayName,
-		ClientID: r.ClientID, ClientMode: r.ClientMode, Platform: r.Platform, RemoteIP: r.RemoteIP,
-		Roles: cleaned(r.Roles), Scopes: cleaned(r.Scopes), Repair: r.Repair,
-	}
+	out := requestReport{Asked: r.Asked(), Repair: r.Repair}
+	// All of it: who says yes must not be shown the first few only.
+	out.Roles, out.Scopes = cleaned(r.Roles), cleaned(r.Scopes)
 	if !r.At.IsZero() {
 		out.AskedAt = r.At.UTC().Format(time.RFC3339)
 	}
