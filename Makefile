@@ -25,7 +25,8 @@ build: ## Build the static program bin/bootstrap
 
 test: preflight ## Run everything: vet, unit tests, tests on real gateways
 	go vet ./...
-	go test $(RACE) -count=1 -timeout 60m ./...
+	@# gotestsum names every skipped test, with its reason, at the end.
+	"$$(scripts/tools gotestsum)" --format pkgname --packages ./... -- $(RACE) -count=1 -timeout 60m
 
 test-short: ## Run the tests that need no gateway
 	go test -short ./...
