@@ -117,6 +117,9 @@ func (a *app) exec(p place, signals *launch.Signals) error {
 
 // warnAbout tells what a gateway would refuse or read otherwise than expected.
 func (a *app) warnAbout(p place) {
+	if wrong := clockFinding(a.now()); wrong != nil {
+		a.log.Warn().Str("hint", wrong.Mend).Msg(wrong.What)
+	}
 	for _, problem := range p.Problems {
 		a.log.Warn().Msg(problem)
 	}
