@@ -3,7 +3,6 @@ package bridge
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -14,6 +13,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/reflectt/bootstrap/internal/protocol"
 )
 
 // Listener is a place where the bridge answers.
@@ -156,20 +157,12 @@ func (l *Listener) checkPeer(conn net.Conn) (remote string, err error) {
 	return remote, nil
 }
 
-// lostConn reports a connection that just ended as broken off: coder/websocket
-// 1.8.15 takes an io.EOF in the middle of a message for the message's end.
+// lostConn reports a connection that just ended as [protocol.BrokenOff].
 type lostConn struct{ net.Conn }
 
 func (c lostConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	return n, lost(err)
-}
-
-func lost(err error) error {
-	if err == io.EOF { //nolint:errorlint // a reader returns it bare
-		return io.ErrUnexpectedEOF
-	}
-	return err
+	return n, protocol.BrokenOff(err)
 }
 
 // peerConn knows who is at the other end of a Unix socket.

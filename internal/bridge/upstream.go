@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -19,51 +18,16 @@ import (
 // its answer, in bytes. The largest hello seen has some 20 kB (2026.9.6).
 const maxHandshakeFrame = 4 << 20
 
-// upstream opens connections to the gateway by the rules of [protocol.Dial]: no
-// Origin, no compression, no redirect, and no proxy that could read a token.
-// It is not that function because a relay streams messages of any size.
+// upstream opens connections to the gateway as [protocol.Dial] does. It is not
+// that function because a relay streams messages of any size.
 type upstream struct {
 	url    string
 	client *http.Client
 }
 
 func newUpstream(gatewayURL string, options protocol.TLSOptions) (upstream, error) {
-	u, err := url.Parse(gatewayURL)
-	if err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Hostname() == "" {
-		return upstream{}, errors.New("the gateway URL starts with ws:// or wss:// and names a host")
-	}
-	config, err := tlsConfig(options)
-	if err != nil {
-		return upstream{}, err
-	}
-	transport := &http.Transport{TLSClientConfig: config, DisableCompression: true, DisableKeepAlives: true}
-	if u.Scheme == "wss" {
-		transport.Proxy = http.ProxyFromEnvironment
-	}
-	return upstream{url: gatewayURL, client: &http.Client{
-		Transport:     lostTransport{transport},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
-}
-
-// lostTransport gives an upgraded connection the errors of [lostConn].
-type lostTransport struct{ http.RoundTripper }
-
-func (t lostTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := t.RoundTripper.RoundTrip(r)
-	if err == nil && response.StatusCode == http.StatusSwitchingProtocols {
-		if body, ok := response.Body.(io.ReadWriteCloser); ok {
-			response.Body = lostBody{body}
-		}
-	}
-	return response, err
-}
-
-type lostBody struct{ io.ReadWriteCloser }
-
-func (b lostBody) Read(p []byte) (int, error) {
-	n, err := b.ReadWriteCloser.Read(p)
-	return n, lost(err)
+	client, err := protocol.HTTPClient(gatewayURL, options)
+	return upstream{url: gatewayURL, client: client}, err
 }
 
 // conversation is a connection to the gateway whose challenge has come.

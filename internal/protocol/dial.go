@@ -25,11 +25,8 @@ type DialOptions struct {
 	ReadLimit int64
 }
 
-// Dial opens the WebSocket. It sends no Origin header (from 2026.2.26 on one
-// is enough to be refused), offers no compression and follows no redirect.
-// Proxies from the environment serve wss:// only, through CONNECT, and never
-// loopback: in plain ws:// the proxy would be shown the token, and a container
-// whose HTTP_PROXY is meant for downloads still reaches its gateway by name.
+// Dial opens the WebSocket, with [HTTPClient]. It sends no Origin header (from
+// 2026.2.26 on one is enough to be refused) and offers no compression.
 //
 // Errors are [*TransportError].
 func Dial(ctx context.Context, opts DialOptions) (*Conn, error) {
@@ -38,17 +35,9 @@ func Dial(ctx context.Context, opts DialOptions) (*Conn, error) {
 		return nil, err
 	}
 	shown := displayURL(u)
-	config, err := opts.TLS.config()
+	client, err := httpClient(u, opts.TLS)
 	if err != nil {
 		return nil, &TransportError{Kind: TLS, URL: shown, Err: err}
-	}
-	transport := &http.Transport{TLSClientConfig: config, DisableCompression: true, DisableKeepAlives: true}
-	if u.Scheme == "wss" {
-		transport.Proxy = http.ProxyFromEnvironment
-	}
-	client := &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	ws, response, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: client})
 	if err != nil {
