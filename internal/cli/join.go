@@ -129,7 +129,11 @@ func (j *joining) folderIsHere() bool {
 // bySeeding is false where the store cannot be written, or is not the one that
 // the gateway reads.
 func (j *joining) bySeeding(ctx context.Context) (done bool, err error) {
-	w := wishes{live: isLive(ctx, j.p)}
+	live, err := j.isServed(ctx, j.p)
+	if err != nil {
+		return false, err
+	}
+	w := wishes{live: live}
 	if j.again {
 		w.reseed = []string{j.client.Name}
 	}

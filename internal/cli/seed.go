@@ -29,11 +29,13 @@ func (a *app) seedCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "revoke", Usage: "remove what was seeded under a name, for good", ArgsUsage: "NAME",
-				Flags: flags("seed"), OnUsageError: onUsageError, Action: a.seedRevoke,
+				Description: "A later start does not bring it back. For example:\n\n  bootstrap seed revoke agent-1",
+				Flags:       flags("seed"), OnUsageError: onUsageError, Action: a.seedRevoke,
 			},
 			{
 				Name: "rotate", Usage: "give what was seeded under a name another device token", ArgsUsage: "NAME",
-				Flags: flags("seed"), OnUsageError: onUsageError, Action: a.seedRotate,
+				Description: "The old one is refused from the next connect on. For example:\n\n  bootstrap seed rotate agent-1",
+				Flags:       flags("seed"), OnUsageError: onUsageError, Action: a.seedRotate,
 			},
 		},
 	}
@@ -55,8 +57,12 @@ func (a *app) seed(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	live, err := a.isServed(c.Context, p)
+	if err != nil {
+		return err
+	}
 	seeded, err := a.pair(c.Context, s, p, wishes{
-		imported: imported, reseed: c.StringSlice("reseed"), prune: c.Bool("prune"), live: isLive(c.Context, p),
+		imported: imported, reseed: c.StringSlice("reseed"), prune: c.Bool("prune"), live: live,
 	})
 	if err != nil || !c.Bool("json") {
 		return err
@@ -173,7 +179,10 @@ func (a *app) byName(c *cli.Context, do func(*seed.Session, settings.Settings, p
 	if _, err := os.Lstat(seed.Dir(p.StateDir)); errors.Is(err, fs.ErrNotExist) {
 		return &seed.NameError{Name: c.Args().First()} // and nothing is made
 	}
-	live := isLive(c.Context, p)
+	live, err := a.isServed(c.Context, p)
+	if err != nil {
+		return err
+	}
 	return a.inSession(c.Context, s, p, live, func(session *seed.Session) error {
 		results, err := do(session, s, p, c.Args().First())
 		if err != nil || !needsBarrier(session, live) {

@@ -1,0 +1,59 @@
+package gateway
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// The process is a shell that waits, under the names that gateways have.
+func TestAGatewayThatBootsIsSeen(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, other := t.TempDir(), t.TempDir()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(state, link); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		argv []string
+		env  []string
+		want bool
+	}{
+		"by its title":                     {[]string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state}, true},
+		"by the title that 2026.8.2 gives": {[]string{"openclaw-gateway"}, []string{"OPENCLAW_STATE_DIR=" + state}, true},
+		"by its arguments":                 {[]string{"openclaw", "gateway", "--port", "1"}, []string{"OPENCLAW_STATE_DIR=" + state}, true},
+		"by the folder, not its name":      {[]string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + link}, true},
+		"but not one on another folder":    {[]string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + other}, false},
+		"nor one in another home":          {[]string{"openclaw"}, []string{"HOME=" + other}, false},
+		"nor another command of openclaw":  {[]string{"openclaw", "devices", "list"}, []string{"OPENCLAW_STATE_DIR=" + state}, false},
+		"nor any other program":            {[]string{"openclaws-friend"}, []string{"OPENCLAW_STATE_DIR=" + state}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// The shell reads its commands from a pipe that nobody writes to, and so
+			// shows the arguments that it was given.
+			cmd := exec.Command(shell)
+			cmd.Args, cmd.Env = append(test.argv[:1:1], append([]string{"-s"}, test.argv[1:]...)...), test.env
+			if len(test.argv) == 1 {
+				cmd.Args = test.argv
+			}
+			input, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = input.Close(); _ = cmd.Wait() })
+			if got := Running(state); got != test.want {
+				t.Errorf("seen: %v, want %v", got, test.want)
+			}
+		})
+	}
+	if Running(filepath.Join(state, "missing")) {
+		t.Error("a folder that is not there is served")
+	}
+}
