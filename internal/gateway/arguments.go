@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -16,7 +15,7 @@ var (
 	runValueFlags  = []string{"--port", "--bind", "--token", "--auth", "--password", "--password-file", "--tailscale", "--ws-log", "--raw-stream-path"}
 
 	helpFlags   = []string{"-h", "--help", "-V", "--version"}
-	profileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+	profileName = pattern(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 )
 
 // parseArguments reads OpenClaw's own arguments and tells whether they start a
@@ -94,7 +93,7 @@ func (c *Command) setValue(flag, value string, env Environment) {
 }
 
 func (c *Command) setProfile(name string) {
-	if !profileName.MatchString(name) {
+	if !profileName().MatchString(name) {
 		c.problem("--profile %.40q is not a profile name", name)
 		return
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,7 +63,7 @@ var (
 	entryScripts = []string{"openclaw", "openclaw.mjs", "index.js", "index.mjs", "entry.js", "entry.mjs", "package.json"}
 )
 
-var nodeName = regexp.MustCompile(`^node(js)?(-?\d+(\.\d+)*)?$`)
+var nodeName = pattern(`^node(js)?(-?\d+(\.\d+)*)?$`)
 
 // splitProgram finds the program and returns the arguments that OpenClaw sees.
 func (c *Command) splitProgram(argv []string, env Environment) ([]string, bool) {
@@ -72,7 +71,7 @@ func (c *Command) splitProgram(argv []string, env Environment) ([]string, bool) 
 	case slices.Contains(launchers, name):
 		c.PackageDir = findPackage(c.Executable)
 		return argv[1:], true
-	case nodeName.MatchString(name):
+	case nodeName().MatchString(name):
 		index := nodeScript(argv)
 		if index < 0 {
 			return nil, false

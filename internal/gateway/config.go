@@ -117,7 +117,7 @@ func (r *configReader) applyEnv() {
 	entries := make(map[string]string)
 	collect := func(from map[string]any) {
 		for name, value := range from {
-			if text, ok := value.(string); ok && trimJS(text) != "" && portableName.MatchString(name) {
+			if text, ok := value.(string); ok && trimJS(text) != "" && portableName().MatchString(name) {
 				entries[name] = text
 			}
 		}

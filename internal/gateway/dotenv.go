@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -134,7 +133,7 @@ func endsValue(text string) bool {
 	return rest == "" || rest[0] == '#' || strings.ContainsAny(text[:len(text)-len(rest)], lineEndsJS)
 }
 
-var portableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var portableName = pattern(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // loadDotenv adds the .env files that the gateway loads. A variable that exists
 // already, even empty, keeps its value, so the first file wins. It returns what
@@ -154,7 +153,7 @@ func loadDotenv(vars variables, env Environment, release Release, state string) 
 			return
 		}
 		for name, value := range parseDotenv(data) {
-			if vars.has(name) || !portableName.MatchString(name) || !trusted && strings.HasPrefix(strings.ToUpper(name), "OPENCLAW_") {
+			if vars.has(name) || !portableName().MatchString(name) || !trusted && strings.HasPrefix(strings.ToUpper(name), "OPENCLAW_") {
 				continue
 			}
 			vars.set(name, value, Source{SourceDotenv, path})

@@ -7,9 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 )
 
 // Environment is everything outside the arguments that decides what a gateway
@@ -20,8 +18,10 @@ type Environment struct {
 	Home string            // home from the user database: what Node's os.homedir() falls back to
 	Dir  string            // working directory, absolute
 
-	Container   bool   // the gateway would find itself in a container (see InContainer)
-	TailnetIPv4 string // this host's first address in 100.64.0.0/10, "" without one
+	Container bool // the gateway would find itself in a container (see InContainer)
+	// TailnetIPv4 is this host's first address in 100.64.0.0/10, "" without one;
+	// asked for only where the gateway would ask.
+	TailnetIPv4 func() string
 }
 
 // CurrentEnvironment describes this process.
@@ -39,13 +39,11 @@ func CurrentEnvironment() Environment {
 		env.Dir = dir
 	}
 	env.Container = InContainer(env.Vars, "/")
-	env.TailnetIPv4 = tailnetIPv4()
+	env.TailnetIPv4 = tailnetIPv4
 	return env
 }
 
-var containerCgroup = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`/docker/|cri-containerd-[0-9a-f]|containerd/[0-9a-f]{64}|/kubepods[/.]|\blxc\b`)
-})
+var containerCgroup = pattern(`/docker/|cri-containerd-[0-9a-f]|containerd/[0-9a-f]{64}|/kubepods[/.]|\blxc\b`)
 
 // InContainer asks what gateways from 2026.4.29 ask before they choose their
 // default bind: a Fly machine, a sentinel file, or a telling cgroup of process 1.

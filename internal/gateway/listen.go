@@ -68,7 +68,7 @@ func resolveListen(command Command, config Config, vars variables, env Environme
 			l.Host = "0.0.0.0"
 		}
 	case "tailnet":
-		l.only(env.TailnetIPv4, release)
+		l.only(env.TailnetIPv4(), release)
 	case "custom":
 		l.only(config.CustomBindHost, release)
 	}
@@ -122,7 +122,7 @@ func (l *Listen) resolvePort(command Command, config Config, vars variables, rel
 		return
 	}
 	profile := vars.trimmed("OPENCLAW_PROFILE")
-	if release.since(2026, 8, 1) && profileName.MatchString(profile) && !strings.EqualFold(profile, "default") {
+	if release.since(2026, 8, 1) && profileName().MatchString(profile) && !strings.EqualFold(profile, "default") {
 		l.Port, l.PortSource = profilePort(profile), Source{SourceDefault, "profile " + profile}
 		return
 	}

@@ -84,7 +84,7 @@ func TestListenAddressIsTheGateways(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			env := testEnvironment(t)
-			env.Container, env.TailnetIPv4 = c.container, c.tailnet
+			env.Container, env.TailnetIPv4 = c.container, func() string { return c.tailnet }
 			version := "2026.9.6"
 			if c.release != "" {
 				version = c.release

@@ -2,14 +2,13 @@ package gateway
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 )
 
 // envShorthand is $NAME as a whole value, which some releases take for a reference
 // to a variable (2026.5.28, not 2026.4.29) and some for the text itself.
-var envShorthand = regexp.MustCompile(`^\$[A-Z][A-Z0-9_]{0,127}$`)
+var envShorthand = pattern(`^\$[A-Z][A-Z0-9_]{0,127}$`)
 
 // secret reads a token or password: text with ${NAME} in it, or a reference
 // {source, provider, id} to a variable, a file, or a program. References to
@@ -50,7 +49,7 @@ func (r *configReader) secretText(path, value string) SecretInput {
 	case len(missing) > 0:
 		input.ByRef = true
 		input.InDoubt = path + " needs " + strings.Join(missing, " and ") + ", which is not set"
-	case envShorthand.MatchString(trimJS(text)) && r.release.since(2026, 5, 7):
+	case envShorthand().MatchString(trimJS(text)) && r.release.since(2026, 5, 7):
 		input.ByRef = true
 		input.InDoubt = path + " has the short form $NAME, which not every release reads alike"
 	default:

@@ -3,7 +3,6 @@ package gateway
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +17,7 @@ type Version struct {
 	Correction         int      // 2 in 2026.7.1-2
 }
 
-var prePart = regexp.MustCompile(`^[0-9A-Za-z-]+$`)
+var prePart = pattern(`^[0-9A-Za-z-]+$`)
 
 // ParseVersion reads a version, or says that it is none.
 func ParseVersion(text string) (Version, error) {
@@ -48,7 +47,7 @@ func ParseVersion(text string) (Version, error) {
 	}
 	v.Pre = strings.Split(suffix, ".")
 	for _, part := range v.Pre {
-		if !prePart.MatchString(part) {
+		if !prePart().MatchString(part) {
 			return Version{}, fmt.Errorf("cannot read version %.40q: malformed suffix", text)
 		}
 	}
