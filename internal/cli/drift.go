@@ -108,3 +108,14 @@ func driftFindings(devices []statusDevice) []finding {
 	}
 	return out
 }
+
+// localTokenFinding is about the one device whose token lies in two places.
+func localTokenFinding(survey seed.Survey) []finding {
+	if !survey.LocalTokenStale {
+		return nil
+	}
+	return []finding{{
+		What: "the CLI beside the gateway has no device token, or not the one in the store: it will be refused, or ask for the gateway's token",
+		Mend: "bootstrap seed",
+	}}
+}

@@ -129,6 +129,7 @@ func (a *app) look(c *cli.Context, s settings.Settings, p place) status {
 		fail(err)
 		out.Devices = append(out.Devices, compare(wantedDevices(s, credentials.Identity, clients), survey)...)
 		out.Findings = append(out.Findings, driftFindings(out.Devices)...)
+		out.Findings = append(out.Findings, localTokenFinding(survey)...)
 	}
 	lease, held, err := readLease(c.Context, p.StateDir)
 	if err == nil && held {

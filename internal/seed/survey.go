@@ -11,6 +11,9 @@ import (
 type Survey struct {
 	Store   Info
 	Devices []Seen
+	// LocalTokenStale: the folder's own device is paired, and the CLI here would
+	// show no token for it, or another one than the store's.
+	LocalTokenStale bool
 }
 
 // Seen is one device of a survey.
@@ -54,6 +57,7 @@ func survey(ctx context.Context, from store, l *ledger) (Survey, error) {
 	if err != nil {
 		return out, err
 	}
+	out.LocalTokenStale = localTokenStale(ctx, from, entries)
 	for id, e := range entries {
 		record := l.data.Devices[id]
 		seen := Seen{
@@ -81,6 +85,17 @@ func survey(ctx context.Context, from store, l *ledger) (Survey, error) {
 		return compareNames(a.DeviceID, b.DeviceID)
 	})
 	return out, nil
+}
+
+// localTokenStale is false where it cannot be told: whoever reads the
+// credentials for their own sake hears why.
+func localTokenStale(ctx context.Context, from store, entries map[string]entry) bool {
+	credentials, err := credentialsOf(ctx, from)
+	if err != nil || credentials.Identity.IsZero() {
+		return false
+	}
+	e, paired := entries[credentials.Identity.DeviceID()]
+	return paired && !e.tokenRevoked() && e.token() != credentials.Token
 }
 
 // compareNames sorts our own device first and what is not ours last.
