@@ -1,11 +1,14 @@
 # "make help" lists the targets.
 
 # What "bootstrap version" says. Without a tag the commit alone tells.
-RELEASE := $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo devel)
-COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+RELEASE  := $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo devel)
+COMMIT   := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+# The commit's time and not the build's: builds of one commit are equal.
+TIME     := $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
+MODIFIED := $(if $(COMMIT),$(if $(shell git --no-optional-locks status --porcelain --untracked-files=no),true,false))
 
 CLI     := github.com/reflectt/bootstrap/internal/cli
-LDFLAGS := -s -w -X $(CLI).Release=$(RELEASE) -X $(CLI).Commit=$(COMMIT)
+LDFLAGS := -s -w -X $(CLI).Release=$(RELEASE) -X $(CLI).Commit=$(COMMIT) -X $(CLI).CommitTime=$(TIME) -X $(CLI).Modified=$(MODIFIED)
 TAGS    := urfave_cli_no_docs
 
 # The race detector alone needs a C compiler; the program never does.
@@ -15,7 +18,7 @@ RACE     := $(if $(CC_FOUND),-race)
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-short fuzz lint vuln docs bench demo smoke matrix cover release reproducible licenses picture clean preflight
+.PHONY: help build test test-short fuzz lint vuln docs bench demo smoke matrix cover release reproducible licenses transcripts picture clean preflight
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +74,9 @@ reproducible: ## Build a release twice, elsewhere, and compare every byte
 
 licenses: ## Check that the dependencies' licences are fine
 	@scripts/licenses check
+
+transcripts: ## Try the first-use cases in bare containers, and write docs/transcripts.md anew
+	@scripts/transcripts
 
 picture: ## Draw docs/how-it-works.svg anew (needs graphviz)
 	@scripts/picture

@@ -1,5 +1,6 @@
-// Package approve owns the gateway's device.pair methods: it lists pairing
-// requests and paired devices, approves, rejects and removes by exact id, pairs
+// Package approve owns the gateway's device.pair and device.token methods: it
+// lists pairing requests and paired devices, approves, rejects and removes by
+// exact id, rotates and revokes tokens, pairs
 // a device of ours over loopback where its store cannot be written, or by asking
 // a gateway elsewhere, and answers requests by a policy.
 //

@@ -25,6 +25,8 @@ type Options struct {
 	// Platform is pinned by the gateway: the device has to send the same one
 	// ever after. Empty is linux.
 	Platform string
+	// DeviceFamily is pinned as well; empty is none.
+	DeviceFamily string
 	// ClientID and ClientMode are what the device calls itself; empty is cli.
 	ClientID   string
 	ClientMode string
@@ -213,7 +215,7 @@ func subset(a, b []string) bool {
 func (o Options) hello(ctx context.Context) (*protocol.Hello, error) {
 	conn, hello, err := o.connect(ctx, protocol.ConnectRequest{
 		Identity: o.Identity, ClientID: orCLI(o.ClientID), ClientMode: orCLI(o.ClientMode), DisplayName: o.DisplayName,
-		Platform: o.platform(), Scopes: o.Scopes,
+		Platform: o.platform(), DeviceFamily: o.DeviceFamily, Scopes: o.Scopes,
 	})
 	if err != nil {
 		return nil, err
@@ -231,7 +233,7 @@ func (o Options) probe(auth probe.Auth, deviceToken string) probe.Options {
 		URL: o.URL, TLS: o.TLS, Auth: auth, Identity: o.Identity, Scopes: o.Scopes,
 		DeviceToken: deviceToken, GatewayToken: o.Token, GatewayPassword: o.Password,
 		ClientID: o.ClientID, ClientMode: o.ClientMode,
-		DisplayName: o.DisplayName, Version: o.Version, Platform: o.platform(),
+		DisplayName: o.DisplayName, Version: o.Version, Platform: o.platform(), DeviceFamily: o.DeviceFamily,
 		Wait: o.Wait, Progress: o.Progress,
 	}
 }

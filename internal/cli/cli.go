@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
+	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
@@ -45,9 +46,15 @@ func Main(argv, environ []string, stdout, stderr io.Writer) (code int) {
 }
 
 func (a *app) commands() *cli.App {
+	commands := []*cli.Command{
+		a.runCommand(), a.seedCommand(), a.probeCommand(), a.statusCommand(), a.approveCommand(),
+		a.joinCommand(), a.bridgeCommand(), a.identityCommand(), a.versionCommand(),
+	}
+	fit(commands, lineWidth(a.stdout))
 	return &cli.App{
 		Name:                 "bootstrap",
-		Usage:                "start an OpenClaw gateway that knows its operator devices from the first second on",
+		Usage:                "pair an OpenClaw gateway's operators before it starts",
+		UsageText:            "bootstrap COMMAND [OPTION...] [ARGUMENT...]",
 		HideVersion:          true,
 		EnableBashCompletion: true,
 		Writer:               a.stdout,
@@ -56,9 +63,7 @@ func (a *app) commands() *cli.App {
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   onUsageError,
 		Action:         a.noCommand,
-		Commands: []*cli.Command{
-			a.runCommand(), a.seedCommand(), a.probeCommand(), a.statusCommand(), a.approveCommand(), a.joinCommand(), a.bridgeCommand(), a.identityCommand(), a.versionCommand(),
-		},
+		Commands:       commands,
 	}
 }
 
@@ -70,13 +75,20 @@ func (a *app) noCommand(c *cli.Context) error {
 		}
 		return cli.ShowAppHelp(c)
 	}
-	return &usageError{err: fmt.Errorf("there is no command %q", c.Args().First()), hint: "bootstrap --help"}
+	hint := "bootstrap --help"
+	if _, err := launch.Find(c.Args().First(), a.environ); err == nil && len(c.Lineage()) <= 2 {
+		hint = "to start it as the gateway: bootstrap run -- " + c.Args().First() + " ...   else: bootstrap --help"
+	}
+	return &usageError{err: fmt.Errorf("there is no command %q", c.Args().First()), hint: hint}
 }
 
 func onUsageError(c *cli.Context, err error, _ bool) error {
 	hint := "bootstrap --help"
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "bootstrap" {
 		hint = "bootstrap " + c.Command.Name + " --help"
+	}
+	if c.Command != nil && c.Command.Name == "run" {
+		hint = "the gateway's own flags go behind it: bootstrap run -- openclaw gateway --port 18789   ours: bootstrap run --help"
 	}
 	return &usageError{err: err, hint: hint}
 }
@@ -93,30 +105,6 @@ func noArguments(action cli.ActionFunc) cli.ActionFunc {
 		}
 		return action(c)
 	}
-}
-
-// flags are the flags of one command, made from the settings' own list.
-func flags(command string, more ...cli.Flag) []cli.Flag {
-	var out []cli.Flag
-	for _, field := range settings.Fields() {
-		if field.Flag == "" || !contains(field.Commands, command) {
-			continue
-		}
-		usage := field.Usage + " [$" + field.Env + "]"
-		if field.Arg != "" {
-			// urfave/cli takes the value's name from the back quotes.
-			usage = "`" + field.Arg + "`: " + usage
-		}
-		switch {
-		case field.Bool:
-			out = append(out, &cli.BoolFlag{Name: field.Flag, Usage: usage})
-		case field.Repeatable:
-			out = append(out, &cli.StringSliceFlag{Name: field.Flag, Usage: usage})
-		default:
-			out = append(out, &cli.StringFlag{Name: field.Flag, Usage: usage, DefaultText: field.Default})
-		}
-	}
-	return append(out, more...)
 }
 
 // load reads the settings of a command and sets the log up as they say.
@@ -186,5 +174,14 @@ func hintOf(err error) string {
 	if errors.As(err, &hinter) {
 		return hinter.Hint()
 	}
-	return ""
+	var command *launch.CommandError
+	switch {
+	case !errors.As(err, &command):
+		return ""
+	case command.Code != launch.CodeNotFound:
+		return "ls -l " + command.Path + "   it has to be a program that this user may execute"
+	case strings.Contains(command.Path, "/"):
+		return "check the path, and that this image has the gateway in it: ls -l " + command.Path
+	}
+	return "no folder of PATH has it: check how it is spelt, install the gateway (npm install -g openclaw), or give its whole path"
 }

@@ -22,15 +22,7 @@ func TestTheReferenceIsWhatTheProgramSays(t *testing.T) {
 
 func TestTheManPageIsWhatTheProgramSays(t *testing.T) {
 	a := &app{stdout: io.Discard, stderr: io.Discard}
-	page, err := a.commands().ToManWithSection(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	page += ".SH EXIT STATUS\n"
-	for _, meaning := range Codes() {
-		page += ".TP\n\\fB" + codeText(meaning.Code) + "\\fP\n" + meaningText(meaning) + "\n"
-	}
-	mustEqual(t, "../../docs/bootstrap.1", page)
+	mustEqual(t, "../../docs/bootstrap.1", manPage(a.commands()))
 }
 
 // mustEqual compares a file with what it should be; with -update it writes it.
@@ -59,7 +51,7 @@ func reference(program *cli.App) string {
 	for _, field := range settings.Fields() {
 		name := ""
 		if field.Flag != "" {
-			name = "`--" + strings.TrimSpace(field.Flag+" "+field.Arg) + "`"
+			name = "`" + strings.TrimSpace("--"+field.Flag+" "+field.Arg) + "`"
 		}
 		value := ""
 		if field.Default != "" {
@@ -77,20 +69,55 @@ func reference(program *cli.App) string {
 
 func describe(out *strings.Builder, parent string, command *cli.Command) {
 	name := parent + " " + command.Name
-	usage := upperFirst(command.Usage)
-	if !strings.HasSuffix(usage, "?") {
-		usage += "."
+	fmt.Fprintf(out, "\n### `%s`\n\n%s\n", strings.TrimSpace(name+" "+command.ArgsUsage), sentence(command.Usage))
+	text, example := splitDescription(command)
+	if text != "" {
+		fmt.Fprintf(out, "\n%s\n", text)
 	}
-	fmt.Fprintf(out, "\n### `%s`\n\n%s\n", strings.TrimSpace(name+" "+command.ArgsUsage), usage)
-	if command.Description != "" {
-		fmt.Fprintf(out, "\n%s\n", command.Description)
+	if example != "" {
+		fmt.Fprintf(out, "\n```sh\n%s\n```\n", example)
+	}
+	if own := ownFlags(command); len(own) > 0 {
+		out.WriteString("\n| flag | meaning |\n|---|---|\n")
+		for _, o := range own {
+			fmt.Fprintf(out, "| `%s` | %s |\n", o.Name(), o.Meaning())
+		}
 	}
 	for _, sub := range command.Subcommands {
 		describe(out, name, sub)
 	}
 }
 
-func upperFirst(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
+// splitDescription parts the words from the examples, which are indented.
+func splitDescription(command *cli.Command) (text, example string) {
+	var words, lines []string
+	for _, line := range strings.Split(command.Description, "\n") {
+		if pasted, ok := strings.CutPrefix(line, "  "); ok {
+			lines = append(lines, pasted)
+		} else {
+			words = append(words, line)
+		}
+	}
+	return strings.TrimSpace(strings.Join(words, "\n")), strings.Join(lines, "\n")
+}
+
+// ownFlags are the flags of a command that are no settings.
+func ownFlags(command *cli.Command) (own []*option) {
+	for _, flag := range command.Flags {
+		if o, ok := flag.(*option); ok && o.Env == "" {
+			own = append(own, o)
+		}
+	}
+	return own
+}
+
+func sentence(text string) string {
+	text = strings.ToUpper(text[:1]) + text[1:]
+	if strings.HasSuffix(text, "?") {
+		return text
+	}
+	return text + "."
+}
 
 func codeText(code Code) string {
 	if code == Signalled {

@@ -25,22 +25,28 @@ func (a *app) identityCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "show", Usage: "say which device this state folder is",
-				Flags: flags("identity", jsonFlag()), OnUsageError: onUsageError,
+				Description: "For example:\n\n  bootstrap identity show --json",
+				Flags:       flags("identity", jsonFlag()), OnUsageError: onUsageError,
 				Action: noArguments(a.identityShow),
 			},
 			{
 				Name: "create", Usage: "make a device identity where there is none",
-				Flags: flags("identity", jsonFlag()), OnUsageError: onUsageError,
+				Description: "A second run changes nothing. For example:\n\n  bootstrap identity create --state-dir /data",
+				Flags:       flags("identity", jsonFlag()), OnUsageError: onUsageError,
 				Action: noArguments(a.identityKeep),
 			},
 			{
-				Name: "import", Usage: "take a private key as the identity, where there is none: from a file, from standard input with -, or with its token from a client's bundle",
+				Name: "import", Usage: "take a private key as the identity, where there is none",
+				Description: "From a file, from standard input with -, or with its device token from a client's bundle. For example:\n\n" +
+					"  openssl genpkey -algorithm ed25519 | bootstrap identity import -\n  bootstrap identity import --state-dir /cli /data/bootstrap/clients/agent-1",
 				ArgsUsage: "[FILE | - | BUNDLE]",
 				Flags:     flags("identity", jsonFlag()), OnUsageError: onUsageError,
 				Action: a.identityImport,
 			},
 			{
 				Name: "export", Usage: "print the public key, which is no secret",
+				Description: "Another gateway's state folder can be seeded with it. For example:\n\n" +
+					"  bootstrap seed --state-dir /other --client viewer:read=$(bootstrap identity export)",
 				Flags: flags("identity", &cli.StringFlag{
 					Name: "format", Value: "base64url", Usage: "`FORMAT`: base64url, as the gateway lists it, or pem",
 				}), OnUsageError: onUsageError,

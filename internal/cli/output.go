@@ -9,6 +9,7 @@ import (
 
 	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"github.com/reflectt/bootstrap/internal/settings"
 )
@@ -63,6 +64,23 @@ func (s consoleStyle) paint(code, text string) string {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// usualWidth is how many characters a line of help has where the terminal has
+// more, or where there is none; leastWidth where it has hardly any.
+const usualWidth, leastWidth = 80, 40
+
+// lineWidth is how long a line of help may be.
+func lineWidth(to io.Writer) int {
+	file, isFile := to.(*os.File)
+	if !isFile {
+		return usualWidth
+	}
+	size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
+	if err != nil || size.Col == 0 {
+		return usualWidth
+	}
+	return max(leastWidth, min(int(size.Col), usualWidth))
 }
 
 // printJSON writes one value for programs to stdout.

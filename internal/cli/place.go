@@ -25,6 +25,14 @@ type place struct {
 	unready error
 }
 
+// what is started here, for people.
+func (p place) what() string {
+	if p.Command.Understood {
+		return "the gateway"
+	}
+	return "the command"
+}
+
 func (p place) stateDir() string { return p.StateDir }
 
 // environ is the environment for the gateway: without our own secrets.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 	"github.com/reflectt/bootstrap/internal/statedb"
@@ -135,10 +136,10 @@ func (a *app) look(c *cli.Context, s settings.Settings, p place) status {
 	if err == nil && held {
 		out.Lease = newStatusLease(lease)
 	}
-	if wrong := clockFinding(a.now()); wrong != nil {
-		out.Findings = append(out.Findings, *wrong)
+	out.Findings = append(out.Findings, settingFindings(a.now(), p)...)
+	if p.NeedsToken() {
+		out.Findings = append(out.Findings, finding{What: "the gateway has no token anywhere and would refuse to listen beyond loopback", Mend: "set OPENCLAW_GATEWAY_TOKEN; bootstrap run makes one otherwise"})
 	}
-	out.Findings = append(out.Findings, settingFindings(p)...)
 	out.Findings = append(out.Findings, rightsFindings(p.StateDir)...)
 	return out
 }
@@ -171,9 +172,22 @@ func clockFinding(now time.Time) *finding {
 	}
 }
 
+// oldestTested is the oldest release that the tests run. By hand the matrix was
+// run on 2026.1.29 too: what needs no CLI of its own holds there.
+func oldestTested() gateway.Version { return gateway.Version{Year: 2026, Month: 2, Patch: 26} }
+
 // settingFindings are what the gateway would refuse or read otherwise.
-func settingFindings(p place) []finding {
+func settingFindings(now time.Time, p place) []finding {
 	var out []finding
+	if wrong := clockFinding(now); wrong != nil {
+		out = append(out, *wrong)
+	}
+	if oldest := oldestTested(); p.Release.Known && p.Release.Version.Compare(oldest) < 0 {
+		out = append(out, finding{
+			What: fmt.Sprintf("the release %s is older than %s, the oldest that is tested in every way; 2026.1.29 pairs as later ones do, but its CLI takes the gateway's token alone", p.Release, oldest),
+			Mend: "update the gateway: npm install -g openclaw@latest; then bootstrap probe says whether it lets this device in",
+		})
+	}
 	for _, problem := range p.Problems {
 		out = append(out, finding{What: problem})
 	}
@@ -183,11 +197,8 @@ func settingFindings(p place) []finding {
 	for _, other := range p.Auth.Disagree {
 		out = append(out, finding{
 			What: fmt.Sprintf("the gateway's secret is set in two places that disagree: the gateway takes %s, and clients that read %s are refused", p.Auth.Source, other),
-			Mend: "make them equal, or remove one",
+			Mend: fmt.Sprintf("remove %s, or make both equal", other),
 		})
-	}
-	if p.NeedsToken() {
-		out = append(out, finding{What: "the gateway has no token anywhere and would refuse to listen beyond loopback", Mend: "set OPENCLAW_GATEWAY_TOKEN; bootstrap run makes one otherwise"})
 	}
 	return out
 }
@@ -210,7 +221,11 @@ func (a *app) printStatus(out status) error {
 		running = "something answers there"
 	}
 	row("gateway", out.URL, running)
-	row("auth", out.Auth, out.AuthFrom)
+	from := out.AuthFrom
+	if from == "" && (out.Auth == string(gateway.AuthToken) || out.Auth == string(gateway.AuthPassword)) {
+		from = "none is set anywhere"
+	}
+	row("auth", out.Auth, from)
 	if out.Lease != nil {
 		row("owner lease", "host "+out.Lease.Host, fmt.Sprintf("pid %d", out.Lease.PID), "until "+out.Lease.Expires.Format(time.RFC3339), "holder "+out.Lease.Holder)
 	}

@@ -48,6 +48,7 @@ func TestApprovalOnRealGateways(t *testing.T) {
 			t.Run("changed platform is approved", a.changedPlatform)
 			t.Run("request is announced, listed, rejected, and gone", a.rejected)
 			t.Run("device token without admin sees and approves little", a.littleRights)
+			t.Run("rotated and revoked tokens are refused", a.rotatedAndRevoked)
 			t.Run("removed device is no longer let in", a.removed)
 			t.Run("wrong gateway token is tried once", a.wrongToken)
 		})

@@ -73,6 +73,7 @@ func TestJoinOnRealGateways(t *testing.T) {
 			operator.state, operator.dir = g.StateDir, t.TempDir()
 			t.Run("the state folder is here", func(t *testing.T) { a.joins(t, here, "seeded") })
 			t.Run("beside the gateway", func(t *testing.T) { a.joins(t, beside, "let-in") })
+			t.Run("as another platform, which is remembered", beside.joinsAsAnotherPlatform)
 			t.Run("far away, as an operator", func(t *testing.T) { a.joins(t, operator, "approved") })
 			t.Run("far away, with a person's help", func(t *testing.T) { a.joinsByHand(t, far) })
 			t.Run("far away, with a wrong token", func(t *testing.T) {
@@ -80,6 +81,7 @@ func TestJoinOnRealGateways(t *testing.T) {
 				if r := far.join(t, "--name", "agent"); r.ExitCode != 14 || len(r.Hints) == 0 {
 					t.Errorf("got %+v", r)
 				}
+				far.hostJoinWithWrongToken(t)
 			})
 			t.Run("nobody is there", func(t *testing.T) {
 				far.url = "ws://" + remote.HostAddr + ":1"
@@ -118,6 +120,30 @@ func (a approver) joins(t *testing.T, j joiner, way string) {
 	}
 	if back := j.join(t, "--again", "--name", "agent"); !back.OK {
 		t.Errorf("asked to come back: %+v", back)
+	}
+}
+
+// joinsAsAnotherPlatform: the gateway pins what is sent first, so the next run
+// has to send the same without being told.
+func (j joiner) joinsAsAnotherPlatform(t *testing.T) {
+	first := j.join(t, "--name", "mac", "--platform", "darwin", "--device-family", "Mac")
+	again := j.join(t, "--name", "mac")
+	if !first.OK || !again.OK || again.Way != "already" {
+		t.Errorf("first %+v, then %+v", first, again)
+	}
+	env, err := os.ReadFile(filepath.Join(first.Bundle, "env"))
+	for _, line := range []string{"BOOTSTRAP_CLIENT_PLATFORM=darwin\n", "BOOTSTRAP_CLIENT_FAMILY=Mac\n"} {
+		if !strings.Contains(string(env), line) {
+			t.Errorf("%q is not in the bundle's env: %v", line, err)
+		}
+	}
+	// What is recorded is what counts: another platform is an upgrade that the
+	// gateway grants by itself, or asks a person for.
+	if err := os.WriteFile(filepath.Join(first.Bundle, "env"), []byte(strings.ReplaceAll(string(env), "darwin", "linux")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if other := j.join(t, "--name", "mac"); other.Way == "already" {
+		t.Errorf("the gateway has not pinned the platform: %+v", other)
 	}
 }
 

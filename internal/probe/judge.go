@@ -127,5 +127,9 @@ func clockWords(offset time.Duration) string {
 	if offset < 0 {
 		side, offset = "ahead of", -offset
 	}
-	return fmt.Sprintf("this machine's clock is %s %s the gateway's", offset.Round(100*time.Millisecond), side)
+	precision := 100 * time.Millisecond
+	if offset >= time.Minute {
+		precision = time.Second
+	}
+	return fmt.Sprintf("this machine's clock is %s %s the gateway's", offset.Round(precision), side)
 }

@@ -1,13 +1,11 @@
 package seed
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
@@ -73,19 +71,11 @@ func (b Bundle) Finish(result Result, gatewayURL string) error {
 	if err := keepTokenFile(b.Dir, result.DeviceID, result.Token, result.Scopes); err != nil {
 		return err
 	}
-	env := []byte(strings.Join([]string{
-		"# Client " + result.Name + ": read by a shell (set -a; . ./env) or by docker --env-file.",
-		"OPENCLAW_GATEWAY_URL=" + gatewayURL,
-		"# This is the device's own token, not the gateway's.",
-		"OPENCLAW_GATEWAY_TOKEN=" + result.Token,
-		"",
-	}, "\n"))
-	path := filepath.Join(b.Dir, "env")
-	if present, err := atomicfile.Read(path, maxLocalSize); err == nil && bytes.Equal(present, env) {
-		return nil
-	}
-	if err := atomicfile.Replace(path, env); err != nil {
-		return &StoreError{Path: path, Err: err}
-	}
-	return nil
+	return b.setVariables([]variable{
+		{
+			name: "OPENCLAW_GATEWAY_URL", value: gatewayURL,
+			comment: "# Client " + result.Name + ": read by a shell (set -a; . ./env) or by docker --env-file.",
+		},
+		{name: "OPENCLAW_GATEWAY_TOKEN", value: result.Token, comment: "# This is the device's own token, not the gateway's."},
+	})
 }

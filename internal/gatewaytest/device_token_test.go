@@ -1,0 +1,79 @@
+package gatewaytest_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/reflectt/bootstrap/internal/approve"
+	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/probe"
+	"github.com/reflectt/bootstrap/internal/protocol"
+)
+
+func (a approver) rotatedAndRevoked(t *testing.T) {
+	id, admin := newDevice(t), a.open(t).Client
+	scopes := []string{"operator.pairing", "operator.read"}
+	letsIn := func(token string) bool { return a.proves(t, id, token, scopes) }
+	first := a.pair(t, id, scopes)
+
+	rotated, err := approve.RotateToken(t.Context(), admin, id.DeviceID(), "operator")
+	if err != nil || !slices.Equal(rotated.Scopes, scopes) || rotated.At.IsZero() {
+		t.Fatalf("rotated to scopes %v at %v: %v", rotated.Scopes, rotated.At, err)
+	}
+	if letsIn(first.DeviceToken) || rotated.Token != "" && !letsIn(rotated.Token) {
+		t.Error("after an administrator rotated it, the old token is let in, or the new one is not")
+	}
+	t.Logf("others are told the new token: %v", rotated.Token != "")
+
+	_, current := a.connectAs(t, id, approveToken, scopes)
+	if current == first.DeviceToken || !letsIn(current) {
+		t.Error("the device that connects with the gateway's token does not get the new one")
+	}
+	own, _ := a.connectAs(t, id, current, scopes)
+	mine, err := approve.RotateToken(t.Context(), own, id.DeviceID(), "operator")
+	if err != nil || mine.Token == "" || letsIn(current) || !letsIn(mine.Token) {
+		t.Errorf("rotated by the device itself: %v", err)
+	}
+
+	at, err := approve.RevokeToken(t.Context(), admin, id.DeviceID(), "operator")
+	if err != nil || at.IsZero() || letsIn(mine.Token) {
+		t.Errorf("revoked at %v: %v", at, err)
+	}
+	if tokens := a.listed(t, id).Tokens; len(tokens) != 1 || !tokens[0].RevokedAt.Equal(at) {
+		t.Errorf("listed with %+v, revoked at %v", tokens, at)
+	}
+
+	_, err = approve.RotateToken(t.Context(), admin, newDevice(t).DeviceID(), "operator")
+	if !errors.As(err, new(*protocol.RPCError)) {
+		t.Errorf("a device that is not there: %v", err)
+	}
+}
+
+func (a approver) proves(t *testing.T, id identity.Identity, deviceToken string, scopes []string) bool {
+	t.Helper()
+	verdict := probe.Run(t.Context(), probe.Options{URL: a.URL, Auth: probe.AuthDevice, Identity: id, DeviceToken: deviceToken, Scopes: scopes})
+	if !verdict.OK && verdict.Outcome != probe.NotPaired {
+		t.Errorf("neither let in nor unpaired: %s", verdict.Message)
+	}
+	return verdict.OK
+}
+
+// connectAs is the device itself, by the gateway's token or its own; it returns
+// the device token that it is given, too.
+func (a approver) connectAs(t *testing.T, id identity.Identity, token string, scopes []string) (*protocol.Client, string) {
+	t.Helper()
+	conn, err := protocol.Dial(t.Context(), protocol.DialOptions{URL: a.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hello, err := protocol.Handshake(t.Context(), conn, protocol.ConnectRequest{
+		Identity: id, ClientID: "cli", ClientMode: "cli", Platform: "linux", Role: "operator", Version: "dev", Scopes: scopes, Token: token,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := protocol.NewClient(conn)
+	t.Cleanup(client.Close)
+	return client, hello.Auth.DeviceToken
+}
