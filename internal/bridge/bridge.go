@@ -20,6 +20,13 @@ type Options struct {
 	// Token is what a client has to show whose bundle has no bridge-token of
 	// its own; empty where it need not show any.
 	Token string
+	// OwnTokens gives every bundle that has no bridge-token one of its own.
+	OwnTokens bool
+	// Join makes the bundle of a client that has none, or pairs it anew where the
+	// gateway does not know it; then the bundle is read again. It is called for
+	// one client at a time, once for all who ask meanwhile. Nil: nobody is
+	// joined. Errors may be a [*JoinError].
+	Join func(ctx context.Context, name string) error
 	// Hosts are further names by which clients may call the bridge.
 	Hosts []string
 	// Notify hears what happens; nil hears nothing. It is called from many
@@ -31,6 +38,8 @@ type Options struct {
 type EventKind string
 
 const (
+	// Joined: the client's bundle was made, or paired anew, because it asked.
+	Joined EventKind = "joined"
 	// LetIn: the gateway took the client as its device.
 	LetIn EventKind = "let-in"
 	// PassedOn: the client brought a device of its own; nothing was changed.
@@ -75,6 +84,7 @@ type Bridge struct {
 	options  Options
 	upstream upstream
 	holds    holds
+	joins    joins
 	state    gatewayState
 	chunks   chunks
 	crowd    crowd

@@ -1,8 +1,6 @@
 package bridge
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -12,9 +10,6 @@ import (
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/seed"
 )
-
-// minToken is the least length of a bridge token, in characters.
-const minToken = 16
 
 // maxClientFile bounds the small files of a bundle, in bytes.
 const maxClientFile = 64 << 10
@@ -30,6 +25,9 @@ type client struct {
 	platform, family, id, mode string
 	// bridgeToken is what the client has to show; empty where nothing.
 	bridgeToken string
+	// missing is why there is nothing to speak with: no key, or no device token.
+	// The rest of the client is not filled in then.
+	missing *refusal
 }
 
 // refusal is why the bridge does not let a client in. Its reason goes to the
@@ -42,33 +40,52 @@ type refusal struct {
 func (r *refusal) Error() string { return r.reason }
 
 // readClient reads a bundle anew for each connection, so that a rotated token
-// counts at once. fallback is the token of clients that have none of their own.
-func readClient(dir, name, fallback string) (client, error) {
-	bundle, err := seed.ReadBundle(dir, name)
+// counts at once.
+func readClient(options Options, name string) (client, error) {
+	if name == seed.SelfName {
+		// An administrator: run makes that bundle where it cannot read the database.
+		return client{}, &refusal{reason: "self is the gateway's own operator, and no client", hint: "bootstrap seed --client NAME"}
+	}
+	bundle, err := seed.ReadBundle(options.BundleDir, name)
 	if err != nil {
 		return client{}, unusable(name, err)
 	}
+	c := client{name: name, platform: "linux", id: "cli", mode: "cli"}
+	if c.bridgeToken, err = wantedToken(options, bundle); err != nil {
+		return client{}, unusable(name, err)
+	}
+	command := "bootstrap seed --client " + name
 	if bundle.Identity.IsZero() {
-		return client{}, &refusal{reason: "unknown client " + name + ": bootstrap seed --client " + name, hint: "bootstrap seed --client " + name}
+		c.missing = &refusal{reason: "unknown client " + name + ": " + command, hint: command}
+		return c, nil
 	}
 	credentials, err := bundle.Credentials()
 	if err != nil {
 		return client{}, unusable(name, err)
 	}
 	if credentials.Token == "" {
-		return client{}, &refusal{reason: "client " + name + " is not paired: bootstrap seed --client " + name, hint: "bootstrap seed --client " + name}
+		c.missing = &refusal{reason: notPaired(name, command), hint: command}
+		return c, nil
 	}
-	c := client{
-		name: name, identity: credentials.Identity, token: credentials.Token, scopes: credentials.Scopes,
-		platform: "linux", id: "cli", mode: "cli", bridgeToken: fallback,
-	}
+	c.identity, c.token, c.scopes = credentials.Identity, credentials.Token, credentials.Scopes
 	if err := c.readEnv(filepath.Join(bundle.Dir, "env")); err != nil {
 		return client{}, unusable(name, err)
 	}
-	if err := c.readToken(filepath.Join(bundle.Dir, "bridge-token")); err != nil {
-		return client{}, unusable(name, err)
-	}
 	return c, nil
+}
+
+// wantedToken is what a client has to show: its own token, else everybody's.
+func wantedToken(options Options, bundle seed.Bundle) (string, error) {
+	if options.OwnTokens && !bundle.Identity.IsZero() {
+		if err := MakeToken(bundle.Dir); err != nil {
+			return "", err
+		}
+	}
+	own, err := readToken(bundle.Dir)
+	if own == "" {
+		own = options.Token
+	}
+	return own, err
 }
 
 // unusable tells the client little and the log all.
@@ -105,28 +122,4 @@ func (c *client) readEnv(path string) error {
 		}
 	}
 	return nil
-}
-
-// readToken takes the client's own bridge token, which then is the only one.
-func (c *client) readToken(path string) error {
-	data, err := atomicfile.Read(path, maxClientFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if c.bridgeToken = strings.TrimSpace(string(data)); len(c.bridgeToken) < minToken {
-		return errors.New("cannot use " + path + ": a bridge token has at least 16 characters")
-	}
-	return nil
-}
-
-// takes tells whether a token that was shown is the one wanted.
-func takes(wanted, shown string) bool {
-	if wanted == "" {
-		return true
-	}
-	a, b := sha256.Sum256([]byte(wanted)), sha256.Sum256([]byte(shown))
-	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }

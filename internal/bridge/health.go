@@ -9,8 +9,12 @@ import (
 	"time"
 )
 
-// stateAge is how long an answer of the gateway speaks for its state.
-const stateAge = 10 * time.Second
+// How long an answer of the gateway speaks for its state; that there was none,
+// or "starting", for less: who waits for the gateway asks again and again.
+const (
+	stateAge   = 10 * time.Second
+	failureAge = time.Second
+)
 
 // gatewayState is what the last conversations with the gateway told.
 type gatewayState struct {
@@ -33,7 +37,11 @@ func (g *gatewayState) note(reason string) {
 func (g *gatewayState) recent() (reason string, known bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.reason, time.Since(g.at) < stateAge
+	age := stateAge
+	if g.reason != "" {
+		age = failureAge
+	}
+	return g.reason, time.Since(g.at) < age
 }
 
 // Ready tells whether clients can be served: nil where the gateway answers. It

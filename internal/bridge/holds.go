@@ -39,8 +39,9 @@ func (h *holds) held(c client, now time.Time) (bool, string) {
 	return false, ""
 }
 
-// hold notes a refusal; one that is not for authentication is passed over.
-func (h *holds) hold(c client, r gatewayRefusal, now time.Time) {
+// hold notes a refusal, and what the client is told while it stands; one that is
+// not for authentication is passed over.
+func (h *holds) hold(c client, r gatewayRefusal, reason string, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -51,9 +52,6 @@ func (h *holds) hold(c client, r gatewayRefusal, now time.Time) {
 		if h.byClient == nil {
 			h.byClient = map[string]hold{}
 		}
-		h.byClient[c.name] = hold{
-			until: now.Add(holdOffAfterAuth), token: c.token,
-			reason: "client " + c.name + " is not paired: " + r.remedy(c.name),
-		}
+		h.byClient[c.name] = hold{until: now.Add(holdOffAfterAuth), token: c.token, reason: reason}
 	}
 }

@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/coder/websocket"
@@ -26,6 +25,9 @@ func (s *session) run(ctx context.Context) {
 	stop := context.AfterFunc(ctx, s.farewell)
 	defer stop()
 	who, err := s.identify()
+	if err == nil && who.missing != nil && s.bridge.options.Join == nil {
+		err = who.missing
+	}
 	if err != nil {
 		s.refuse("", err)
 		return
@@ -64,7 +66,7 @@ func (s *session) identify() (client, error) {
 	case s.name == "":
 		return client{bridgeToken: s.bridge.options.Token}, nil
 	}
-	return readClient(s.bridge.options.BundleDir, s.name, s.bridge.options.Token)
+	return readClient(s.bridge.options, s.name)
 }
 
 // converse forwards the challenge, answers it for the client, and relays.
@@ -125,33 +127,58 @@ func (s *session) admit(who client, asked request) error {
 	switch {
 	case !takes(who.bridgeToken, shown):
 		return &refusal{reason: "the bridge token is missing or wrong for this client", hint: "give the client its bridge token as OPENCLAW_GATEWAY_TOKEN"}
+	case who.missing != nil && asked.ownDevice:
+		return who.missing
 	case who.name == "" && !asked.ownDevice:
 		return &refusal{reason: "the URL names no client: its path is /NAME"}
 	}
 	return nil
 }
 
-// speakFor connects as the client's device and relays what follows.
+// speakFor connects as the client's device and relays what follows. A client
+// that has none, or one that the gateway does not know, is joined before.
 func (s *session) speakFor(ctx context.Context, who client, asked request, gateway *conversation) {
-	scopes, dropped := grant(asked, who.scopes)
-	said, gateway, err := s.connect(ctx, who, asked, scopes, gateway)
+	var said answer
+	var err error
+	joined := who.missing != nil
+	if joined {
+		who, gateway, err = s.join(ctx, who, gateway)
+	}
+	if err == nil {
+		said, gateway, err = s.connect(ctx, who, asked, gateway)
+	}
+	if err == nil && !joined && s.mayJoin(said) {
+		refused := said.refusal
+		if who, gateway, err = s.join(ctx, who, gateway); err == nil {
+			said, gateway, err = s.connect(ctx, who, asked, gateway)
+		} else if failed := (*refusal)(nil); errors.As(err, &failed) {
+			s.bridge.holds.hold(who, refused, failed.reason, time.Now())
+		}
+	}
 	if gateway != nil {
 		defer func() { _ = gateway.ws.CloseNow() }()
 	}
-	if err != nil {
+	switch {
+	case errors.As(err, new(*refusal)):
+		s.refuse(asked.id, err)
+	case err != nil:
 		s.unreachable(ctx, err)
-		return
-	}
-	if !said.ok {
+	case !said.ok:
 		s.refusedByGateway(who, said, gateway)
-		return
+	default:
+		s.serve(who, asked, said, gateway)
 	}
+}
+
+// serve passes the gateway's hello on, and then all that follows.
+func (s *session) serve(who client, asked request, said answer, gateway *conversation) {
 	hello, err := said.forClient(asked, who)
 	if err != nil {
 		s.refuse(asked.id, err)
 		return
 	}
 	s.bridge.state.note("")
+	scopes, dropped := grant(asked, who.scopes)
 	s.event(Event{Kind: LetIn, Scopes: scopes, Dropped: dropped})
 	if err := s.tell(websocket.MessageText, hello); err != nil {
 		return
@@ -159,9 +186,48 @@ func (s *session) speakFor(ctx context.Context, who client, asked request, gatew
 	s.event(Event{Kind: Ended, Reason: s.bridge.relay(s.client, gateway.ws, "")})
 }
 
+// mayJoin tells whether a refusal is one that a join can help: the gateway does
+// not know the device. One that waits for an approval already is known.
+func (s *session) mayJoin(said answer) bool {
+	return !said.ok && s.bridge.options.Join != nil && said.refusal.unpaired() && said.refusal.requestID == ""
+}
+
+// join has the client joined, and comes back with its bundle and with a new
+// connection: the gateway does not wait for a request as long as a join takes.
+func (s *session) join(ctx context.Context, who client, gateway *conversation) (client, *conversation, error) {
+	_ = gateway.ws.Close(websocket.StatusNormalClosure, "")
+	err := s.bridge.joins.once(ctx, who.name, func() error {
+		now, err := s.identify()
+		if err != nil || now.missing == nil && now.token != who.token {
+			return err // another connection has had it joined in between
+		}
+		err = s.bridge.options.Join(ctx, who.name)
+		if err == nil {
+			s.event(Event{Kind: Joined})
+		}
+		return err
+	})
+	if ctx.Err() != nil {
+		return who, nil, ctx.Err()
+	}
+	if err != nil {
+		return who, nil, notJoined(who.name, err)
+	}
+	again, err := s.identify()
+	if err == nil && again.missing != nil {
+		err = again.missing
+	}
+	if err != nil {
+		return who, nil, err
+	}
+	fresh, err := s.bridge.upstream.open(ctx)
+	return again, fresh, err
+}
+
 // connect sends the request. A gateway that does not know the newer signature
 // (before 2026.2.26) is asked once more, on a new connection.
-func (s *session) connect(ctx context.Context, who client, asked request, scopes []string, gateway *conversation) (answer, *conversation, error) {
+func (s *session) connect(ctx context.Context, who client, asked request, gateway *conversation) (answer, *conversation, error) {
+	scopes, _ := grant(asked, who.scopes)
 	old := s.bridge.oldSignature.Load()
 	said, err := s.ask(ctx, who, asked, scopes, gateway, old)
 	if err != nil || said.ok || old || !said.refusal.oldSignature() {
@@ -215,10 +281,10 @@ func (s *session) refusedByGateway(who client, said answer, gateway *conversatio
 	event := Event{Kind: Refused, Reason: r.message, Hint: r.remedy(who.name)}
 	reason := ""
 	if r.unpaired() {
-		reason = fmt.Sprintf("client %s is not paired: %s", who.name, event.Hint)
+		reason = notPaired(who.name, event.Hint)
 	}
 	if r.requestID == "" || r.rateLimited() {
-		s.bridge.holds.hold(who, r, time.Now())
+		s.bridge.holds.hold(who, r, reason, time.Now())
 	}
 	s.event(event)
 	if err := s.tell(websocket.MessageText, said.raw); err == nil {

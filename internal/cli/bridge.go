@@ -18,9 +18,12 @@ func (a *app) bridgeCommand() *cli.Command {
 		Name:  "bridge",
 		Usage: "let clients in that cannot sign, each as the device of its bundle",
 		Description: "A client's URL names its bundle. For example:\n\n" +
-			"  bootstrap bridge --listen 127.0.0.1:18790   (clients: ws://127.0.0.1:18790/NAME)\n" +
-			"  bootstrap bridge --listen unix:/run/bridge/agent-1.sock --bundle-dir /data/clients --gateway-url ws://gateway:18789",
-		Flags:        flags("bridge"),
+			"  bootstrap bridge --listen 127.0.0.1:18790   # clients: ws://127.0.0.1:18790/NAME\n" +
+			"  bootstrap bridge --listen unix:/tmp/agent-1.sock --gateway-url ws://gateway:18789",
+		Flags: flags("bridge",
+			// Not among the settings: for run the same variable is called --bridge.
+			&cli.StringSliceFlag{Name: "listen", Usage: "`ADDR`: where clients connect: HOST:PORT, a PORT of this machine, or unix:PATH for the one client that the file is named after; repeatable [$BOOTSTRAP_BRIDGE]"},
+		),
 		OnUsageError: onUsageError,
 		Action:       noArguments(a.bridge),
 	}
@@ -34,6 +37,9 @@ func (a *app) bridge(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.IsSet("listen") {
+		s.Bridge = c.StringSlice("listen")
+	}
 	if len(s.Bridge) == 0 {
 		return &usageError{err: errors.New("there is no address to listen on"), hint: "bootstrap bridge --listen 127.0.0.1:18790"}
 	}
@@ -45,45 +51,56 @@ func (a *app) bridge(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	running, err := a.startBridge(ctx, s, p, token)
+	b, err := a.openBridge("--listen", s, p, bridge.Options{GatewayURL: p.URL, Token: token, Join: a.joinElsewhere(s, p)})
 	if err != nil {
 		return err
 	}
-	return <-running
+	return b.bridge.Serve(ctx, b.listeners...)
 }
 
-// startBridge listens where the settings say and serves until the context ends;
-// then the channel gives how it ended. The bundles are read for each client
-// anew, so it may start before they are there.
-func (a *app) startBridge(ctx context.Context, s settings.Settings, p place, token string) (<-chan error, error) {
-	b, err := bridge.New(bridge.Options{
-		GatewayURL: p.URL, TLS: tlsOptions(s), BundleDir: bundlesDir(s, p),
-		Token: token, Hosts: s.BridgeHosts, Notify: a.bridgeEvent,
-	})
+// openedBridge listens already, so that an address that cannot be had is told
+// before anything else is begun; clients wait until it serves.
+type openedBridge struct {
+	bridge    *bridge.Bridge
+	listeners []*bridge.Listener
+	// stop ends serving, and ended is closed when it has.
+	stop  context.CancelFunc
+	ended chan struct{}
+}
+
+// openBridge listens where the settings say. The bundles are read for each
+// client anew, so it may serve before they are there.
+func (a *app) openBridge(flag string, s settings.Settings, p place, options bridge.Options) (*openedBridge, error) {
+	options.TLS, options.BundleDir = tlsOptions(s), bundlesDir(s, p)
+	options.OwnTokens, options.Hosts, options.Notify = s.BridgeTokens, s.BridgeHosts, (&bridgeLog{app: a}).tell
+	b, err := bridge.New(options)
 	if err != nil {
 		return nil, &usageError{err: fmt.Errorf("the bridge cannot be set up: %w", err)}
 	}
-	var listeners []*bridge.Listener
-	closeAll := func() {
-		for _, l := range listeners {
-			_ = l.Close()
-		}
-	}
+	out := &openedBridge{bridge: b, ended: make(chan struct{})}
 	for _, where := range s.Bridge {
 		l, err := bridge.Listen(where)
 		if err == nil {
-			listeners = append(listeners, l)
+			out.listeners = append(out.listeners, l)
 			err = b.Allows(l)
 		}
 		if err != nil {
-			closeAll()
-			return nil, &usageError{err: fmt.Errorf("--listen (BOOTSTRAP_BRIDGE): %w", err), hint: hintOf(err)}
+			out.close()
+			return nil, &usageError{err: fmt.Errorf("%s (BOOTSTRAP_BRIDGE): %w", flag, err), hint: hintOf(err)}
 		}
-		a.log.Info().Str("address", l.Address()).Str("gateway", p.URL).Msg("bridge: listening")
+		a.log.Info().Str("address", l.Address()).Str("gateway", options.GatewayURL).Msg("bridge: listening")
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- b.Serve(ctx, listeners...) }()
-	return ended, nil
+	return out, nil
+}
+
+// close gives the addresses back.
+func (b *openedBridge) close() {
+	if b == nil {
+		return
+	}
+	for _, l := range b.listeners {
+		_ = l.Close()
+	}
 }
 
 // bridgeToken is what clients have to show; empty where no file is set.
@@ -99,29 +116,4 @@ func bridgeToken(s settings.Settings) (string, error) {
 		return "", &usageError{err: fmt.Errorf("--bridge-token-file (BOOTSTRAP_BRIDGE_TOKEN_FILE): cannot read %s: %w", s.BridgeTokenFile, err)}
 	}
 	return token, nil
-}
-
-// bridgeEvent logs what happened to one client.
-func (a *app) bridgeEvent(e bridge.Event) {
-	event, message := a.log.Info(), "bridge: let in"
-	switch e.Kind {
-	case bridge.LetIn:
-		if len(e.Dropped) > 0 {
-			event = event.Str("dropped", brief(e.Dropped))
-		}
-		event = event.Str("scopes", brief(e.Scopes))
-	case bridge.PassedOn:
-		message = "bridge: passed on with its own device"
-	case bridge.Ended:
-		event, message = a.log.Debug(), "bridge: ended"
-	default:
-		event, message = a.log.Warn(), "bridge: "+string(e.Kind)
-	}
-	if e.Reason != "" {
-		event = event.Str("reason", e.Reason)
-	}
-	if e.Hint != "" {
-		event = event.Str("hint", e.Hint)
-	}
-	event.Str("client", e.Client).Str("from", e.Remote).Msg(message)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"github.com/reflectt/bootstrap/internal/bridge"
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
@@ -10,6 +11,8 @@ import (
 type client struct {
 	device seed.Device
 	bundle seed.Bundle
+	// bridgeToken: the bundle gets a bridge token of its own.
+	bridgeToken bool
 }
 
 // openClients finds the clients that are wanted, and makes the bundles that are
@@ -34,7 +37,7 @@ func bundlesDir(s settings.Settings, p place) string {
 func eachClient(s settings.Settings, bundleOf func(name string) (seed.Bundle, error)) ([]client, error) {
 	var clients []client
 	for _, wanted := range s.Clients {
-		c := client{device: seed.Device{Name: wanted.Name, Scopes: wanted.WantedScopes()}}
+		c := client{device: seed.Device{Name: wanted.Name, Scopes: wanted.WantedScopes()}, bridgeToken: s.BridgeTokens}
 		var err error
 		if wanted.PublicKey != "" {
 			c.device.PublicKey, err = identity.ParsePublicKey(wanted.PublicKey)
@@ -56,7 +59,15 @@ func (c client) finish(result seed.Result, url string) error {
 	if c.bundle.Dir == "" || result.Outcome == seed.Revoked {
 		return nil
 	}
-	return c.bundle.Finish(result, url)
+	return finishBundle(c.bundle, result, url, c.bridgeToken)
+}
+
+// finishBundle writes what a client that was paired needs.
+func finishBundle(bundle seed.Bundle, result seed.Result, url string, bridgeToken bool) error {
+	if err := bundle.Finish(result, url); err != nil || !bridgeToken {
+		return err
+	}
+	return bridge.MakeToken(bundle.Dir)
 }
 
 // bundleURL is where a client is told to find the gateway: seldom where the

@@ -12,11 +12,15 @@ import (
 )
 
 // health answers an orchestrator: /livez while the gateway is being supervised,
-// /readyz once its pairing is proven. It tells nothing else and takes nothing.
+// /readyz once its pairing is proven and its bridge, where there is one, reaches
+// it. It tells nothing else and takes nothing.
 type health struct{ server *http.Server }
 
+// bridgePatience is how long the bridge may take to ask the gateway.
+const bridgePatience = 3 * time.Second
+
 // listenHealth starts to answer where the settings say; nil where they do not.
-func (a *app) listenHealth(s settings.Settings, ready *readiness) (*health, error) {
+func (a *app) listenHealth(s settings.Settings, ready *readiness, bridge *openedBridge) (*health, error) {
 	if s.HealthListen == "" {
 		return nil, nil
 	}
@@ -26,13 +30,19 @@ func (a *app) listenHealth(s settings.Settings, ready *readiness) (*health, erro
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok", "") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		verdict, ok := ready.state()
-		if ok {
-			answer(w, http.StatusOK, "ready", verdict.Message)
+		if !ok {
+			answer(w, http.StatusServiceUnavailable, verdict.Outcome.String(), verdict.Message)
 			return
 		}
-		answer(w, http.StatusServiceUnavailable, verdict.Outcome.String(), verdict.Message)
+		ctx, cancel := context.WithTimeout(r.Context(), bridgePatience)
+		defer cancel()
+		if err := bridge.ready(ctx); err != nil {
+			answer(w, http.StatusServiceUnavailable, "bridge", err.Error())
+			return
+		}
+		answer(w, http.StatusOK, "ready", verdict.Message)
 	})
 	h := &health{server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10}}
 	go func() {

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -28,9 +30,10 @@ func (a *app) joinCommand() *cli.Command {
 			&cli.StringFlag{Name: "name", Usage: "`NAME[:PRESET]` of the client; read and write (standard) unless told"},
 			&cli.DurationFlag{Name: "wait", Usage: "`TIME` that a gateway may take to answer, and a person to approve"},
 			&cli.BoolFlag{Name: "again", Usage: "ask again where somebody has removed this client"},
-			&cli.StringFlag{Name: "platform", Usage: "`NAME` that the client will send; the gateway pins it (default: linux)"},
-			&cli.StringFlag{Name: "client-id", Usage: "`ID` that the client will send (default: cli)"},
-			&cli.StringFlag{Name: "client-mode", Usage: "`MODE` that the client will send (default: cli)"},
+			&cli.StringFlag{Name: "platform", Usage: "`NAME` that the client will send; the gateway pins it, the bundle's env records it (default: what is recorded, else linux)"},
+			&cli.StringFlag{Name: "device-family", Usage: "`NAME` that the client will send; pinned and recorded likewise (default: none)"},
+			&cli.StringFlag{Name: "client-id", Usage: "`ID` that the client will send; recorded likewise (default: cli)"},
+			&cli.StringFlag{Name: "client-mode", Usage: "`MODE` that the client will send; recorded likewise (default: cli)"},
 		),
 		OnUsageError: onUsageError,
 		Action:       noArguments(a.join),
@@ -63,7 +66,11 @@ type joining struct {
 	p      place
 	client settings.Client
 	again  bool
-	out    joined
+	// wait is how long a gateway may take to answer, and a person to approve.
+	wait time.Duration
+	// as is what the client will send; empty parts have their defaults.
+	as  seed.ClientKind
+	out joined
 }
 
 func (a *app) join(c *cli.Context) error {
@@ -78,12 +85,21 @@ func (a *app) join(c *cli.Context) error {
 	if c.Duration("wait") < 0 {
 		return &usageError{err: errors.New("--wait: a time cannot be negative")}
 	}
+	as := seed.ClientKind{
+		Platform: c.String("platform"), Family: c.String("device-family"), ID: c.String("client-id"), Mode: c.String("client-mode"),
+	}
+	if err := as.Check(); err != nil {
+		return &usageError{err: fmt.Errorf("--platform, --device-family, --client-id, --client-mode: %w", err)}
+	}
 	p, err := a.settle(s, nil, false)
 	if err != nil {
 		return err
 	}
 	s.Clients = settings.Clients{client}
-	j := &joining{app: a, c: c, s: s, p: p, client: client, again: c.Bool("again")}
+	j := &joining{
+		app: a, c: c, s: s, p: p, client: client, again: c.Bool("again"), wait: c.Duration("wait"),
+		as: as,
+	}
 	j.out = joined{Name: client.Name, URL: bundleURL(s, p), Scopes: client.WantedScopes(), Bundle: filepath.Join(bundlesDir(s, p), client.Name)}
 	err = j.run(c.Context)
 	return j.report(err)
@@ -101,8 +117,25 @@ func clientNamed(name string) (settings.Client, error) {
 	return clients[0], nil
 }
 
-// run tries the ways in order of what they need.
+// run gets the client in, and records how it describes itself, also where a
+// person has yet to approve it.
 func (j *joining) run(ctx context.Context) error {
+	bundle := seed.Bundle{Dir: filepath.Join(bundlesDir(j.s, j.p), j.client.Name)}
+	recorded, err := bundle.Kind()
+	if err != nil {
+		return err
+	}
+	j.as.Platform, j.as.Family = cmp.Or(j.as.Platform, recorded.Platform), cmp.Or(j.as.Family, recorded.Family)
+	j.as.ID, j.as.Mode = cmp.Or(j.as.ID, recorded.ID), cmp.Or(j.as.Mode, recorded.Mode)
+	err = j.tryWays(ctx)
+	if j.out.DeviceID == "" {
+		return err // there is no bundle
+	}
+	return errors.Join(err, bundle.Describe(j.as))
+}
+
+// tryWays tries them in order of what they need.
+func (j *joining) tryWays(ctx context.Context) error {
 	if j.folderIsHere() {
 		done, err := j.bySeeding(ctx)
 		if done || err != nil {
@@ -174,9 +207,9 @@ func (j *joining) probeBundle(ctx context.Context, bundle seed.Bundle, token str
 	return probe.Run(ctx, probe.Options{
 		URL: bundleURL(j.s, j.p), TLS: tlsOptions(j.s), Auth: probe.AuthDevice, Version: Release,
 		Identity: bundle.Identity, DeviceToken: token, Scopes: scopes,
-		ClientID: j.c.String("client-id"), ClientMode: j.c.String("client-mode"), Platform: j.c.String("platform"),
+		ClientID: j.as.ID, ClientMode: j.as.Mode, Platform: j.as.Platform, DeviceFamily: j.as.Family,
 		DisplayName: "bootstrap: " + j.client.Name,
-		Wait:        j.c.Duration("wait"), Progress: j.progress(),
+		Wait:        j.wait, Progress: j.progress(),
 	})
 }
 
@@ -214,7 +247,7 @@ func (j *joining) byAsking(ctx context.Context) error {
 		switch verdict.Outcome {
 		case probe.OK:
 			j.out.Way = "already"
-			return bundle.Finish(j.result(known.Token, known.Scopes), bundleURL(j.s, j.p))
+			return finishBundle(bundle, j.result(known.Token, known.Scopes), bundleURL(j.s, j.p), j.s.BridgeTokens)
 		case probe.NotPaired:
 			return j.removed()
 		case probe.UpgradeWanted:
@@ -232,9 +265,9 @@ func (j *joining) ask(ctx context.Context, bundle seed.Bundle) error {
 	result, err := approve.Join(ctx, approve.JoinOptions{
 		Options: approve.Options{
 			Gateway: gateway, Identity: bundle.Identity, Scopes: j.client.WantedScopes(),
-			DisplayName: "bootstrap: " + j.client.Name, Platform: j.c.String("platform"),
-			ClientID: j.c.String("client-id"), ClientMode: j.c.String("client-mode"),
-			Wait: j.c.Duration("wait"), Progress: j.progress(),
+			DisplayName: "bootstrap: " + j.client.Name, Platform: j.as.Platform, DeviceFamily: j.as.Family,
+			ClientID: j.as.ID, ClientMode: j.as.Mode,
+			Wait: j.wait, Progress: j.progress(),
 		},
 		Approver: func(ctx context.Context) (*approve.Caller, error) { return openApprover(ctx, j.s, j.p) },
 		CannotApprove: func(err error) {
@@ -249,7 +282,7 @@ func (j *joining) ask(ctx context.Context, bundle seed.Bundle) error {
 		return joinError(err)
 	}
 	j.out.Way, j.out.Scopes = string(result.How), result.Scopes
-	return bundle.Finish(j.result(result.DeviceToken, result.Scopes), bundleURL(j.s, j.p))
+	return finishBundle(bundle, j.result(result.DeviceToken, result.Scopes), bundleURL(j.s, j.p), j.s.BridgeTokens)
 }
 
 func approveHint(requestID string) string {

@@ -46,6 +46,10 @@ func (a *app) run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	bridgeToken, err := bridgeToken(s) // root may read it, and whom we become may not
+	if err != nil {
+		return err
+	}
 	p, err := a.settle(s, argv, true)
 	if err != nil {
 		return err
@@ -72,7 +76,7 @@ func (a *app) run(c *cli.Context) error {
 		p.Auth.Secret = gateway.NewSecret(seeded.gatewayToken)
 	}
 	if supervised(s) {
-		return a.supervise(ctx, s, p, seeded, signals)
+		return a.supervise(ctx, s, p, seeded, bridgeToken, signals)
 	}
 	return a.exec(p, signals)
 }
@@ -101,7 +105,7 @@ func supervised(s settings.Settings) bool {
 	case settings.Exec:
 		return false
 	}
-	return os.Getpid() == 1 || s.RequirePaired || s.HealthListen != "" || len(s.Approve) > 0 || s.ReadyFile != "" && s.ReadyFile != "off"
+	return os.Getpid() == 1 || s.RequirePaired || s.HealthListen != "" || len(s.Approve) > 0 || len(s.Bridge) > 0 || s.ReadyFile != "" && s.ReadyFile != "off"
 }
 
 // exec leaves nothing of us behind; the proof is left to "bootstrap probe".
@@ -111,23 +115,17 @@ func (a *app) exec(p place, signals *launch.Signals) error {
 		return &launch.StoppedError{Signal: signal}
 	}
 	a.log.Info().Str("handover", "exec").Str("release", p.Release.String()).
-		Str("prove", "bootstrap probe --wait 120s").Msg("starting the gateway")
+		Str("prove", "bootstrap probe --wait 120s").Msg("starting " + p.what())
 	return launch.Exec(p.argv[0], p.argv, p.environ())
 }
 
 // warnAbout tells what a gateway would refuse or read otherwise than expected.
 func (a *app) warnAbout(p place) {
-	if wrong := clockFinding(a.now()); wrong != nil {
-		a.log.Warn().Str("hint", wrong.Mend).Msg(wrong.What)
-	}
-	for _, problem := range p.Problems {
-		a.log.Warn().Msg(problem)
-	}
-	for _, doubt := range p.InDoubt {
-		a.log.Warn().Msg("not certain: " + doubt)
-	}
-	for _, other := range p.Auth.Disagree {
-		a.log.Warn().Str("used", p.Auth.Source.String()).Str("ignored", other.String()).
-			Msg("the gateway's secret is set in two places that disagree")
+	for _, wrong := range settingFindings(a.now(), p) {
+		event := a.log.Warn()
+		if wrong.Mend != "" {
+			event = event.Str("hint", wrong.Mend)
+		}
+		event.Msg(wrong.What)
 	}
 }

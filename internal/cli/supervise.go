@@ -10,14 +10,19 @@ import (
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
-// supervise starts the gateway as a child, proves the pairing while it runs,
-// and ends as it ends.
-func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seeded pairing, signals *launch.Signals) error {
+// supervise starts the gateway as a child, proves the pairing and serves the
+// bridge while it runs, and ends as it ends.
+func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seeded pairing, bridgeToken string, signals *launch.Signals) error {
 	ready, err := newReadiness(s)
 	if err != nil {
 		return err
 	}
-	health, err := a.listenHealth(s, ready)
+	bridge, err := a.bridgeBeside(s, p, bridgeToken)
+	if err != nil {
+		return err
+	}
+	defer bridge.close()
+	health, err := a.listenHealth(s, ready, bridge)
 	if err != nil {
 		return err
 	}
@@ -30,7 +35,8 @@ func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seede
 		return err
 	}
 	a.log.Info().Str("handover", "supervise").Str("release", p.Release.String()).
-		Int("pid", process.Pid()).Msg("starting the gateway")
+		Int("pid", process.Pid()).Msg("starting " + p.what())
+	bridge.serve(a)
 
 	ctx, cancel := context.WithCancel(ctx)
 	proven := make(chan Code, 1)
@@ -38,6 +44,7 @@ func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seede
 	result := process.Run()
 	cancel()
 	failed := <-proven
+	bridge.drain()
 	if err := ready.forget(); err != nil {
 		a.log.Warn().Err(err).Msg("the gateway has ended, and the ready file says otherwise")
 	}

@@ -96,7 +96,7 @@ func TestBridgeLetsInWhoCannotSignOnRealGateways(t *testing.T) {
 			results := w.run(t)
 			t.Run("without the bridge it fares as its release is known for", func(t *testing.T) { w.straight(t, results) })
 			t.Run("with it each client has the rights of its own bundle", func(t *testing.T) { w.rights(t, results) })
-			t.Run("a client with another's path and its own token is refused", func(t *testing.T) { w.foreign(t, results) })
+			t.Run("a client with another's path or socket and its own token is refused", func(t *testing.T) { w.foreign(t, results) })
 			t.Run("a page's origin is refused", func(t *testing.T) {
 				if got := results["page"]; !strings.Contains(got.Closed.Reason, "403") {
 					t.Errorf("closed with %+v", got.Closed)
@@ -116,23 +116,27 @@ type bridgeWorld struct {
 	log     string
 	// tokens of the three devices.
 	tokens []string
+	// shows is the bridge token of each client.
+	shows map[string]string
 }
 
 func newBridgeWorld(t *testing.T, version string) *bridgeWorld {
 	t.Helper()
-	w := &bridgeWorld{version: version, remote: gatewaytest.NewRemote(t), bundles: filepath.Join(t.TempDir(), "clients")}
+	w := &bridgeWorld{version: version, remote: gatewaytest.NewRemote(t), bundles: filepath.Join(t.TempDir(), "clients"), shows: map[string]string{}}
 	state := gatewaytest.CopyState(t, version)
 	seeded := gatewaytest.RunBootstrap(t, gatewaytest.Command{Argv: []string{
-		"seed", "--state-dir", state, "--bundle-dir", w.bundles,
+		"seed", "--state-dir", state, "--bundle-dir", w.bundles, "--bridge-tokens",
 		"--client", "agent-1", "--client", "agent-2:read", "--client", "agent-3:pairing",
 	}})
 	if seeded.Code != 0 {
 		t.Fatalf("seed ended with %d: %s", seeded.Code, seeded.Stderr)
 	}
 	for _, name := range []string{"agent-1", "agent-2", "agent-3"} {
-		if err := os.WriteFile(filepath.Join(w.bundles, name, "bridge-token"), []byte(bridgeToken(name)), 0o600); err != nil {
+		shows, err := os.ReadFile(filepath.Join(w.bundles, name, "bridge-token"))
+		if err != nil {
 			t.Fatal(err)
 		}
+		w.shows[name] = strings.TrimSpace(string(shows))
 		env, err := os.ReadFile(filepath.Join(w.bundles, name, "env"))
 		if err != nil {
 			t.Fatal(err)
@@ -149,8 +153,6 @@ func newBridgeWorld(t *testing.T, version string) *bridgeWorld {
 	return w
 }
 
-func bridgeToken(name string) string { return "bridge-token-of-" + name }
-
 // run starts the bridge in the other network, lets all clients in at once, and
 // ends it.
 func (w *bridgeWorld) run(t *testing.T) map[string]visited {
@@ -158,22 +160,25 @@ func (w *bridgeWorld) run(t *testing.T) map[string]visited {
 	const bridge = "ws://127.0.0.1:18790/"
 	all := []string{"operator.read", "operator.write", "operator.pairing", "operator.admin"}
 	calls := []string{"models.list", "wake", "device.pair.list"}
+	dir := t.TempDir()
+	socket := "ws+unix://" + filepath.Join(dir, "agent-2.sock") + ":/"
 	visits := []visit{
 		{Name: "straight", URL: w.remote.URL(w.gateway), Token: bridgeGatewayToken, Scopes: readWrite, Calls: calls},
 		{Name: "straight-4", URL: w.remote.URL(w.gateway), Token: bridgeGatewayToken, Max: 4, Scopes: readWrite, Calls: calls},
-		{Name: "reflectt", URL: bridge + "agent-1", Token: bridgeToken("agent-1"), Scopes: readWrite, Calls: calls},
-		{Name: "agent-1", URL: bridge + "agent-1", Token: bridgeToken("agent-1"), Scopes: all, Calls: calls},
-		{Name: "agent-2", URL: bridge + "agent-2", Token: bridgeToken("agent-2"), Max: 4, Scopes: all, Calls: calls},
-		{Name: "agent-3", URL: bridge + "agent-3", Token: bridgeToken("agent-3"), Scopes: all, Calls: calls},
-		{Name: "foreign", URL: bridge + "agent-1", Token: bridgeToken("agent-2"), Scopes: readWrite, Calls: calls},
-		{Name: "nobody", URL: bridge + "nobody", Token: bridgeToken("agent-2"), Scopes: readWrite, Calls: calls},
-		{Name: "page", URL: bridge + "agent-1", Token: bridgeToken("agent-1"), Scopes: readWrite, Calls: calls, Headers: map[string]string{"Origin": "http://localhost"}},
+		{Name: "reflectt", URL: bridge + "agent-1", Token: w.shows["agent-1"], Scopes: readWrite, Calls: calls},
+		{Name: "agent-1", URL: bridge + "agent-1", Token: w.shows["agent-1"], Scopes: all, Calls: calls},
+		{Name: "agent-2", URL: bridge + "agent-2", Token: w.shows["agent-2"], Max: 4, Scopes: all, Calls: calls},
+		{Name: "agent-3", URL: bridge + "agent-3", Token: w.shows["agent-3"], Scopes: all, Calls: calls},
+		{Name: "foreign", URL: bridge + "agent-1", Token: w.shows["agent-2"], Scopes: readWrite, Calls: calls},
+		{Name: "socket", URL: socket, Token: w.shows["agent-2"], Scopes: all, Calls: calls},
+		{Name: "foreign-socket", URL: socket, Token: w.shows["agent-1"], Scopes: readWrite, Calls: calls},
+		{Name: "nobody", URL: bridge + "nobody", Token: w.shows["agent-2"], Scopes: readWrite, Calls: calls},
+		{Name: "page", URL: bridge + "agent-1", Token: w.shows["agent-1"], Scopes: readWrite, Calls: calls, Headers: map[string]string{"Origin": "http://localhost"}},
 	}
 	list, err := json.Marshal(visits)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	client := filepath.Join(dir, "client.js")
 	if err := os.WriteFile(client, []byte(bridgeClient), 0o600); err != nil {
 		t.Fatal(err)
@@ -181,7 +186,7 @@ func (w *bridgeWorld) run(t *testing.T) map[string]visited {
 	installed := gatewaytest.Install(t, w.version)
 	// The namespace is all the two share: started and ended together.
 	script := fmt.Sprintf(`
-"$1" bridge --state-dir "$2" --listen 127.0.0.1:18790 --bundle-dir "$3" --gateway-url "$4" 2>"$2/bridge.log" &
+"$1" bridge --state-dir "$2" --listen 127.0.0.1:18790 --listen "unix:$2/agent-2.sock" --bundle-dir "$3" --gateway-url "$4" 2>"$2/bridge.log" &
 bridge=$!
 for i in $(seq 200); do (exec 3<>/dev/tcp/127.0.0.1/18790) 2>/dev/null && break; sleep 0.05; done
 "$5" "%s" "$6" "$7" || code=$?
@@ -242,6 +247,7 @@ func (w *bridgeWorld) rights(t *testing.T, results map[string]visited) {
 		"reflectt": {"models.list", "wake"},
 		"agent-1":  {"models.list", "wake"},
 		"agent-2":  {"models.list"},
+		"socket":   {"models.list"},
 		"agent-3":  {"device.pair.list"},
 	} {
 		got := results[name]
@@ -271,8 +277,10 @@ func (w *bridgeWorld) rights(t *testing.T, results map[string]visited) {
 }
 
 func (w *bridgeWorld) foreign(t *testing.T, results map[string]visited) {
-	if got := results["foreign"]; got.OK || got.Closed.Code != 1008 || !strings.Contains(got.Closed.Reason, "bridge token") {
-		t.Errorf("with another's path: %+v", got)
+	for _, name := range []string{"foreign", "foreign-socket"} {
+		if got := results[name]; got.OK || got.Closed.Code != 1008 || !strings.Contains(got.Closed.Reason, "bridge token") {
+			t.Errorf("%s: %+v", name, got)
+		}
 	}
 	if got := results["nobody"]; got.OK || got.Closed.Code != 1008 || !strings.Contains(got.Closed.Reason, "unknown client nobody") {
 		t.Errorf("with an unknown name: %+v", got)
@@ -280,7 +288,7 @@ func (w *bridgeWorld) foreign(t *testing.T, results map[string]visited) {
 }
 
 func (w *bridgeWorld) secrets(t *testing.T, results map[string]visited) {
-	for _, secret := range append(w.tokens, bridgeGatewayToken, bridgeToken("agent-1"), bridgeToken("agent-2"), bridgeToken("agent-3")) {
+	for _, secret := range append(w.tokens, bridgeGatewayToken, w.shows["agent-1"], w.shows["agent-2"], w.shows["agent-3"]) {
 		for name, got := range results {
 			if strings.Contains(got.Shown, secret) {
 				t.Errorf("%s was shown a token", name)

@@ -24,7 +24,7 @@ import (
 // have the flag; secret marks what the gateway's environment must not inherit.
 type Settings struct {
 	StateDir       string   `env:"OPENCLAW_STATE_DIR" flag:"state-dir" arg:"DIR" cmd:"run,seed,probe,identity,status,bridge,approve,join" usage:"state folder of the gateway (default: as the gateway finds it)"`
-	GatewayPackage string   `env:"BOOTSTRAP_GATEWAY_PACKAGE" flag:"gateway-package" arg:"DIR" cmd:"run,seed,probe,status,approve,join" usage:"folder of the installed openclaw package (default: found from the command)"`
+	GatewayPackage string   `env:"BOOTSTRAP_GATEWAY_PACKAGE" flag:"gateway-package" arg:"DIR" cmd:"run,seed,probe,status,bridge,approve,join" usage:"folder of the installed openclaw package (default: found from the command)"`
 	User           UserSpec `env:"BOOTSTRAP_USER" flag:"user" arg:"USER" cmd:"run,seed,probe,identity,status,bridge,approve,join" usage:"when root, become this user first: NAME or UID, with :GID if need be (default: the owner of the state folder)"`
 
 	IdentityFile string `env:"BOOTSTRAP_IDENTITY_FILE" flag:"identity-file" arg:"FILE" cmd:"run,seed,identity" usage:"private key to import as the state folder's own device: PEM, or a 32-byte seed in hex or base64"`
@@ -38,7 +38,7 @@ type Settings struct {
 
 	ClientURL        URL    `env:"BOOTSTRAP_CLIENT_URL" flag:"client-url" arg:"URL" cmd:"run,seed" usage:"where bundles tell their clients to find the gateway, such as ws://gateway:18789 (default: the gateway's own URL)"`
 	GatewayURL       URL    `env:"OPENCLAW_GATEWAY_URL" flag:"gateway-url" arg:"URL" cmd:"run,seed,probe,status,bridge,approve,join" usage:"where the gateway answers, ws:// or wss:// (default: this machine, at the gateway's port)"`
-	GatewayTokenFile string `env:"OPENCLAW_GATEWAY_TOKEN_FILE" flag:"gateway-token-file" arg:"FILE" cmd:"run,probe,status,approve,join" usage:"file with the gateway's shared token; run hands it to the gateway as OPENCLAW_GATEWAY_TOKEN"`
+	GatewayTokenFile string `env:"OPENCLAW_GATEWAY_TOKEN_FILE" flag:"gateway-token-file" arg:"FILE" cmd:"run,probe,status,bridge,approve,join" usage:"file with the gateway's shared token; run hands it to the gateway as OPENCLAW_GATEWAY_TOKEN"`
 	CAFile           string `env:"BOOTSTRAP_CA_FILE" flag:"ca-file" arg:"FILE" cmd:"run,probe,bridge,approve,join" usage:"PEM file of the authorities to trust for wss:// (default: the system's)"`
 	Fingerprint      string `env:"BOOTSTRAP_TLS_FINGERPRINT" flag:"tls-fingerprint" arg:"HEX" cmd:"run,probe,bridge,approve,join" usage:"SHA-256 of the gateway's certificate, trusted instead of any authority"`
 
@@ -48,7 +48,7 @@ type Settings struct {
 	ReadyFile     string        `env:"BOOTSTRAP_READY_FILE" flag:"ready-file" arg:"FILE" cmd:"run" usage:"file that is there while the pairing is proven, or off (default: /run/bootstrap.ready as PID 1, in the temp folder where that cannot be written)"`
 	HealthListen  Address       `env:"BOOTSTRAP_HEALTH_LISTEN" flag:"health-listen" arg:"ADDR" cmd:"run" usage:"answer /livez and /readyz on this HOST:PORT; without a host only on this machine"`
 	StopTimeout   time.Duration `env:"BOOTSTRAP_STOP_TIMEOUT" flag:"stop-timeout" arg:"TIME" cmd:"run" usage:"kill a gateway that has not ended this long after it was told to (default: never; that is the runtime's to decide)"`
-	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity,join" usage:"how long to wait for another bootstrap on the same state folder"`
+	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity,bridge,join" usage:"how long to wait for another bootstrap on the same state folder"`
 
 	Approve         Rules         `env:"BOOTSTRAP_APPROVE" flag:"approve" arg:"POLICY" cmd:"run,approve" usage:"approve pairing requests without a person: token, first, local, cidr:NETWORK; a comma means or, + means and; repeatable (default: nobody)"`
 	ApproveRole     Role          `env:"BOOTSTRAP_APPROVE_ROLE" envDefault:"operator" flag:"approve-role" arg:"ROLE" cmd:"run,approve" usage:"the only role that the policy admits: operator or node"`
@@ -60,9 +60,11 @@ type Settings struct {
 
 	LogFormat LogFormat `env:"BOOTSTRAP_LOG_FORMAT" envDefault:"auto" flag:"log-format" arg:"FORMAT" cmd:"run,seed,probe,identity,status,bridge,approve,join" usage:"console, json, or auto: console on a terminal"`
 
-	Bridge          []string `env:"BOOTSTRAP_BRIDGE" flag:"listen" arg:"ADDR" cmd:"bridge" usage:"where clients connect to the bridge: HOST:PORT, a PORT of this machine, or unix:PATH for the one client that the file is named after; repeatable"`
-	BridgeTokenFile string   `env:"BOOTSTRAP_BRIDGE_TOKEN_FILE" flag:"bridge-token-file" arg:"FILE" cmd:"bridge" usage:"file with the token that clients of the bridge show as theirs, unless their bundle has a bridge-token of its own; needed where other machines can connect"`
-	BridgeHosts     []string `env:"BOOTSTRAP_BRIDGE_HOSTS" flag:"bridge-host" arg:"NAME" cmd:"bridge" usage:"host name by which clients call the bridge, beside localhost and this machine's own; repeatable"`
+	Bridge          []string `env:"BOOTSTRAP_BRIDGE" flag:"bridge" arg:"ADDR" cmd:"run" usage:"let clients in that cannot sign, as bootstrap bridge --listen does, while the gateway runs: HOST:PORT, a PORT of this machine, or unix:PATH for the one client that the file is named after; repeatable"`
+	BridgeTokenFile string   `env:"BOOTSTRAP_BRIDGE_TOKEN_FILE" flag:"bridge-token-file" arg:"FILE" cmd:"run,bridge" usage:"file with the token that clients of the bridge show as theirs, unless their bundle has a bridge-token of its own; needed where other machines can connect"`
+	BridgeTokens    bool     `env:"BOOTSTRAP_BRIDGE_TOKENS" envDefault:"false" flag:"bridge-tokens" cmd:"run,seed,bridge,join" usage:"put a bridge-token of its own into each bundle that has none, which its client then has to show"`
+	BridgeHosts     []string `env:"BOOTSTRAP_BRIDGE_HOSTS" flag:"bridge-host" arg:"NAME" cmd:"run,bridge" usage:"host name by which clients call the bridge, beside localhost and this machine's own; repeatable"`
+	BridgeJoin      string   `env:"BOOTSTRAP_BRIDGE_JOIN" flag:"bridge-join" arg:"PRESET" cmd:"run,bridge" usage:"make the bundle of whoever asks the bridge for a name that has none, with the scopes read or standard, and get it paired (default: nobody)"`
 }
 
 // Field describes one setting to whoever builds flags or documents them.
@@ -134,12 +136,13 @@ func (s *Settings) conflicts(merged map[string]string) (problems []string) {
 	}{
 		{"--require-paired", s.RequirePaired}, {"--health-listen", s.HealthListen != ""},
 		{"--ready-file", s.ReadyFile != "" && s.ReadyFile != "off"}, {"--stop-timeout", s.StopTimeout != 0},
-		{"--approve", len(s.Approve) > 0},
+		{"--approve", len(s.Approve) > 0}, {"--bridge", len(s.Bridge) > 0},
 	} {
 		if s.Handover == Exec && staying.set {
 			problems = append(problems, staying.flag+" needs bootstrap to stay, so it does not go with --handover=exec: leave one of them out")
 		}
 	}
+	problems = append(problems, s.bridgeConflicts()...)
 	if s.ApproveMax < 0 {
 		problems = append(problems, "--approve-max (BOOTSTRAP_APPROVE_MAX): a number of devices cannot be negative")
 	}

@@ -3,7 +3,7 @@
 # shellcheck disable=SC2154
 
 compose() {
-	"$tool_compose" --project-name "$run" --file docker/compose.yaml "$@"
+	"$tool_compose" --project-name "$run" --file "${compose_file:-docker/compose.yaml}" "$@"
 }
 
 compose_up() {

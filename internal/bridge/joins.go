@@ -1,0 +1,133 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	// maxJoined is how many clients one bridge joins in its life: whoever can
+	// reach it can ask for any name, and each becomes a device of the gateway.
+	maxJoined = 100
+	// joinHoldOff is how long a join that failed is not tried again; pendingHoldOff
+	// is for one that waits for a person: to ask again is no failed login.
+	joinHoldOff    = 30 * time.Second
+	pendingHoldOff = 3 * time.Second
+)
+
+// JoinError says why a client could not be joined.
+type JoinError struct {
+	// Command is what a person has to type, with the requestId where there is
+	// one; empty where nothing helps.
+	Command string
+	// Pending: the gateway has the request, and waits for a person.
+	Pending bool
+	Err     error
+}
+
+func (e *JoinError) Error() string { return e.Err.Error() }
+func (e *JoinError) Unwrap() error { return e.Err }
+
+// joins has each client joined once, however many of its connections ask for it,
+// and one client at a time.
+type joins struct {
+	turn sync.Mutex
+
+	mu     sync.Mutex
+	known  map[string]*joinTry
+	joined int
+}
+
+// joinTry is one join, underway or failed a moment ago.
+type joinTry struct {
+	done chan struct{}
+	// err and until are set when done is closed; until then err stands.
+	err   error
+	until time.Time
+}
+
+// once calls do, unless that is underway for the same name or has just failed:
+// then the result is that one's.
+func (j *joins) once(ctx context.Context, name string, do func() error) error {
+	try, mine, err := j.begin(name, time.Now())
+	if err != nil {
+		return err
+	}
+	if !mine {
+		select {
+		case <-try.done:
+			return try.err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	err = errors.New("the join broke off")
+	defer func() { j.end(name, try, err) }()
+	j.turn.Lock()
+	defer j.turn.Unlock()
+	err = do()
+	return err
+}
+
+func (j *joins) begin(name string, now time.Time) (try *joinTry, mine bool, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for other, try := range j.known {
+		if !try.until.IsZero() && now.After(try.until) {
+			delete(j.known, other)
+		}
+	}
+	if try, known := j.known[name]; known {
+		return try, false, nil
+	}
+	if j.joined+len(j.known) >= maxJoined {
+		return nil, false, &JoinError{
+			Command: "bootstrap seed --client " + name,
+			Err:     fmt.Errorf("this bridge has joined %d clients, and joins no more", j.joined),
+		}
+	}
+	if j.known == nil {
+		j.known = map[string]*joinTry{}
+	}
+	try = &joinTry{done: make(chan struct{})}
+	j.known[name] = try
+	return try, true, nil
+}
+
+func (j *joins) end(name string, try *joinTry, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	try.err = err
+	failed := (*JoinError)(nil)
+	switch {
+	case err == nil:
+		j.joined++
+		delete(j.known, name)
+	case errors.As(err, &failed) && failed.Pending:
+		try.until = time.Now().Add(pendingHoldOff)
+	default:
+		try.until = time.Now().Add(joinHoldOff)
+	}
+	close(try.done)
+}
+
+// notPaired is what a client is told that has no way in yet. Where the name
+// leaves no room for the command in a close reason, the command counts.
+func notPaired(name, command string) string {
+	if full := fmt.Sprintf("client %s is not paired: %s", name, command); len("bridge: "+full) <= maxReason {
+		return full
+	}
+	return "not paired: " + command
+}
+
+// notJoined is the refusal of a client whose join has failed.
+func notJoined(name string, err error) *refusal {
+	r := &refusal{reason: "client " + name + " cannot be joined; the bridge's log says why", cause: err}
+	if failed := (*JoinError)(nil); errors.As(err, &failed) && failed.Command != "" {
+		r.reason, r.hint = notPaired(name, failed.Command), failed.Command
+	}
+	return r
+}

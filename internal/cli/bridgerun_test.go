@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/reflectt/bootstrap/internal/bridge"
+	"github.com/reflectt/bootstrap/internal/probe"
+	"github.com/reflectt/bootstrap/internal/settings"
+)
+
+func TestReadinessWantsTheBridgeToReachTheGateway(t *testing.T) {
+	var log bytes.Buffer
+	a := &app{log: zerolog.New(&log)}
+	s := settings.Settings{Bridge: []string{"127.0.0.1:0"}, BundleDir: t.TempDir(), HealthListen: "127.0.0.1:0"}
+	b, err := a.openBridge("--bridge", s, place{}, bridge.Options{GatewayURL: "ws://127.0.0.1:1"}) // nobody is there
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := &readiness{}
+	health, err := a.listenHealth(s, ready, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer health.close()
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	var line struct{ Address string }
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &line); err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	get := func() (int, string) {
+		answer, err := client.Get("http://" + line.Address + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, string(body)
+	}
+	if code, body := get(); code != 503 || strings.Contains(body, "bridge") {
+		t.Errorf("before the proof: %d %s", code, body)
+	}
+	if err := ready.prove(probe.Verdict{OK: true, Outcome: probe.OK}); err != nil {
+		t.Fatal(err)
+	}
+	if code, body := get(); code != 503 || !strings.Contains(body, "gateway unreachable") {
+		t.Errorf("proven, and the bridge reaches nobody: %d %s", code, body)
+	}
+	b.serve(a)
+	b.drain()
+	if code, body := get(); code != 503 || !strings.Contains(body, "the bridge has ended") {
+		t.Errorf("with a bridge that has ended: %d %s", code, body)
+	}
+	b.close() // once more is nothing
+}

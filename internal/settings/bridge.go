@@ -1,0 +1,17 @@
+package settings
+
+import "fmt"
+
+// bridgeConflicts are settings of the bridge that would let in more than a
+// person means.
+func (s *Settings) bridgeConflicts() (problems []string) {
+	switch s.BridgeJoin {
+	case "", "read", "standard":
+	default:
+		problems = append(problems, fmt.Sprintf("--bridge-join (BOOTSTRAP_BRIDGE_JOIN): %q is not one of read, standard: more is given to nobody for asking", s.BridgeJoin))
+	}
+	if s.BridgeJoin != "" && s.BridgeTokens {
+		problems = append(problems, "--bridge-join and --bridge-tokens do not go together: who has no bundle yet has no token of its own to show")
+	}
+	return problems
+}
