@@ -16,14 +16,20 @@ const probes = 5
 // migrated is the state folder that the real gateway leaves.
 func (b *bench) migrated() string { return filepath.Join(b.work, "migrated") }
 
-// realGateway boots the gateway from an empty folder, supervised, measures
-// memory once the pairing is proven, and compares the two ways to ask it.
-func (b *bench) realGateway(ctx context.Context) error {
-	config := filepath.Join(b.work, "openclaw.json")
+// gatewayConfig writes what every gateway here is configured with.
+func (b *bench) gatewayConfig() (path string, err error) {
+	path = filepath.Join(b.work, "openclaw.json")
 	// Without the file its log would go to /tmp/openclaw.
 	content := fmt.Sprintf(`{"plugins": {"enabled": false}, "gateway": {"mode": "local"}, "logging": {"file": %q}}`,
 		filepath.Join(b.work, "gateway-own-log"))
-	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
+	return path, os.WriteFile(path, []byte(content), 0o600)
+}
+
+// realGateway boots the gateway from an empty folder, supervised, measures
+// memory once the pairing is proven, and compares the two ways to ask it.
+func (b *bench) realGateway(ctx context.Context) error {
+	config, err := b.gatewayConfig()
+	if err != nil {
 		return err
 	}
 	env := b.environ(b.migrated(), "OPENCLAW_CONFIG_PATH="+config, "OPENCLAW_GATEWAY_PORT="+realPort)

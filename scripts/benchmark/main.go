@@ -66,8 +66,11 @@ func run(ctx context.Context) error {
 		{"size", b.size},
 		{"memory beside a trivial child", b.trivialMemory},
 		{"a real gateway: memory and probe", b.realGateway},
+		{"the bridge", b.bridge},
+		{"approving", b.approval},
 		{"time before exec", b.boots},
 		{"merging", b.merges},
+		{"containers", b.containers},
 	} {
 		fmt.Fprintf(os.Stderr, "bench: %s\n", step.name)
 		if err := step.measure(ctx); err != nil {
