@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -34,6 +35,53 @@ func TestAListenerIsToldFromALaterOneOnTheSamePort(t *testing.T) {
 	if after, err := Listener(port); err != nil || after == "" || after == before {
 		t.Errorf("another one: %q, before %q, %v", after, before, err)
 	}
+}
+
+func TestBothWaysToFindAListenerAgree(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := listener.Addr().(*net.TCPAddr).Port
+		// A connection has the same local port, and does not count.
+		client, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked, err := askListeners(port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := readListeners(port)
+		if err != nil || len(asked) != 1 || !slices.Equal(asked, read) {
+			t.Errorf("%s: asked %v, read %v, %v", address, asked, read, err)
+		}
+		_, _ = client.Close(), listener.Close()
+	}
+}
+
+func BenchmarkAskListeners(b *testing.B) {
+	for b.Loop() {
+		_, _ = askListeners(1)
+	}
+}
+
+func BenchmarkReadListeners(b *testing.B) {
+	for b.Loop() {
+		_, _ = readListeners(1)
+	}
+}
+
+func FuzzParseDiag(f *testing.F) {
+	f.Add(make([]byte, 88), 0)
+	f.Add(append([]byte{88, 0, 0, 0, 20, 0, 2, 0}, make([]byte, 80)...), 0)
+	f.Fuzz(func(t *testing.T, data []byte, port int) {
+		inodes, _, err := parseDiag(data, port)
+		if err != nil && inodes != nil {
+			t.Errorf("both %v and %v", inodes, err)
+		}
+	})
 }
 
 func FuzzParseListeners(f *testing.F) {
