@@ -20,10 +20,6 @@ import (
 	"github.com/reflectt/bootstrap/internal/seed"
 )
 
-// thorough asks for the long form of these tests: 200 devices seeded live
-// instead of 60, and 20 moments of a first boot instead of 6.
-var thorough = os.Getenv("BOOTSTRAP_THOROUGH") != ""
-
 // asRead is the volume as readers in these tests take it: every release of the
 // SQLite era reads the database as the newest one does.
 func (v volume) asRead() volume {
@@ -49,10 +45,7 @@ func TestSeedingBesideALiveGatewayLosesNothing(t *testing.T) {
 		g := v.start(t)
 		g.WaitReady(t)
 		own := v.pairedByTheGateway(t)
-		count := 60
-		if thorough {
-			count = 200
-		}
+		const count = 200
 		calls := v.keepCalling(t, "caller-0", "caller-1")
 		for i := range count {
 			v.seed(t, "--client", fmt.Sprintf("live-%d", i))
