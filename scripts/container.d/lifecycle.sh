@@ -51,6 +51,7 @@ crash() {
 		local began=$SECONDS
 		boot_limit=$((boot_limit + 330)) ready other
 		evidence "and starts after $((SECONDS - began)) s"
+		stop other # or its own lease would stay behind
 	else
 		stop other
 		[[ $(exit_code other) == 143 ]] || fail "stopped while it waits: exit $(exit_code other)"
