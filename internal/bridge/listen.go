@@ -39,6 +39,33 @@ func (e *ExposedError) Hint() string {
 	return "--bridge-token-file FILE, or listen on 127.0.0.1 or on unix:PATH"
 }
 
+// ListenError says that an address cannot be had.
+type ListenError struct {
+	Where string
+	Err   error
+}
+
+func (e *ListenError) Error() string { return fmt.Sprintf("cannot listen on %s: %v", e.Where, e.Err) }
+func (e *ListenError) Unwrap() error { return e.Err }
+
+// Hint is what to do about it; empty where nothing sensible can be said.
+func (e *ListenError) Hint() string {
+	path, socket := strings.CutPrefix(e.Where, "unix:")
+	switch {
+	case errors.Is(e.Err, syscall.EADDRINUSE) && socket:
+		return "a bridge listens there already, or a file of another kind is in the way: stop or move it, or choose another path"
+	case errors.Is(e.Err, syscall.EADDRINUSE):
+		return "stop what listens there (ss -ltnp), or choose another port"
+	case errors.Is(e.Err, fs.ErrNotExist):
+		return "make its folder first, for the bridge's user alone: mkdir -m 0700 " + filepath.Dir(path)
+	case errors.Is(e.Err, fs.ErrPermission) && socket:
+		return "choose a folder that this user can write"
+	case errors.Is(e.Err, fs.ErrPermission):
+		return "choose a port above 1023"
+	}
+	return ""
+}
+
 // Listen opens HOST:PORT, :PORT or PORT (the latter two on loopback), or
 // unix:PATH. A Unix socket serves one client, named by the file's name without
 // its ending: unix:/run/bridge/agent-1.sock serves agent-1.
@@ -55,7 +82,7 @@ func Listen(where string) (*Listener, error) {
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w", where, err)
+		return nil, &ListenError{Where: where, Err: err}
 	}
 	return &Listener{Listener: l}, nil
 }
@@ -79,7 +106,7 @@ func listenUnix(path string) (*Listener, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on unix:%s: %w", path, err)
+		return nil, &ListenError{Where: "unix:" + path, Err: err}
 	}
 	return &Listener{Listener: l, name: name, socket: path}, nil
 }

@@ -12,37 +12,38 @@ import (
 )
 
 // joinHere pairs whoever asks our bridge for a name that has no bundle, beside
-// the gateway that we supervise: by seeding, as at the start. Nil where nobody
-// shall be joined.
+// the gateway that we supervise: by seeding, as at the start.
 func (a *app) joinHere(s settings.Settings, p place) func(context.Context, string) error {
-	if s.BridgeJoin == "" {
-		return nil
-	}
-	return func(ctx context.Context, name string) error {
-		client, err := joinedClient(s, name)
-		if err != nil {
-			return err
-		}
-		s := s
-		s.Clients = settings.Clients{client}
+	return joinBy(s, func(ctx context.Context, s settings.Settings) error {
 		// It is asked for only where the gateway has just answered.
 		seeded, err := a.pair(ctx, s, p, wishes{live: true})
 		if err != nil {
-			return joinFailed(err)
+			return err
 		}
 		if seeded.results[1].Outcome == seed.Revoked {
 			return &bridge.JoinError{
-				Command: "bootstrap seed --reseed " + name,
+				Command: "bootstrap seed --reseed " + s.Clients[0].Name,
 				Err:     errors.New("somebody removed this client, and it stays removed"),
 			}
 		}
 		return nil
-	}
+	})
 }
 
 // joinElsewhere does the same for a bridge that stands alone, by whichever way
 // works here, and waits for nobody.
 func (a *app) joinElsewhere(s settings.Settings, p place) func(context.Context, string) error {
+	return joinBy(s, func(ctx context.Context, s settings.Settings) error {
+		client := s.Clients[0]
+		j := &joining{app: a, s: s, p: p, client: client}
+		j.out = joined{Name: client.Name, URL: bundleURL(s, p), Scopes: client.WantedScopes(), Bundle: filepath.Join(bundlesDir(s, p), client.Name)}
+		return j.run(ctx)
+	})
+}
+
+// joinBy joins the client of a name, which is the only one of the settings that
+// join gets. Nil where nobody shall be joined.
+func joinBy(s settings.Settings, join func(context.Context, settings.Settings) error) func(context.Context, string) error {
 	if s.BridgeJoin == "" {
 		return nil
 	}
@@ -51,11 +52,9 @@ func (a *app) joinElsewhere(s settings.Settings, p place) func(context.Context, 
 		if err != nil {
 			return err
 		}
-		s := s
-		s.Clients = settings.Clients{client}
-		j := &joining{app: a, s: s, p: p, client: client}
-		j.out = joined{Name: name, URL: bundleURL(s, p), Scopes: client.WantedScopes(), Bundle: filepath.Join(bundlesDir(s, p), name)}
-		return joinFailed(j.run(ctx))
+		only := s
+		only.Clients = settings.Clients{client}
+		return joinFailed(join(ctx, only))
 	}
 }
 
@@ -76,6 +75,9 @@ func joinedClient(s settings.Settings, name string) (settings.Client, error) {
 func joinFailed(err error) error {
 	if err == nil {
 		return nil
+	}
+	if errors.As(err, new(*bridge.JoinError)) {
+		return err // it has one
 	}
 	failed := &bridge.JoinError{Command: hintOf(err), Err: err}
 	if refused := (*refusedError)(nil); errors.As(err, &refused) && refused.verdict.RequestID != "" {

@@ -45,12 +45,16 @@ start_engine() {
 	engine_pid=$!
 	export DOCKER_HOST=unix://$engine_dir/docker.sock
 	echo "engine: our own, pid $engine_pid"
-	if ! await 120 "$docker" info >/dev/null 2>&1; then
+	await 120 engine_settled || true
+	if ! "$docker" info >/dev/null 2>&1; then
 		echo "container-smoke: the engine does not answer; its last words:" >&2
 		tail -n 20 "$work/engine.log" >&2
 		return 1
 	fi
 }
+
+# engine_settled tells whether our engine answers, or has died.
+engine_settled() { "$docker" info >/dev/null 2>&1 || ! kill -0 "$engine_pid" 2>/dev/null; }
 
 # stop_engine ends the engine that is ours; it takes its containers with it.
 stop_engine() {
