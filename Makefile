@@ -37,7 +37,7 @@ test-short: ## Run the tests that need no gateway
 fuzz: ## Run every fuzz target for FUZZTIME (60s) each
 	FUZZTIME=$(FUZZTIME) scripts/fuzz
 
-lint: ## Check Go and shell code
+lint: ## Check Go and shell code, and Dockerfiles
 	scripts/lint
 
 vuln: ## Scan for known vulnerabilities, where the network allows it
