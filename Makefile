@@ -58,7 +58,7 @@ smoke: ## Run real containers: Docker, Compose, Swarm (root on Debian, or a Dock
 matrix: ## Run every release through every way of seeding it, and print the table
 	scripts/matrix
 
-cover: ## Say how much of each package the tests without a gateway cover
+cover: ## Say how much of each package the tests reach, without and with real gateways
 	@scripts/cover
 
 # What scripts/release has to know of this file.

@@ -9,6 +9,10 @@ import (
 	"testing"
 )
 
+// coverDir is Go's name for the folder in which a program that was built with
+// -cover leaves what it reached. Where it is set, ours is built so, and told of it.
+const coverDir = "GOCOVERDIR"
+
 // One build a test process.
 var build = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "gatewaytest-")
@@ -16,7 +20,11 @@ var build = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "bootstrap")
-	cmd := exec.Command("go", "build", "-o", path, "github.com/reflectt/bootstrap/cmd/bootstrap")
+	args := []string{"build", "-o", path}
+	if os.Getenv(coverDir) != "" {
+		args = append(args, "-cover", "-coverpkg", "github.com/reflectt/bootstrap/internal/...,github.com/reflectt/bootstrap/cmd/...")
+	}
+	cmd := exec.Command("go", append(args, "github.com/reflectt/bootstrap/cmd/bootstrap")...)
 	// As it is shipped, also when the tests themselves run under -race.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -77,13 +77,17 @@ func CLI(t testing.TB, version, stateDir string, args ...string) Result {
 // and a home folder of its own.
 func cleanEnv(t testing.TB, mark string) []string {
 	t.Helper()
-	return []string{
+	env := []string{
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + t.TempDir(),
 		"LANG=C.UTF-8",
 		"NO_COLOR=1",
 		markVariable + "=" + mark,
 	}
+	if dir := os.Getenv(coverDir); dir != "" {
+		env = append(env, coverDir+"="+dir)
+	}
+	return env
 }
 
 // childAttr makes a child that a signal to the test's terminal does not reach
