@@ -86,8 +86,10 @@ func checkApprove(c *cli.Context, s settings.Settings) error {
 		return nil
 	case c.NArg() == 0:
 		return wrong("which request? Name its id, as bootstrap approve --list shows it")
+	case flagBehind(c) != nil:
+		return flagBehind(c)
 	case c.NArg() > 1:
-		return wrong("one requestId is wanted, after the flags: approve --role node REQUEST_ID")
+		return wrong("one requestId is wanted")
 	case !protocol.IsRequestID(c.Args().First()):
 		return wrong(fmt.Sprintf("%q is no requestId", c.Args().First()))
 	case role != "operator" && role != "node":

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -76,16 +77,21 @@ func (a *app) noCommand(c *cli.Context) error {
 		return cli.ShowAppHelp(c)
 	}
 	hint := "bootstrap --help"
-	if _, err := launch.Find(c.Args().First(), a.environ); err == nil && len(c.Lineage()) <= 2 {
+	if len(c.Lineage()) > 2 {
+		hint = "bootstrap " + words(c) + " --help"
+	} else if _, err := launch.Find(c.Args().First(), a.environ); err == nil {
 		hint = "to start it as the gateway: bootstrap run -- " + c.Args().First() + " ...   else: bootstrap --help"
 	}
 	return &usageError{err: fmt.Errorf("there is no command %q", c.Args().First()), hint: hint}
 }
 
+// words are what a command is called by, such as "seed revoke".
+func words(c *cli.Context) string { return strings.TrimPrefix(c.Command.HelpName, "bootstrap ") }
+
 func onUsageError(c *cli.Context, err error, _ bool) error {
 	hint := "bootstrap --help"
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "bootstrap" {
-		hint = "bootstrap " + c.Command.Name + " --help"
+		hint = "bootstrap " + words(c) + " --help"
 	}
 	if c.Command != nil && c.Command.Name == "run" {
 		hint = "the gateway's own flags go behind it: bootstrap run -- openclaw gateway --port 18789   ours: bootstrap run --help"
@@ -99,8 +105,8 @@ func noArguments(action cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if c.NArg() > 0 {
 			return &usageError{
-				err:  fmt.Errorf("%s takes no argument such as %q", c.Command.FullName(), c.Args().First()),
-				hint: "bootstrap " + c.Command.FullName() + " --help",
+				err:  fmt.Errorf("%s takes no argument such as %q", words(c), c.Args().First()),
+				hint: "bootstrap " + words(c) + " --help",
 			}
 		}
 		return action(c)
@@ -109,23 +115,64 @@ func noArguments(action cli.ActionFunc) cli.ActionFunc {
 
 // load reads the settings of a command and sets the log up as they say.
 func (a *app) load(c *cli.Context) (settings.Settings, error) {
+	typed, err := typedFlags(c)
+	if err != nil {
+		return settings.Settings{}, err
+	}
 	given := map[string]string{}
 	for _, field := range settings.Fields() {
-		if field.Flag == "" || !c.IsSet(field.Flag) {
-			continue
-		}
+		from := typed[field.Flag]
 		switch {
+		case from == nil:
 		case field.Bool:
-			given[field.Env] = fmt.Sprint(c.Bool(field.Flag))
+			given[field.Env] = fmt.Sprint(from.Bool(field.Flag))
 		case field.Repeatable:
-			given[field.Env] = strings.Join(c.StringSlice(field.Flag), ",")
+			given[field.Env] = strings.Join(from.StringSlice(field.Flag), ",")
 		default:
-			given[field.Env] = c.String(field.Flag)
+			given[field.Env] = from.String(field.Flag)
 		}
 	}
 	s, err := settings.Load(variables(a.environ), given)
 	a.log = newLogger(a.stderr, s.LogFormat, a.environ)
 	return s, err
+}
+
+// typedFlags says which flags were typed, and where: before a subcommand as well
+// as behind it, where the library would pass over the former. Those that mean
+// nothing to the subcommand are refused: "seed --dry-run revoke" would revoke.
+func typedFlags(c *cli.Context) (map[string]*cli.Context, error) {
+	typed := map[string]*cli.Context{}
+	for _, at := range c.Lineage() {
+		if at.Command == nil { // the outermost, of no command line
+			break
+		}
+		for _, name := range at.LocalFlagNames() {
+			if !slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) }) {
+				return nil, &usageError{
+					err:  fmt.Errorf("%s takes no --%s", words(c), name),
+					hint: "bootstrap " + words(c) + " --help",
+				}
+			}
+			if typed[name] == nil {
+				typed[name] = at
+			}
+		}
+	}
+	return typed, nil
+}
+
+// flagBehind is the complaint about a flag that stands behind an argument, where
+// the library takes it for one more; nil if there is none.
+func flagBehind(c *cli.Context) error {
+	for _, argument := range c.Args().Tail() {
+		if strings.HasPrefix(argument, "-") {
+			return &usageError{
+				err:  fmt.Errorf("%s stands behind %q: flags come first", argument, c.Args().First()),
+				hint: fmt.Sprintf("bootstrap %s %s %s", words(c), strings.Join(c.Args().Tail(), " "), c.Args().First()),
+			}
+		}
+	}
+	return nil
 }
 
 // variables is an environment as a map; of a name that is there twice the

@@ -103,6 +103,9 @@ func (a *app) readSelf(c *cli.Context) (identity.Identity, error) {
 }
 
 func (a *app) identityImport(c *cli.Context) error {
+	if err := flagBehind(c); err != nil {
+		return err
+	}
 	switch c.NArg() {
 	case 0:
 	case 1:

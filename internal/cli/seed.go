@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -30,15 +31,22 @@ func (a *app) seedCommand() *cli.Command {
 			{
 				Name: "revoke", Usage: "remove what was seeded under a name, for good", ArgsUsage: "NAME",
 				Description: "A later start does not bring it back. For example:\n\n  bootstrap seed revoke agent-1",
-				Flags:       flags("seed"), OnUsageError: onUsageError, Action: a.seedRevoke,
+				Flags:       ofOne(flags("seed")), OnUsageError: onUsageError, Action: a.seedRevoke,
 			},
 			{
 				Name: "rotate", Usage: "give what was seeded under a name another device token", ArgsUsage: "NAME",
 				Description: "The old one is refused from the next connect on. For example:\n\n  bootstrap seed rotate agent-1",
-				Flags:       flags("seed"), OnUsageError: onUsageError, Action: a.seedRotate,
+				Flags:       ofOne(flags("seed"), "bundle-dir", "client-url"), OnUsageError: onUsageError, Action: a.seedRotate,
 			},
 		},
 	}
+}
+
+// ofOne are the flags that mean something where one device is named: how to find
+// the store, and more.
+func ofOne(all []cli.Flag, more ...string) []cli.Flag {
+	wanted := append(more, "state-dir", "gateway-package", "user", "gateway-url", "lock-timeout", "log-format")
+	return slices.DeleteFunc(all, func(f cli.Flag) bool { return !slices.Contains(wanted, f.Names()[0]) })
 }
 
 func (a *app) seed(c *cli.Context) error {
@@ -165,8 +173,11 @@ func (a *app) seedRotate(c *cli.Context) error {
 
 // byName does something with the one device that is named.
 func (a *app) byName(c *cli.Context, do func(*seed.Session, settings.Settings, place, string) ([]seed.Result, error)) error {
+	if err := flagBehind(c); err != nil {
+		return err
+	}
 	if c.NArg() != 1 {
-		return &usageError{err: errors.New("one name is wanted"), hint: "bootstrap seed " + c.Command.Name + " NAME"}
+		return &usageError{err: errors.New("one name is wanted"), hint: "bootstrap " + words(c) + " NAME"}
 	}
 	s, err := a.load(c)
 	if err != nil {
