@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,11 +47,11 @@ func LookupUser(spec string) (User, error) {
 	return resolveUser(spec, passwd, group)
 }
 
-// OwnerOf returns the user who owns path, a symbolic link itself and not what
-// it points to. The group is the user's own where /etc/passwd knows it, else
-// that of path.
+// OwnerOf returns the user who owns path. A symbolic link is followed where it is
+// root's; anybody else's says itself whose doing it is. The group is the user's
+// own where /etc/passwd knows it, else that of path.
 func OwnerOf(path string) (User, error) {
-	info, err := os.Lstat(path)
+	info, err := lstatBeyondRoot(path)
 	if err != nil {
 		return User{}, fmt.Errorf("cannot read owner: %w", err)
 	}
@@ -67,6 +68,28 @@ func OwnerOf(path string) (User, error) {
 		u = entry.user(group)
 	}
 	return u, nil
+}
+
+// lstatBeyondRoot is [os.Lstat], gone on with from a link that belongs to root.
+func lstatBeyondRoot(path string) (fs.FileInfo, error) {
+	for range maxLinks {
+		info, err := os.Lstat(path)
+		if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+			return info, err
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid != 0 {
+			return info, nil
+		}
+		target, err := os.Readlink(path)
+		if err != nil {
+			return nil, err
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		path = target
+	}
+	return nil, &fs.PathError{Op: "lstat", Path: path, Err: syscall.ELOOP}
 }
 
 // Env returns a copy of env with HOME, USER and LOGNAME of the user. Without a

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -111,21 +112,35 @@ func TestTheEnvironmentIsTheUsers(t *testing.T) {
 	}
 }
 
-func TestTheOwnerIsTheLinksOwn(t *testing.T) {
+func TestTheOwnerIsWhoALinkOfRootsPointsAtAndElseTheLinksOwn(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
-	link := filepath.Join(dir, "link")
-	if err := os.Symlink("/", link); err != nil {
+	in := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.Mkdir(in("folder"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Lchown(link, 45678, 45679); err != nil {
+	for link, target := range map[string]string{
+		"root's": in("folder"), "root's relative": "folder", "somebody's": "/", "root's to somebody's": "somebody's", "loop": "loop",
+	} {
+		if err := os.Symlink(target, in(link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Chown(in("folder"), 45678, 45679), os.Lchown(in("somebody's"), 45680, 45681)); err != nil {
 		t.Fatal(err)
 	}
-	got, err := OwnerOf(link)
-	if err != nil || got.UID != 45678 || got.GID != 45679 {
-		t.Errorf("got %+v, %v", got, err)
+	for name, want := range map[string]User{
+		"folder": {UID: 45678, GID: 45679}, "root's": {UID: 45678, GID: 45679}, "root's relative": {UID: 45678, GID: 45679},
+		"somebody's": {UID: 45680, GID: 45681}, "root's to somebody's": {UID: 45680, GID: 45681},
+	} {
+		if got, err := OwnerOf(in(name)); err != nil || got.String() != want.String() {
+			t.Errorf("%s: got %s, %v, want %s", name, got, err, want)
+		}
 	}
-	if _, err := OwnerOf(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := OwnerOf(in("loop")); !errors.Is(err, syscall.ELOOP) {
+		t.Errorf("a link to itself: got %v, want too many links", err)
+	}
+	if _, err := OwnerOf(in("none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want not exist", err)
 	}
 }
