@@ -148,7 +148,10 @@ func Exchange(path string, data []byte, limit int64) (before []byte, err error) 
 		return nil, err
 	}
 	defer func() { _ = os.Remove(temporary) }()
-	err = unix.Renameat2(unix.AT_FDCWD, temporary, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE)
+	swap := func() error {
+		return unix.Renameat2(unix.AT_FDCWD, temporary, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE)
+	}
+	err = swap()
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, fs.ErrNotExist) {
 		return nil, Replace(path, data)
 	}
@@ -156,7 +159,8 @@ func Exchange(path string, data []byte, limit int64) (before []byte, err error) 
 		return nil, replaceError(path, err)
 	}
 	if before, err = Read(temporary, limit); err != nil {
-		return nil, err
+		// What nobody could read is not ours to take away.
+		return nil, errors.Join(err, swap())
 	}
 	return before, syncDir(filepath.Dir(path))
 }

@@ -15,6 +15,10 @@ import (
 // into the few milliseconds around it.
 const barrierTries = 20
 
+// barrierRefusals bounds it where the gateway refuses our device: ten refusals
+// in a minute may lock an address out.
+const barrierRefusals = 5
+
 // barrier makes sure that a change of a file survives a gateway that serves it.
 // JSON-era gateways read the file, change it and write it back at every
 // connect, without a lock (2026.2.9 to 2026.5.28 lost 2 to 40 of 100 writes
@@ -27,19 +31,23 @@ func (a *app) barrier(ctx context.Context, path string, connect func(context.Con
 	for range barrierTries {
 		passed := connect(ctx)
 		changed, err := again()
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case changed:
+		}
+		if changed {
 			a.log.Info().Msg("the gateway overwrote the file meanwhile; written again")
-		case passed:
+		} else if passed {
 			return nil
-		default:
-			// Never again and again: refusals lock an address out.
-			if refused++; refused == 2 {
-				a.log.Warn().Msg("something answers at the gateway's port that does not let this folder's device in; the change is in the file, and nothing shows that it was overwritten")
-				return nil
-			}
+		}
+		if !passed {
+			refused++
+		}
+		if refused == barrierRefusals {
+			break
+		}
+		if refused >= 2 && !changed {
+			a.log.Warn().Msg("something answers at the gateway's port that does not let this folder's device in; the change is in the file, and nothing shows that it was overwritten")
+			return nil
 		}
 		select {
 		case <-ctx.Done():

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/reflectt/bootstrap/internal/approve"
 	"github.com/reflectt/bootstrap/internal/gateway"
@@ -32,7 +33,8 @@ func (a *app) pairLater(ctx context.Context, s settings.Settings, p place) probe
 	if err != nil {
 		return failed(err)
 	}
-	defer func() { _ = lock.Release() }()
+	release := sync.OnceValue(lock.Release)
+	defer func() { _ = release() }()
 	bundle, err := seed.OpenBundle(seed.BundlesDir(p.StateDir), seed.SelfName)
 	if err != nil {
 		return failed(err)
@@ -42,6 +44,7 @@ func (a *app) pairLater(ctx context.Context, s settings.Settings, p place) probe
 		return failed(err)
 	}
 	if known.Token != "" {
+		_ = release() // nothing is written from here on, and the gateway may take minutes
 		options := proof(s, p, known.Identity, known.Token, known.Scopes)
 		options.Wait, options.Progress = s.ProveTimeout, a.progress()
 		return probe.Run(ctx, options)

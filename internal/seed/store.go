@@ -136,7 +136,11 @@ func openSettled(ctx context.Context, stateDir string) (*statedb.DB, error) {
 		if err := db.Close(); err != nil {
 			return nil, err
 		}
-		time.Sleep(50 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
 }
 
