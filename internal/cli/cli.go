@@ -27,6 +27,8 @@ type app struct {
 	stdout  io.Writer
 	stderr  io.Writer
 	log     zerolog.Logger
+	// typed are the flags of this command line, by their names.
+	typed map[string]*cli.Context
 }
 
 // Main runs the program and returns its exit code. argv and environ are as the
@@ -119,6 +121,7 @@ func (a *app) load(c *cli.Context) (settings.Settings, error) {
 	if err != nil {
 		return settings.Settings{}, err
 	}
+	a.typed = typed
 	given := map[string]string{}
 	for _, field := range settings.Fields() {
 		from := typed[field.Flag]
@@ -222,13 +225,27 @@ func hintOf(err error) string {
 		return hinter.Hint()
 	}
 	var command *launch.CommandError
+	if errors.As(err, &command) {
+		return commandHint(command)
+	}
+	return ""
+}
+
+// commandHint is for a program that cannot be started; often it is none, but what
+// was typed behind an image's name in place of the image's own command.
+func commandHint(e *launch.CommandError) string {
+	isOurs := func(c *cli.Command) bool { return c.Name == e.Path }
 	switch {
-	case !errors.As(err, &command):
-		return ""
-	case command.Code != launch.CodeNotFound:
-		return "ls -l " + command.Path + "   it has to be a program that this user may execute"
-	case strings.Contains(command.Path, "/"):
-		return "check the path, and that this image has the gateway in it: ls -l " + command.Path
+	case e.Code != launch.CodeNotFound:
+		return "ls -l " + e.Path + "   it has to be a program that this user may execute"
+	case slices.ContainsFunc((&app{}).commands().Commands, isOurs):
+		return "for the command of bootstrap: bootstrap " + e.Path + "   of an image: docker run --entrypoint bootstrap IMAGE " + e.Path
+	case e.Path == "gateway" || strings.HasPrefix(e.Path, "-"):
+		return "what stands here replaces the whole command: bootstrap run -- openclaw gateway ...   of an image: docker run IMAGE openclaw gateway ..."
+	case strings.Contains(e.Path, " "):
+		return "this is one word with blanks in it: give each word by itself, without quotes around all of them"
+	case strings.Contains(e.Path, "/"):
+		return "check the path, and that this image has the gateway in it: ls -l " + e.Path
 	}
 	return "no folder of PATH has it: check how it is spelt, install the gateway (npm install -g openclaw), or give its whole path"
 }

@@ -25,27 +25,35 @@ type readiness struct {
 }
 
 // newReadiness begins unready: what an earlier start has left is removed.
-func newReadiness(s settings.Settings) (*readiness, error) {
-	r := &readiness{file: readyFile(s)}
-	return r, r.removeFile()
-}
-
-// readyFile is where the ready file goes: never on a volume, which would keep it
-// when the container is gone. Without being told, only as PID 1: elsewhere it
-// would be another bootstrap's too.
-func readyFile(s settings.Settings) string {
+func (a *app) newReadiness(s settings.Settings) (*readiness, error) {
+	r := &readiness{}
 	switch {
 	case s.ReadyFile == "off":
-		return ""
 	case s.ReadyFile != "":
-		return s.ReadyFile
-	case os.Getpid() != 1:
-		return ""
+		r.file = s.ReadyFile
+	case os.Getpid() != 1: // it would be another bootstrap's too
+	default:
+		if r.file = usualReadyFile("/run", os.TempDir()); r.file == "" {
+			a.log.Warn().Str("hint", "give the container a tmpfs on /run, or name another place with --ready-file, or off").
+				Msg("there is no ready file: neither /run nor " + os.TempDir() + " can be written")
+		}
 	}
-	if unix.Access("/run", unix.W_OK) == nil {
-		return "/run/bootstrap.ready"
+	if err := r.removeFile(); err != nil {
+		return nil, &usageError{err: fmt.Errorf("--ready-file (BOOTSTRAP_READY_FILE): %w", err), hint: "name a place that can be written, such as a tmpfs, or off"}
 	}
-	return filepath.Join(os.TempDir(), "bootstrap.ready")
+	return r, nil
+}
+
+// usualReadyFile is where the ready file goes without being told, "" where none
+// of the folders can be written. It is never on a volume, which would keep it when
+// the container is gone.
+func usualReadyFile(folders ...string) string {
+	for _, folder := range folders {
+		if unix.Access(folder, unix.W_OK) == nil {
+			return filepath.Join(folder, "bootstrap.ready")
+		}
+	}
+	return ""
 }
 
 // prove takes in a verdict, and makes or removes the file.

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"os"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -20,7 +19,7 @@ func (a *app) runCommand() *cli.Command {
 		Name:         "run",
 		Usage:        "pair the operator, prove it, and hand over to the gateway",
 		ArgsUsage:    "-- GATEWAY [ARGUMENT...]",
-		Description:  "For the ENTRYPOINT of an image, for example:\n\n  bootstrap run -- openclaw gateway --bind lan --port 18789",
+		Description:  "For the ENTRYPOINT of an image, for example:\n\n  bootstrap run -- openclaw gateway --bind lan --port 18789 --allow-unconfigured",
 		Flags:        flags("run"),
 		OnUsageError: onUsageError,
 		Action:       a.run,
@@ -37,7 +36,7 @@ func (a *app) run(c *cli.Context) error {
 	}
 	argv := c.Args().Slice()
 	if len(argv) == 0 {
-		return &usageError{err: errors.New("there is no gateway command"), hint: "bootstrap run -- openclaw gateway --port 18789"}
+		return &usageError{err: errors.New("there is no gateway command"), hint: "bootstrap run -- openclaw gateway --port 18789 --allow-unconfigured"}
 	}
 	// From here on a signal is kept until somebody can take it: PID 1 would
 	// ignore it otherwise.
@@ -58,6 +57,12 @@ func (a *app) run(c *cli.Context) error {
 		return err
 	}
 	a.warnAbout(p)
+	var ready *readiness
+	if supervised(s) {
+		if ready, err = a.newReadiness(s); err != nil { // before anything that may wait
+			return err
+		}
+	}
 
 	seeded, err := a.prepare(ctx, s, p, imported, signals)
 	switch {
@@ -76,7 +81,7 @@ func (a *app) run(c *cli.Context) error {
 		p.Auth.Secret = gateway.NewSecret(seeded.gatewayToken)
 	}
 	if supervised(s) {
-		return a.supervise(ctx, s, p, seeded, bridgeToken, signals)
+		return a.supervise(ctx, s, p, seeded, ready, bridgeToken, signals)
 	}
 	return a.exec(p, signals)
 }
@@ -96,36 +101,39 @@ func (a *app) prepare(ctx context.Context, s settings.Settings, p place, importe
 	return seeded, err
 }
 
-// supervised decides who stays: what replaces tini as PID 1 has to reap and
-// to forward, and only who stays can stop a gateway that proves nothing.
-func supervised(s settings.Settings) bool {
-	switch s.Handover {
-	case settings.Supervise:
-		return true
-	case settings.Exec:
-		return false
+// supervise starts the gateway as a child, proves the pairing and serves the
+// bridge while it runs, and ends as it ends.
+func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seeded pairing, ready *readiness, bridgeToken string, signals *launch.Signals) error {
+	bridge, err := a.bridgeBeside(s, p, bridgeToken)
+	if err != nil {
+		return err
 	}
-	return os.Getpid() == 1 || s.RequirePaired || s.HealthListen != "" || len(s.Approve) > 0 || len(s.Bridge) > 0 || s.ReadyFile != "" && s.ReadyFile != "off"
-}
+	defer bridge.close()
+	health, err := a.listenHealth(s, ready, bridge)
+	if err != nil {
+		return err
+	}
+	defer health.close()
+	process, err := launch.Start(launch.Options{
+		Command: p.argv[0], Argv: p.argv, Env: p.environ(),
+		RestartSignal: p.Release.RestartSignal(), StopTimeout: s.StopTimeout, Signals: signals,
+	})
+	if err != nil {
+		return err
+	}
+	a.log.Info().Str("handover", "supervise").Str("release", p.Release.String()).
+		Int("pid", process.Pid()).Msg("starting " + p.what())
+	bridge.serve(a)
 
-// exec leaves nothing of us behind; the proof is left to "bootstrap probe".
-func (a *app) exec(p place, signals *launch.Signals) error {
-	signals.Release()
-	if signal, stopped := signals.Stopped(); stopped {
-		return &launch.StoppedError{Signal: signal}
+	ctx, cancel := context.WithCancel(ctx)
+	proven := make(chan Code, 1)
+	go func() { proven <- a.keepProving(ctx, s, p, seeded, ready, process) }()
+	result := process.Run()
+	cancel()
+	failed := <-proven
+	bridge.drain()
+	if err := ready.forget(); err != nil {
+		a.log.Warn().Err(err).Msg("the gateway has ended, and the ready file says otherwise")
 	}
-	a.log.Info().Str("handover", "exec").Str("release", p.Release.String()).
-		Str("prove", "bootstrap probe --wait 120s").Msg("starting " + p.what())
-	return launch.Exec(p.argv[0], p.argv, p.environ())
-}
-
-// warnAbout tells what a gateway would refuse or read otherwise than expected.
-func (a *app) warnAbout(p place) {
-	for _, wrong := range settingFindings(a.now(), p) {
-		event := a.log.Warn()
-		if wrong.Mend != "" {
-			event = event.Str("hint", wrong.Mend)
-		}
-		event.Msg(wrong.What)
-	}
+	return a.ended(p, result, failed)
 }

@@ -10,69 +10,6 @@ import (
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
-// supervise starts the gateway as a child, proves the pairing and serves the
-// bridge while it runs, and ends as it ends.
-func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seeded pairing, bridgeToken string, signals *launch.Signals) error {
-	ready, err := newReadiness(s)
-	if err != nil {
-		return err
-	}
-	bridge, err := a.bridgeBeside(s, p, bridgeToken)
-	if err != nil {
-		return err
-	}
-	defer bridge.close()
-	health, err := a.listenHealth(s, ready, bridge)
-	if err != nil {
-		return err
-	}
-	defer health.close()
-	process, err := launch.Start(launch.Options{
-		Command: p.argv[0], Argv: p.argv, Env: p.environ(),
-		RestartSignal: p.Release.RestartSignal(), StopTimeout: s.StopTimeout, Signals: signals,
-	})
-	if err != nil {
-		return err
-	}
-	a.log.Info().Str("handover", "supervise").Str("release", p.Release.String()).
-		Int("pid", process.Pid()).Msg("starting " + p.what())
-	bridge.serve(a)
-
-	ctx, cancel := context.WithCancel(ctx)
-	proven := make(chan Code, 1)
-	go func() { proven <- a.keepProving(ctx, s, p, seeded, ready, process) }()
-	result := process.Run()
-	cancel()
-	failed := <-proven
-	bridge.drain()
-	if err := ready.forget(); err != nil {
-		a.log.Warn().Err(err).Msg("the gateway has ended, and the ready file says otherwise")
-	}
-	return a.ended(p, result, failed)
-}
-
-// ended says who ended, and with what.
-func (a *app) ended(p place, result launch.Result, failed Code) error {
-	code, source := Code(result.Code), "gateway"
-	if failed != OK {
-		code, source = failed, "bootstrap"
-	}
-	if result.Killed {
-		a.log.Warn().Msg("the gateway was killed, because --stop-timeout had passed: its owner lease may keep the next one waiting")
-	}
-	if result.Code == unusableState && p.Command.Understood {
-		a.log.Error().Str("hint", "read the gateway's own lines above, then: bootstrap status").
-			Msg("exit 78: the gateway says that its state or configuration is unusable; starting it again will not help")
-	}
-	a.log.Info().Str("source", source).Int("code", int(code)).Int("gateway_code", result.Code).
-		Int("orphans_reaped", result.Orphans).Msg("exit")
-	return &exitError{code: code}
-}
-
-// unusableState is what the gateway ends with when a restart cannot help
-// (EX_CONFIG): unreadable state, a migration that was refused, no auth.
-const unusableState = 78
-
 // restartPoll is how often the gateway's socket is looked at. It costs two
 // questions to the kernel, some 40 microseconds, and no traffic.
 const restartPoll = 2 * time.Second
