@@ -1,7 +1,7 @@
 # "make help" lists the targets.
 
 # What "bootstrap version" says. Without a tag the commit alone tells.
-RELEASE  := $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo devel)
+RELEASE  := $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo dev)
 COMMIT   := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 # The commit's time and not the build's: builds of one commit are equal.
 TIME     := $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)

@@ -162,9 +162,6 @@ func (g *Gateway) WaitGone(t testing.TB) {
 	}
 }
 
-// Kill ends the gateway, and all that it started, without a chance to tidy up.
-func (g *Gateway) Kill() { g.end() }
-
 func (g *Gateway) ended() bool {
 	select {
 	case <-g.done:

@@ -18,9 +18,6 @@ type Conn struct {
 	policy Policy
 }
 
-// URL is where the connection goes, without credentials or query.
-func (c *Conn) URL() string { return c.url }
-
 // ReadFrame waits for the next frame. A context that ends closes the
 // connection. The error is a [*CloseError] where the gateway closed it, else a
 // [*TransportError].

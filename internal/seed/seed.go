@@ -3,6 +3,6 @@
 // what it added. Everything that is not ours (other devices, unknown fields
 // and columns) is kept byte for byte.
 //
-// It never creates the gateway's database, never removes a pairing, and never
-// replaces a store that it cannot read.
+// It never creates the gateway's database, removes only what it added and only
+// when it is asked to, and never replaces a store that it cannot read.
 package seed
