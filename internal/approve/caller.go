@@ -52,7 +52,7 @@ func callerScopes() []string { return []string{"operator.admin", "operator.pairi
 // device.pair.list, and none is tried again.
 func Open(ctx context.Context, gateway Gateway, events ...string) (*Caller, error) {
 	if err := gateway.check(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot pair over loopback: %w", err)
 	}
 	caller, err := gateway.open(ctx, identity.Identity{}, events)
 	if err == nil || !needsDevice(err) {
@@ -99,7 +99,7 @@ func (g Gateway) open(ctx context.Context, device identity.Identity, events []st
 		return nil, err
 	}
 	caller := &Caller{Client: protocol.NewClient(conn, events...), Server: hello.ServerVersion, AuthMode: hello.AuthMode()}
-	if hello.Auth.DeviceToken != "" {
+	if hello.Auth.DeviceToken != "" && !device.IsZero() {
 		caller.stored = device.DeviceID()
 	}
 	if len(hello.SessionScopes(request.Scopes)) == len(request.Scopes) {
@@ -168,13 +168,13 @@ func (g Gateway) handshake(ctx context.Context, request protocol.ConnectRequest)
 // check refuses to show the gateway's secret to another machine.
 func (g Gateway) check() error {
 	if _, err := url.Parse(strings.TrimSpace(g.URL)); err != nil {
-		return errors.New("cannot pair over loopback: the gateway URL cannot be parsed")
+		return errors.New("the gateway URL cannot be parsed")
 	}
 	if !g.IsLoopback() {
-		return fmt.Errorf("cannot pair over loopback: %s is not loopback", protocol.DisplayURL(g.URL))
+		return fmt.Errorf("%s is not loopback", protocol.DisplayURL(g.URL))
 	}
 	if g.Token == "" && g.Password == "" {
-		return errors.New("cannot pair over loopback: there is no gateway token or password to show")
+		return errors.New("there is no gateway token or password to show")
 	}
 	return nil
 }

@@ -47,6 +47,7 @@ func TestCallerSignsOnlyWhereScopesAreWithheldAndTidiesUp(t *testing.T) {
 		want    []string
 	}{
 		"scopes are kept":                          {full, false, []string{"connect gateway-client"}},
+		"a token for no device is no device's":     {func(c connectParams) ([]string, string, string) { return c.Scopes, deviceSecret, "" }, false, []string{"connect gateway-client"}},
 		"hello does not tell, but calls are taken": {empty, false, []string{"connect gateway-client", "device.pair.list"}},
 		"scopes are withheld without a device":     {empty, true, []string{"connect gateway-client", "device.pair.list", "connect gateway-client", "device.pair.list"}},
 		"a device is wanted, and then not stored":  {wantsDevice(""), false, []string{"connect gateway-client", "connect gateway-client"}},

@@ -206,8 +206,15 @@ func TestTheLockIsWaitedForAndThenGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = atomicfile.Acquire(context.Background(), path, 20*time.Millisecond)
-	if !errors.As(err, new(*atomicfile.LockedError)) {
-		t.Errorf("a taken lock: %v", err)
+	var locked *atomicfile.LockedError
+	if !errors.As(err, &locked) {
+		t.Fatalf("a taken lock: %v", err)
+	}
+	if locks, err := os.ReadFile("/proc/locks"); err == nil && len(locks) > 0 && locked.PID != os.Getpid() {
+		t.Errorf("held by pid %d, not by %d, in:\n%s", locked.PID, os.Getpid(), locks)
+	}
+	if hint := locked.Hint(); !strings.Contains(hint, "--lock-timeout") {
+		t.Errorf("hint %q", hint)
 	}
 	waiting := make(chan error, 1)
 	go func() {

@@ -17,10 +17,21 @@ import (
 type LockedError struct {
 	Path    string
 	Timeout time.Duration
+	// PID of the holder; 0 where it cannot be seen, as from another container.
+	PID int
 }
 
 func (e *LockedError) Error() string {
 	return fmt.Sprintf("another bootstrap has held %s for %s", e.Path, e.Timeout)
+}
+
+// Hint says who has it, and how to wait for longer.
+func (e *LockedError) Hint() string {
+	wait := "wait for longer with --lock-timeout (BOOTSTRAP_LOCK_TIMEOUT)"
+	if e.PID == 0 {
+		return wait + ", or end the other one: fuser -v " + e.Path
+	}
+	return fmt.Sprintf("%s, or end the other one: pid %d", wait, e.PID)
 }
 
 // Lock is an exclusive advisory lock (flock) between bootstrap processes. The
@@ -39,9 +50,21 @@ func Acquire(ctx context.Context, path string, timeout time.Duration) (*Lock, er
 	if err := makeLockFile(path); err != nil {
 		return nil, err
 	}
-	lock := flock.New(path,
-		flock.SetFlag(os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK),
-		flock.SetPermissions(fileMode))
+	return acquire(ctx, path, os.O_CREATE|os.O_RDWR|unix.O_NONBLOCK, timeout)
+}
+
+// AcquireFolder is [Acquire] with a folder that is there as the lock itself: it
+// leaves no file behind, and the folder may be one that cannot be written. On a
+// network filesystem such a lock holds among the processes of one machine.
+func AcquireFolder(ctx context.Context, path string, timeout time.Duration) (*Lock, error) {
+	if err := checkFolder(path); err != nil {
+		return nil, err
+	}
+	return acquire(ctx, path, os.O_RDONLY|unix.O_DIRECTORY, timeout)
+}
+
+func acquire(ctx context.Context, path string, flags int, timeout time.Duration) (*Lock, error) {
+	lock := flock.New(path, flock.SetFlag(flags|unix.O_NOFOLLOW), flock.SetPermissions(fileMode))
 	// At least one try, also with a timeout of nothing.
 	if taken, err := lock.TryLock(); taken || err != nil {
 		return newLock(lock, path, err)
@@ -50,7 +73,7 @@ func Acquire(ctx context.Context, path string, timeout time.Duration) (*Lock, er
 	defer cancel()
 	_, err := lock.TryLockContext(ctx, lockRetry)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, &LockedError{Path: path, Timeout: timeout}
+		return nil, &LockedError{Path: path, Timeout: timeout, PID: holder(path)}
 	}
 	return newLock(lock, path, err)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/coder/websocket"
+
+	"github.com/reflectt/bootstrap/internal/seed"
 )
 
 // door decides about a connection before any frame: web pages can reach
@@ -96,7 +98,7 @@ func (d *door) isOwnIP(r *http.Request, ip net.IP) bool {
 // that brings its own device.
 func nameIn(path string) (name string, bad bool) {
 	name = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/")
-	if name == "" || validName(name) {
+	if name == "" || seed.ValidName(name) {
 		return name, false
 	}
 	return "", true

@@ -7,14 +7,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/reflectt/bootstrap/internal/protocol"
+	"github.com/reflectt/bootstrap/internal/seed"
 )
 
 // Listener is a place where the bridge answers.
@@ -90,7 +89,7 @@ func Listen(where string) (*Listener, error) {
 func listenUnix(path string) (*Listener, error) {
 	base := filepath.Base(path)
 	name := strings.TrimSuffix(base, filepath.Ext(base))
-	if !validName(name) {
+	if !seed.ValidName(name) {
 		return nil, fmt.Errorf("cannot listen on unix:%s: the file's name is the client's, such as agent-1.sock", path)
 	}
 	l, err := net.Listen("unix", path)
@@ -204,10 +203,3 @@ type peerAddr string
 
 func (peerAddr) Network() string  { return "unix" }
 func (a peerAddr) String() string { return string(a) }
-
-// clientName is what settings take as a client's name.
-var clientName = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-})
-
-func validName(name string) bool { return clientName().MatchString(name) }

@@ -54,7 +54,7 @@ func (a *app) approve(c *cli.Context) error {
 	}
 	caller, err := openApprover(c.Context, s, p)
 	if err != nil {
-		return err
+		return a.refusedAtHome(c.Context, p, err)
 	}
 	defer caller.Close()
 	pending, paired, err := approve.List(c.Context, caller.Client)
@@ -104,7 +104,7 @@ func (a *app) approveOne(c *cli.Context, caller *approve.Caller, p place, pendin
 	id := c.Args().First()
 	i := slices.IndexFunc(pending, func(r approve.Request) bool { return r.RequestID == id })
 	if i < 0 {
-		return &usageError{err: fmt.Errorf("the gateway has no pending request %s: it was answered, it was replaced by a later one of the same device, or it is older than five minutes", id), hint: "bootstrap approve --list"}
+		return &usageError{err: fmt.Errorf("the gateway has no pending request %s: it was answered, it was replaced by a later one of the same device, or it is older than five minutes", id), hint: a.command("approve", "--list")}
 	}
 	request := pending[i]
 	if !c.Bool("json") {

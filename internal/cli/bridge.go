@@ -108,12 +108,9 @@ func bridgeToken(s settings.Settings) (string, error) {
 	if s.BridgeTokenFile == "" {
 		return "", nil
 	}
-	token, err := readSecret(s.BridgeTokenFile)
-	if err == nil && token == "" {
-		err = errors.New("it is empty")
-	}
+	token, err := readToken(s.BridgeTokenFile)
 	if err != nil {
-		return "", &usageError{err: fmt.Errorf("--bridge-token-file (BOOTSTRAP_BRIDGE_TOKEN_FILE): cannot read %s: %w", s.BridgeTokenFile, err)}
+		return "", &usageError{err: fmt.Errorf("--bridge-token-file (BOOTSTRAP_BRIDGE_TOKEN_FILE): %w", err)}
 	}
 	return token, nil
 }

@@ -1,6 +1,7 @@
 // Package cli owns the commands: what they are called, in which order each
 // calls the other rooms, what a person reads, and which exit code an error
-// becomes. It holds no knowledge of its own about gateways or stores.
+// becomes. What it knows of gateways is when to wait for one (vacant.go,
+// firstboot.go, barrier.go); reading and writing is the other rooms'.
 //
 // Start with run.go: it is the whole flow.
 package cli
@@ -10,9 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
@@ -43,9 +47,21 @@ func Main(argv, environ []string, stdout, stderr io.Writer) (code int) {
 			code = int(Unexpected)
 		}
 	}()
-	err := a.commands().RunContext(context.Background(), argv)
+	err := a.commands().RunContext(context.Background(), usual(argv))
 	a.report(err)
 	return int(codeOf(err))
+}
+
+// usual turns what other programs have taught people to type into ours:
+// --version, and help with the words of a command.
+func usual(argv []string) []string {
+	switch {
+	case len(argv) == 2 && (argv[1] == "--version" || argv[1] == "-v"):
+		return []string{argv[0], "version"}
+	case len(argv) > 2 && argv[1] == "help":
+		return slices.Concat(argv[:1], argv[2:], []string{"--help"})
+	}
+	return argv
 }
 
 func (a *app) commands() *cli.App {
@@ -98,7 +114,33 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	if c.Command != nil && c.Command.Name == "run" {
 		hint = "the gateway's own flags go behind it: bootstrap run -- openclaw gateway --port 18789   ours: bootstrap run --help"
 	}
-	return &usageError{err: err, hint: hint}
+	return &usageError{err: unreadable(err), hint: hint}
+}
+
+// parseError is what the library says of a value that a flag cannot take.
+var parseError = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^invalid (boolean )?value (".*") for (?:flag )?-([a-z-]+): parse error$`)
+})
+
+// unreadable says which form a value has to have, where the library does not.
+// No flag but those for times and switches has a form of its own.
+func unreadable(err error) error {
+	parts := parseError().FindStringSubmatch(err.Error())
+	if parts == nil {
+		return err
+	}
+	value, quoted := strconv.Unquote(parts[2])
+	if quoted != nil {
+		return err
+	}
+	_, wrong := settings.ParseTime(value)
+	if parts[1] != "" {
+		_, wrong = settings.ParseBool(value)
+	}
+	if wrong == nil {
+		return err
+	}
+	return fmt.Errorf("--%s: %w", parts[3], wrong)
 }
 
 // noArguments guards a command that takes none: what is typed by mistake, an
@@ -189,15 +231,6 @@ func variables(environ []string) map[string]string {
 		}
 	}
 	return out
-}
-
-func contains(list []string, item string) bool {
-	for _, each := range list {
-		if each == item {
-			return true
-		}
-	}
-	return false
 }
 
 // report tells a person, or a program, why it ended.

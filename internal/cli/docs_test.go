@@ -46,7 +46,7 @@ func reference(program *cli.App) string {
 	for _, command := range program.Commands {
 		describe(&out, "bootstrap", command)
 	}
-	out.WriteString("\n## Settings\n\nA flag wins over its variable. An empty variable counts as unset. Wrong values are all reported at once.\n\n")
+	out.WriteString("\n## Settings\n\nA flag wins over its variable. An empty variable counts as unset; one that is nearly one of ours is refused, as misspelt. Wrong values are all reported at once.\n\n")
 	out.WriteString("| flag | variable | default | commands | meaning |\n|---|---|---|---|---|\n")
 	for _, field := range settings.Fields() {
 		name := ""

@@ -1,8 +1,7 @@
 package cli
 
 import (
-	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/reflectt/bootstrap/internal/seed"
 )
@@ -21,11 +20,13 @@ const (
 	unmanaged drift = "unmanaged"  // paired by somebody else
 )
 
-// compare says of every device, wanted or there, how it differs.
-func compare(wanted []seed.Device, survey seed.Survey) []statusDevice {
-	seen := map[string]seed.Seen{}
+// compare says of every device, wanted or there, how it differs. keyless are the
+// names that are wanted and have no key yet.
+func compare(wanted []seed.Device, keyless []string, survey seed.Survey) []statusDevice {
+	seen, revokedNames := map[string]seed.Seen{}, map[string]bool{}
 	for _, device := range survey.Devices {
 		seen[device.DeviceID] = device
+		revokedNames[device.Name] = revokedNames[device.Name] || device.NameRevoked
 	}
 	var out []statusDevice
 	names, ids := map[string]bool{}, map[string]bool{}
@@ -33,13 +34,20 @@ func compare(wanted []seed.Device, survey seed.Survey) []statusDevice {
 		names[device.Name], ids[device.ID()] = true, true
 		there := seen[device.ID()]
 		out = append(out, statusDevice{
-			Name: device.Name, DeviceID: device.ID(), Drift: driftOf(device, there),
+			Name: device.Name, DeviceID: device.ID(), Drift: driftOf(device, there, revokedNames[device.Name]),
 			Label: there.Label, Roles: there.Roles, Scopes: there.Scopes, Wanted: device.Scopes,
 		})
 	}
+	for _, name := range keyless {
+		names[name] = true
+		out = append(out, statusDevice{Name: name, Drift: driftOf(seed.Device{}, seed.Seen{}, revokedNames[name])})
+	}
 	for _, there := range survey.Devices {
-		if ids[there.DeviceID] || (!there.Present && !there.Revoked) {
+		switch {
+		case ids[there.DeviceID], !there.Present && !there.Revoked:
 			continue
+		case names[there.Name] && !there.Present:
+			continue // an older key, and gone; whether that holds for its name is said there
 		}
 		d := statusDevice{Name: there.Name, DeviceID: there.DeviceID, Label: there.Label, Roles: there.Roles, Scopes: there.Scopes}
 		switch {
@@ -57,9 +65,9 @@ func compare(wanted []seed.Device, survey seed.Survey) []statusDevice {
 	return out
 }
 
-func driftOf(wanted seed.Device, there seed.Seen) drift {
+func driftOf(wanted seed.Device, there seed.Seen, nameRevoked bool) drift {
 	switch {
-	case there.Revoked, there.TokenRevoked:
+	case there.Revoked, there.TokenRevoked, !there.Present && nameRevoked:
 		return isRevoked
 	case !there.Present:
 		return isMissing
@@ -74,7 +82,7 @@ func driftOf(wanted seed.Device, there seed.Seen) drift {
 // covers compares literally, as old gateways do.
 func covers(have, want []string) bool {
 	for _, scope := range want {
-		if !contains(have, scope) {
+		if !slices.Contains(have, scope) {
 			return false
 		}
 	}
@@ -82,40 +90,69 @@ func covers(have, want []string) bool {
 }
 
 // driftFindings says what mends each drift that is not harmless.
-func driftFindings(devices []statusDevice) []finding {
+func (a *app) driftFindings(devices []statusDevice) []finding {
+	if nobodyIn(devices) {
+		return []finding{{What: "nobody is paired yet", Mend: a.command("seed") + ", or: " + a.command("run", "--", "openclaw", "gateway")}}
+	}
 	var out []finding
 	for _, d := range devices {
-		reseed := "bootstrap seed --reseed " + d.Name
+		who := "device " + d.Name
 		if d.Name != seed.SelfName {
-			reseed = "bootstrap seed --client " + d.Name + " --reseed " + d.Name
+			who = "client " + d.Name
 		}
-		who := fmt.Sprintf("device %s (%s)", d.Name, shortID(d.DeviceID))
+		if d.DeviceID != "" {
+			who += " (" + shortID(d.DeviceID) + ")"
+		}
+		reseed := func() string { return a.command("seed", "--reseed", d.Name) }
 		switch d.Drift {
 		case isMissing:
-			out = append(out, finding{What: who + " is not paired", Mend: "bootstrap seed, with the same flags"})
+			out = append(out, finding{What: who + missingBecause(d), Mend: a.command("seed")})
 		case narrower:
-			out = append(out, finding{What: who + " has fewer scopes than wanted: " + brief(d.Scopes), Mend: "bootstrap seed, with the same flags"})
+			out = append(out, finding{What: who + " has fewer scopes than wanted: " + brief(d.Scopes), Mend: a.command("seed")})
 		case wider:
-			out = append(out, finding{What: who + " has more scopes than wanted: " + brief(d.Scopes), Mend: "to take the rest back: " + reseed})
+			out = append(out, finding{What: who + " has more scopes than wanted: " + brief(d.Scopes), Mend: "to take the rest back: " + reseed()})
 		case otherKey:
-			out = append(out, finding{What: who + " is an older key of that name, and still paired", Mend: "bootstrap seed --prune, with the same flags"})
+			out = append(out, finding{What: who + " is an older key of that name, and still paired", Mend: a.removeOlder(d)})
 		case isRevoked:
-			out = append(out, finding{What: who + " was removed by somebody, and stays removed", Mend: "to pair it again: " + strings.TrimSpace(reseed)})
+			out = append(out, finding{What: who + " was removed by somebody, and stays removed", Mend: "to pair it again: " + reseed()})
 		case notWanted:
-			out = append(out, finding{What: who + " was seeded earlier and is not named now", Mend: "name it with --client, or: bootstrap seed --prune, or: bootstrap seed revoke " + d.Name})
+			out = append(out, finding{
+				What: who + " was seeded earlier and is not named now",
+				Mend: "name it with --client, or: " + a.command("seed", "--prune") + ", or: " + a.command("seed revoke", d.Name),
+			})
 		case inStep, unmanaged:
 		}
 	}
 	return out
 }
 
+// nobodyIn tells a folder in which nothing was paired and nothing removed.
+func nobodyIn(devices []statusDevice) bool {
+	return !slices.ContainsFunc(devices, func(d statusDevice) bool { return d.Drift != isMissing })
+}
+
+func missingBecause(d statusDevice) string {
+	if d.DeviceID == "" {
+		return " is not there: it has no key yet"
+	}
+	return " is not paired"
+}
+
+// removeOlder is how a key goes whose name has another one now.
+func (a *app) removeOlder(d statusDevice) string {
+	if d.Name == seed.SelfName { // which is never pruned
+		return "openclaw devices remove " + d.DeviceID
+	}
+	return a.command("seed", "--prune") + "   (with every client that shall stay)"
+}
+
 // localTokenFinding is about the one device whose token lies in two places.
-func localTokenFinding(survey seed.Survey) []finding {
+func (a *app) localTokenFinding(survey seed.Survey) []finding {
 	if !survey.LocalTokenStale {
 		return nil
 	}
 	return []finding{{
 		What: "the CLI beside the gateway has no device token, or not the one in the store: it will be refused, or ask for the gateway's token",
-		Mend: "bootstrap seed",
+		Mend: a.command("seed"),
 	}}
 }

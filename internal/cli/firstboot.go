@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"strconv"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
@@ -29,7 +30,9 @@ func (a *app) isServed(ctx context.Context, p place) (bool, error) {
 			return false, nil
 		}
 		if !told {
-			a.log.Info().Str("at_most", firstBootPatience.String()).Msg("a gateway boots here for the first time: waiting until it has a store")
+			a.log.Info().Str("at_most", firstBootPatience.String()).
+				Str("hint", "if it answers already, at another port than "+strconv.Itoa(p.Listen.Port)+": "+setPort("PORT")).
+				Msg("a gateway boots here for the first time: waiting until it has a store")
 		}
 		select {
 		case <-ctx.Done():

@@ -1,7 +1,11 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"slices"
+	"strconv"
 
 	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/settings"
@@ -32,13 +36,46 @@ func (a *app) exec(p place, signals *launch.Signals) error {
 
 // warnAbout tells what a gateway would refuse or read otherwise than expected.
 func (a *app) warnAbout(p place) {
-	for _, wrong := range settingFindings(a.now(), p) {
+	for _, wrong := range append(settingFindings(a.now(), p), startFindings(p)...) {
 		event := a.log.Warn()
 		if wrong.Mend != "" {
 			event = event.Str("hint", wrong.Mend)
 		}
 		event.Msg(wrong.What)
 	}
+}
+
+// keptFree refuses to listen where the gateway is about to: the bridge would call
+// itself, and the gateway end because its port is taken.
+func keptFree(p place, bridge *openedBridge, health *health) error {
+	taken := func(flag, address string) error {
+		if !p.Command.Understood || !p.Listen.Takes(address) {
+			return nil
+		}
+		return &usageError{err: fmt.Errorf("%s: %s is where the gateway itself will listen", flag, address), hint: "choose another port than " + strconv.Itoa(p.Listen.Port)}
+	}
+	var wrong []error
+	if bridge != nil {
+		for _, l := range bridge.listeners {
+			wrong = append(wrong, taken("--bridge (BOOTSTRAP_BRIDGE)", l.Address()))
+		}
+	}
+	if health != nil {
+		wrong = append(wrong, taken("--health-listen (BOOTSTRAP_HEALTH_LISTEN)", health.address))
+	}
+	return errors.Join(wrong...)
+}
+
+// startFindings are what this command would be refused for, whatever is in the
+// folder: every release from 2026.1.29 to 2026.9.6 wants its mode said.
+func startFindings(p place) []finding {
+	if !p.Command.Understood || p.Command.Dev || p.Command.Profile == "dev" || p.Config.Mode == "local" || len(p.InDoubt) > 0 || slices.Contains(p.argv, "--allow-unconfigured") {
+		return nil
+	}
+	return []finding{{
+		What: "openclaw.json has no gateway.mode=local, and without it gateways refuse to start",
+		Mend: "add --allow-unconfigured to its command, or set the mode: openclaw config set gateway.mode local",
+	}}
 }
 
 // ended says who ended, and with what.

@@ -14,7 +14,10 @@ import (
 // health answers an orchestrator: /livez while the gateway is being supervised,
 // /readyz once its pairing is proven and its bridge, where there is one, reaches
 // it. It tells nothing else and takes nothing.
-type health struct{ server *http.Server }
+type health struct {
+	server  *http.Server
+	address string
+}
 
 // bridgePatience is how long the bridge may take to ask the gateway.
 const bridgePatience = 3 * time.Second
@@ -44,7 +47,7 @@ func (a *app) listenHealth(s settings.Settings, ready *readiness, bridge *opened
 		}
 		answer(w, http.StatusOK, "ready", verdict.Message)
 	})
-	h := &health{server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10}}
+	h := &health{address: listener.Addr().String(), server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10}}
 	go func() {
 		if err := h.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			a.log.Warn().Err(err).Msg("health answers no more")

@@ -249,6 +249,7 @@ func TestAReadOnlyVolume(t *testing.T) {
 		{"does not keep a gateway that is paired from starting", "bootstrap run --client a -- openclaw gateway", 0, "started"},
 		{"keeps one that is not", "bootstrap run --client b -- openclaw gateway", storeUnusable, "mount the volume read-write"},
 		{"can be looked at", "bootstrap status", 0, "self"},
+		{"is told of", "bootstrap status", 0, "the state folder is mounted read-only here"},
 	} {
 		for _, owner := range []string{"0", "1000"} {
 			t.Run("of "+owner+" "+c.name, func(t *testing.T) {

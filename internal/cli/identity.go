@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -217,6 +218,23 @@ func readSecret(path string) (string, error) {
 	}
 	data, err := atomicfile.ReadMounted(path, maxSecretSize)
 	return strings.TrimSpace(string(data)), err
+}
+
+// readToken reads a token from a file. One with a line break cannot stand in an
+// HTTP header, and one with a NUL, as in a file of UTF-16, in no environment.
+func readToken(path string) (string, error) {
+	token, err := readSecret(path)
+	switch {
+	case err != nil:
+	case token == "":
+		err = errors.New("it is empty")
+	case strings.ContainsFunc(token, unicode.IsControl):
+		err = errors.New("a token is one line of text, and this has a line break, a NUL or another control character within")
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	return token, nil
 }
 
 func (a *app) printIdentity(c *cli.Context, id identity.Identity) error {

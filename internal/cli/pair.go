@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -171,7 +170,7 @@ func (a *app) tokenFor(session *seed.Session, p place, out *pairing) (err error)
 	var created bool
 	out.gatewayToken, created, err = session.GatewayToken()
 	if created {
-		a.log.Info().Str("file", filepath.Join(seed.Dir(p.StateDir), "gateway-token")).
+		a.log.Info().Str("file", seed.GatewayTokenPath(p.StateDir)).
 			Msg("gateway token created: none was set, and the gateway would refuse to listen")
 	}
 	return err
@@ -274,6 +273,7 @@ func (a *app) tell(out pairing) {
 	for _, result := range out.results {
 		event := a.log.Info()
 		message := "paired"
+		reseed := func() string { return a.command("seed", "--reseed", result.Name) }
 		switch result.Outcome {
 		case seed.Unchanged:
 			message = "already paired, nothing changed"
@@ -284,8 +284,12 @@ func (a *app) tell(out pairing) {
 				message = "paired again: the store it was in is gone, or it was reseeded"
 			}
 		case seed.Revoked:
-			event = a.log.Warn().Str("hint", "to pair it again: bootstrap seed --reseed "+result.Name)
+			event = a.log.Warn().Str("hint", "to pair it again: "+reseed())
 			message = "not paired: somebody removed this device, and it stays removed"
+		}
+		if len(result.Wider) > 0 {
+			event = a.log.Warn().Str("hint", "to take the rest back: "+reseed())
+			message += "; it has more scopes than asked for, and keeps them"
 		}
 		event = event.Str("name", result.Name).Str("device", shortID(result.DeviceID)).Str("store", string(out.store.Kind))
 		if len(result.Scopes) > 0 {

@@ -61,12 +61,9 @@ func (p place) seedOptions(s settings.Settings) seed.Options {
 func (a *app) settle(s settings.Settings, argv []string, prepare bool) (place, error) {
 	vars := variables(a.environ)
 	if s.GatewayTokenFile != "" {
-		token, err := readSecret(s.GatewayTokenFile)
-		if err == nil && token == "" {
-			err = errors.New("it is empty")
-		}
+		token, err := readToken(s.GatewayTokenFile)
 		if err != nil {
-			return place{}, &usageError{err: fmt.Errorf("--gateway-token-file (OPENCLAW_GATEWAY_TOKEN_FILE): cannot read %s: %w", s.GatewayTokenFile, err)}
+			return place{}, &usageError{err: fmt.Errorf("--gateway-token-file (OPENCLAW_GATEWAY_TOKEN_FILE): %w", err)}
 		}
 		vars["OPENCLAW_GATEWAY_TOKEN"] = token
 	}
@@ -95,6 +92,10 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (place, e
 			return place{}, err
 		}
 	}
+	// As the user who reads it at each connect, and before anything is started.
+	if err := tlsOptions(s).Check(); err != nil {
+		return place{}, &usageError{err: fmt.Errorf("--ca-file (BOOTSTRAP_CA_FILE): %w", err)}
+	}
 	if unready == nil && prepare {
 		// Once more, without root's eyes: is the folder in reach?
 		unready = launch.PrepareStateDir(stateDir, user)
@@ -120,8 +121,7 @@ func inspect(s settings.Settings, argv []string, variables map[string]string) (p
 
 // asked is what the gateway room is asked with.
 func asked(s settings.Settings, variables map[string]string) (gateway.Environment, gateway.Overrides) {
-	environment := gateway.CurrentEnvironment()
-	environment.Vars = variables
+	environment := gateway.CurrentEnvironment(variables)
 	if s.StateDir != "" {
 		variables["OPENCLAW_STATE_DIR"] = s.StateDir
 	}

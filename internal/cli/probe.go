@@ -45,7 +45,7 @@ func (a *app) probe(c *cli.Context) error {
 	}
 	options := probe.Options{
 		URL: p.URL, TLS: tlsOptions(s), Auth: auth, Version: Release,
-		Wait: c.Duration("wait"), Progress: a.progress(),
+		Wait: c.Duration("wait"), Progress: a.progress(), Command: a.command,
 	}
 	if auth != probe.AuthNone {
 		credentials, err := seed.ReadCredentials(c.Context, p.seedOptions(s))
@@ -58,6 +58,7 @@ func (a *app) probe(c *cli.Context) error {
 		options.GatewayToken, options.GatewayPassword = sharedSecret(p)
 	}
 	verdict := probe.Run(c.Context, options)
+	a.hintAtHome(c.Context, p, &verdict)
 	if c.Bool("preflight") {
 		err = a.printJSON(newPreflight(verdict))
 	} else {

@@ -28,7 +28,7 @@ func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pa
 		return OK
 	default:
 		options := proof(s, p, seeded.self, seeded.own().Token, seeded.devices[0].Scopes)
-		options.Wait, options.Progress = s.ProveTimeout, a.progress()
+		options.Wait, options.Progress, options.Command = s.ProveTimeout, a.progress(), a.command
 		verdict = probe.Run(ctx, options)
 	}
 	if err := ready.prove(verdict); err != nil {
@@ -103,5 +103,5 @@ func (a *app) progress() func(probe.Waiting) {
 }
 
 func tlsOptions(s settings.Settings) protocol.TLSOptions {
-	return protocol.TLSOptions{CAFile: s.CAFile, PinnedFingerprint: s.Fingerprint}
+	return protocol.TLSOptions{CAFile: s.CAFile, PinnedFingerprint: string(s.Fingerprint)}
 }

@@ -1,36 +1,54 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // rightsFindings looks at what the gateway needs in a state folder, without
-// following a link or going deeper: what belongs to another user than the folder
-// itself, as after one run as root, and secrets that others can read.
+// following a link in it or going deeper: what belongs to another user than the
+// folder itself, as after one run as root, and secrets that others can read.
+// openclaw.json is the user's own, and may well be a link or a mount.
 func rightsFindings(stateDir string) []finding {
+	if real, err := filepath.EvalSymlinks(stateDir); err == nil {
+		stateDir = real // whose rights count, and what chown has to be told
+	}
 	root, err := os.Lstat(stateDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return []finding{{What: "the state folder is not there yet: " + stateDir, Mend: "bootstrap seed or run makes it; or mount the volume"}}
+	}
 	if err != nil {
-		return []finding{{What: "the state folder cannot be looked at: " + err.Error(), Mend: "bootstrap run makes it; or mount the volume"}}
+		return []finding{{What: "the state folder cannot be looked at: " + err.Error(), Mend: "look at the rights of the folders above it (ls -ld)"}}
 	}
 	owner, ok := root.Sys().(*syscall.Stat_t)
 	if !ok {
 		return nil
 	}
 	var out []finding
+	var volume unix.Statfs_t
+	if unix.Statfs(stateDir, &volume) == nil && volume.Flags&unix.ST_RDONLY != 0 {
+		out = append(out, finding{
+			// Advice alone: a sidecar that only looks is well served by such a mount.
+			What: "the state folder is mounted read-only here: nothing can be paired from here, and no gateway can work on this mount",
+			Mend: "mount the volume read-write",
+		})
+	}
 	if uid := os.Geteuid(); uid != 0 && int(owner.Uid) != uid {
 		out = append(out, finding{
 			What: fmt.Sprintf("the state folder belongs to uid %d, and this is uid %d", owner.Uid, uid),
-			Mend: fmt.Sprintf("as root: chown -R %d %s", uid, stateDir), Code: StoreUnusable,
+			Mend: fmt.Sprintf("as root: chown -R %d %s", uid, quoted(stateDir)), Code: StoreUnusable,
 		})
 	}
 	for _, name := range []string{
 		"identity", "identity/device.json", "identity/device-auth.json", "devices", "devices/paired.json",
 		"state", "state/openclaw.sqlite", "state/openclaw.sqlite-wal", "state/openclaw.sqlite-shm",
-		"bootstrap", "bootstrap/ledger.json", "bootstrap/gateway-token", "openclaw.json",
+		"bootstrap", "bootstrap/ledger.json", "bootstrap/gateway-token",
 	} {
 		out = append(out, rightsOf(filepath.Join(stateDir, name), stateDir, owner)...)
 	}
@@ -53,13 +71,13 @@ func rightsOf(path, stateDir string, owner *syscall.Stat_t) []finding {
 	if stat.Uid != owner.Uid {
 		out = append(out, finding{
 			What: fmt.Sprintf("%s belongs to uid %d, and the state folder to uid %d", path, stat.Uid, owner.Uid),
-			Mend: fmt.Sprintf("as root: chown -R %d:%d %s", owner.Uid, owner.Gid, stateDir),
+			Mend: fmt.Sprintf("as root: chown -R %d:%d %s", owner.Uid, owner.Gid, quoted(stateDir)),
 		})
 	}
-	if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 && filepath.Base(path) != "openclaw.json" {
+	if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
 		out = append(out, finding{
 			What: fmt.Sprintf("%s holds secrets and can be read by others (mode %04o)", path, info.Mode().Perm()),
-			Mend: "chmod 600 " + path,
+			Mend: "chmod 600 " + quoted(path),
 		})
 	}
 	return out

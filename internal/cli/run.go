@@ -114,6 +114,9 @@ func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seede
 		return err
 	}
 	defer health.close()
+	if err := keptFree(p, bridge, health); err != nil {
+		return err
+	}
 	process, err := launch.Start(launch.Options{
 		Command: p.argv[0], Argv: p.argv, Env: p.environ(),
 		RestartSignal: p.Release.RestartSignal(), StopTimeout: s.StopTimeout, Signals: signals,

@@ -54,6 +54,11 @@ func (a *app) seed(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Bool("prune") {
+		if err := checkPrune(s); err != nil {
+			return err
+		}
+	}
 	imported, err := a.importedIdentity(s)
 	if err != nil {
 		return err
@@ -75,7 +80,19 @@ func (a *app) seed(c *cli.Context) error {
 	if err != nil || !c.Bool("json") {
 		return err
 	}
-	return a.printJSON(newReport(seeded.store, seeded.results))
+	return a.printJSON(newReport(seeded.store, seeded.results).with(seeded.pruned))
+}
+
+// checkPrune refuses what is hardly meant: a manifest that names nobody, as one
+// that was not mounted, would take every client out.
+func checkPrune(s settings.Settings) error {
+	if s.Manifest == "" || len(s.Clients) > 0 {
+		return nil
+	}
+	return &usageError{
+		err:  fmt.Errorf("--prune would remove every client: the manifest %s names none", s.Manifest),
+		hint: "look whether it is the file that is meant, and mounted; to remove them all: bootstrap seed --prune, without a manifest",
+	}
 }
 
 // ready settles in a state folder that can be worked in.
@@ -235,4 +252,12 @@ func newReport(store seed.Info, results []seed.Result) report {
 		})
 	}
 	return out
+}
+
+// with adds the clients that are not wanted any more, and are not there now.
+func (r report) with(pruned []seed.Result) report {
+	for _, result := range pruned {
+		r.Devices = append(r.Devices, reportDevice{Name: result.Name, DeviceID: result.DeviceID, Outcome: "pruned"})
+	}
+	return r
 }

@@ -20,14 +20,15 @@ func (a *app) statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "status",
 		Usage:        "say what is installed and paired here, what is wrong, and what to do about it",
-		Description:  "Changes nothing and asks no gateway. Name the clients that you expect, to hear how they differ. For example:\n\n  bootstrap status --client agent-1",
+		Description:  "Changes no pairing and asks no gateway. Name the clients that you expect, to hear how they differ. For example:\n\n  bootstrap status --client agent-1",
 		Flags:        flags("status", jsonFlag()),
 		OnUsageError: onUsageError,
 		Action:       noArguments(a.status),
 	}
 }
 
-// status is everything that can be said without changing or asking anything.
+// status is everything that can be said without changing a pairing or asking a
+// gateway.
 // Its JSON is a contract; no field holds a secret.
 type status struct {
 	StateDir string `json:"stateDir"`
@@ -104,11 +105,8 @@ func (a *app) status(c *cli.Context) error {
 func (a *app) look(c *cli.Context, s settings.Settings, p place) status {
 	out := status{
 		StateDir: p.StateDir, Config: p.ConfigPath, Release: p.Release.String(), Package: p.PackageDir,
-		URL: p.URL, Running: isLive(c.Context, p), Auth: string(p.Auth.Mode),
+		URL: p.URL, Running: answers(c.Context, p), Auth: string(p.Auth.Mode), AuthFrom: authFrom(s, p),
 		Devices: []statusDevice{}, Findings: []finding{},
-	}
-	if p.Auth.Secret.IsSet() {
-		out.AuthFrom = p.Auth.Source.String()
 	}
 	fail := func(err error) bool {
 		if err != nil {
@@ -127,21 +125,54 @@ func (a *app) look(c *cli.Context, s settings.Settings, p place) status {
 	if err == nil {
 		out.Store, out.StorePath, out.StoreWhy = survey.Store.Kind, survey.Store.Path, survey.Store.Why
 		clients, err := readClients(s, p)
-		fail(err)
-		out.Devices = append(out.Devices, compare(wantedDevices(s, credentials.Identity, clients), survey)...)
-		out.Findings = append(out.Findings, driftFindings(out.Devices)...)
-		out.Findings = append(out.Findings, localTokenFinding(survey)...)
+		wanted, keyless := wantedDevices(s, credentials.Identity, clients), []string(nil)
+		if !fail(err) && len(out.Findings) == 0 { // else a key may be there, and could not be read
+			keyless = withoutKey(s, wanted)
+		}
+		out.Devices = append(out.Devices, compare(wanted, keyless, survey)...)
+		out.Findings = append(out.Findings, a.driftFindings(out.Devices)...)
+		out.Findings = append(out.Findings, a.localTokenFinding(survey)...)
 	}
 	lease, held, err := readLease(c.Context, p.StateDir)
 	if err == nil && held {
 		out.Lease = newStatusLease(lease)
 	}
-	out.Findings = append(out.Findings, settingFindings(a.now(), p)...)
-	if p.NeedsToken() {
-		out.Findings = append(out.Findings, finding{What: "the gateway has no token anywhere and would refuse to listen beyond loopback", Mend: "set OPENCLAW_GATEWAY_TOKEN; bootstrap run makes one otherwise"})
+	if other, found := findElsewhere(c.Context, p); found {
+		out.Findings = append(out.Findings, a.elsewhereFinding(other, p))
 	}
+	out.Findings = append(out.Findings, settingFindings(a.now(), p)...)
 	out.Findings = append(out.Findings, rightsFindings(p.StateDir)...)
 	return out
+}
+
+// withoutKey are the names that are wanted, our own device's too, and have no key
+// here yet.
+func withoutKey(s settings.Settings, wanted []seed.Device) (names []string) {
+	all := []string{seed.SelfName}
+	for _, client := range s.Clients {
+		all = append(all, client.Name)
+	}
+	for _, name := range all {
+		if !slices.ContainsFunc(wanted, func(d seed.Device) bool { return d.Name == name }) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// authFrom is where the gateway's secret comes from, as a person would look for
+// it; empty where there is none.
+func authFrom(s settings.Settings, p place) string {
+	switch source := p.Auth.Source; {
+	case !p.Auth.Secret.IsSet() && madeToken(p) != "":
+		return "made by bootstrap run: file " + madeToken(p)
+	case !p.Auth.Secret.IsSet():
+		return ""
+	case s.GatewayTokenFile != "" && source == gateway.Source{Kind: gateway.SourceEnv, Name: "OPENCLAW_GATEWAY_TOKEN"}:
+		return "file " + s.GatewayTokenFile // read into the variable
+	default:
+		return source.String()
+	}
 }
 
 func newStatusLease(lease statedb.Lease) *statusLease {
@@ -192,7 +223,11 @@ func settingFindings(now time.Time, p place) []finding {
 		out = append(out, finding{What: problem})
 	}
 	for _, doubt := range p.InDoubt {
-		out = append(out, finding{What: "not certain: " + doubt})
+		wrong := finding{What: "not certain: " + doubt}
+		if p.Config.Broken && doubt == p.Config.InDoubt { // 2026.5.28 ends with 1, 2026.9.6 with 78
+			wrong = finding{What: doubt, Mend: "mend that line: a gateway that cannot read its configuration does not start"}
+		}
+		out = append(out, wrong)
 	}
 	for _, other := range p.Auth.Disagree {
 		out = append(out, finding{
@@ -233,7 +268,7 @@ func (a *app) printStatus(out status) error {
 	if len(out.Devices) > 0 {
 		_, _ = fmt.Fprintf(table, "\nNAME\tDEVICE\tDRIFT\tSCOPES\n")
 		for _, d := range out.Devices {
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", orDash(d.Name), shortID(d.DeviceID), d.Drift, orDash(brief(d.Scopes)))
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", orDash(d.Name), orDash(shortID(d.DeviceID)), d.Drift, orDash(brief(d.Scopes)))
 		}
 		_ = table.Flush()
 	}

@@ -24,7 +24,7 @@ func (a *app) pairWhenVacant(ctx context.Context, s settings.Settings, p place, 
 	if isLive(ctx, p) {
 		return pairing{}, &runningError{
 			what: "a gateway, or something else, already listens on " + p.Listen.Address(),
-			hint: "stop it first, or choose another port; to pair a device while it runs: bootstrap seed",
+			hint: "stop it first, or choose another port; to pair a device while it runs: " + a.command("seed"),
 		}
 	}
 	for {

@@ -32,6 +32,8 @@ type Config struct {
 	// InDoubt says why these values may not be the gateway's: the file cannot be
 	// read or understood. "" means no doubt. It holds no secrets.
 	InDoubt string
+	// Broken: it is no JSON5, as far as InDoubt can tell.
+	Broken bool
 }
 
 // SecretInput is a token or password as the configuration gives it.
@@ -58,7 +60,7 @@ func readConfig(path string, env Environment, release Release, vars variables) C
 	}
 	value, err := parseJSON5(data)
 	if err != nil {
-		config.InDoubt = fmt.Sprintf("cannot read %s: %v", path, err)
+		config.InDoubt, config.Broken = fmt.Sprintf("cannot read %s: %v", path, err), true
 		return config
 	}
 	includes := newIncluder(path, env, release)
@@ -201,6 +203,7 @@ func (r *configReader) port(path string) int {
 
 func (r *configReader) choice(path, value string, choices []string) {
 	if value != "" && !slices.Contains(choices, value) {
-		r.doubt("%s is none of %s", path, strings.Join(choices, ", "))
+		last := len(choices) - 1
+		r.doubt("%s is %.40q: it has to be %s or %s", path, value, strings.Join(choices[:last], ", "), choices[last])
 	}
 }

@@ -40,13 +40,22 @@ func TestAnAbsentConfigIsNoDoubt(t *testing.T) {
 	}
 }
 
+func TestABrokenConfigIsToldFromADoubtfulOne(t *testing.T) {
+	for text, want := range map[string]bool{"{\n gateway: {,}\n}": true, "{gateway:{port:'x'}}": false, "{}": false} {
+		if config, _ := configure(t, testEnvironment(t), "2026.9.6", map[string]string{configName: text}); config.Broken != want {
+			t.Errorf("%s: %+v", text, config)
+		}
+	}
+}
+
 func TestADoubtfulConfigSaysWhyAndWhere(t *testing.T) {
 	for text, want := range map[string]string{
 		"{\n gateway: {,}\n}":                      "line 2, column 12: not JSON5",
 		"[]":                                       "not an object",
 		"{gateway:{port:'x'}}":                     "gateway.port is not a port",
 		"{gateway:{port:0.5}}":                     "gateway.port is not a port",
-		"{gateway:{bind:'wan'}}":                   "gateway.bind is none of",
+		"{gateway:{bind:'wan'}}":                   `gateway.bind is "wan": it has to be loopback, lan, tailnet, auto or custom`,
+		"{gateway:{auth:{mode:'x'}}}":              `gateway.auth.mode is "x": it has to be none, token, password or trusted-proxy`,
 		"{gateway:{bind:'${NOPE}'}}":               "gateway.bind needs NOPE, which is not set",
 		"{gateway:{tls:{enabled:'yes'}}}":          "gateway.tls.enabled is neither",
 		"{$include:'absent.json'}":                 "absent.json: file does not exist",

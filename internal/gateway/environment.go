@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -24,15 +25,11 @@ type Environment struct {
 	TailnetIPv4 func() string
 }
 
-// CurrentEnvironment describes this process.
-func CurrentEnvironment() Environment {
-	env := Environment{Vars: make(map[string]string)}
-	for _, pair := range os.Environ() {
-		if name, value, ok := strings.Cut(pair, "="); ok && name != "" {
-			env.Vars[name] = value
-		}
-	}
-	if account, err := user.Current(); err == nil {
+// CurrentEnvironment describes this process, as it is now, with these variables.
+func CurrentEnvironment(vars map[string]string) Environment {
+	env := Environment{Vars: vars}
+	// Not user.Current, which remembers whom it was asked by before a drop.
+	if account, err := user.LookupId(strconv.Itoa(os.Geteuid())); err == nil {
 		env.Home = account.HomeDir
 	}
 	if dir, err := os.Getwd(); err == nil {

@@ -130,14 +130,17 @@ func (in *Installation) findRelease(env Environment, packageDir string, hasArgv 
 // it wants one, there is none anywhere, and it binds beyond loopback ("Refusing to
 // bind gateway to lan without auth.", exit 78, measured on 2026.5.28 and 2026.9.6).
 // On loopback it makes one for the run and keeps it to itself; up to 2026.5.7 it
-// makes one in any case and writes it into openclaw.json. In doubt, or for a command that was not understood,
-// the answer is no.
+// makes one in any case and writes it into openclaw.json, except for the oldest,
+// which refuse everywhere. In doubt, or for a command that was not understood, the
+// answer is no.
 func (in Installation) NeedsToken() bool {
 	switch {
 	case !in.Command.Understood, in.Auth.Mode != AuthToken, in.Auth.Secret.IsSet():
 		return false
 	case len(in.InDoubt) > 0:
 		return false
+	case in.Release.WantsGivenToken():
+		return true
 	case in.Listen.Loopback(), in.Release.MakesOwnToken():
 		return false
 	}

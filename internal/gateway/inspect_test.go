@@ -69,6 +69,9 @@ func TestATokenIsNeededOnlyWhereTheGatewayWouldRefuse(t *testing.T) {
 		{name: "lan on 2026.5.28", release: "2026.5.28", argv: "--bind lan", want: true},
 		{name: "lan on 2026.2.26", release: "2026.2.26", argv: "--bind lan"},
 		{name: "loopback", argv: "--bind loopback"},
+		{name: "loopback on 2026.2.26", release: "2026.2.26", argv: "--bind loopback"},
+		{name: "loopback on 2026.1.29, which never makes one", release: "2026.1.29", argv: "--bind loopback", want: true},
+		{name: "with a token on 2026.1.29", release: "2026.1.29", argv: "--bind loopback --token x"},
 		{name: "by default, in a container", want: true},
 		{name: "with a token", argv: "--token x"},
 		{name: "with a blank variable", vars: map[string]string{"OPENCLAW_GATEWAY_TOKEN": " "}, want: true},
@@ -115,9 +118,8 @@ func TestAnInstallationPrintsNoSecret(t *testing.T) {
 }
 
 func TestTheCurrentEnvironmentIsComplete(t *testing.T) {
-	t.Setenv("OPENCLAW_GATEWAY_PORT", "4321")
-	env := CurrentEnvironment()
-	if env.Vars["OPENCLAW_GATEWAY_PORT"] != "4321" || !filepath.IsAbs(env.Dir) {
-		t.Errorf("%q in %q", env.Vars["OPENCLAW_GATEWAY_PORT"], env.Dir)
+	env := CurrentEnvironment(map[string]string{"OPENCLAW_GATEWAY_PORT": "4321"})
+	if env.Vars["OPENCLAW_GATEWAY_PORT"] != "4321" || !filepath.IsAbs(env.Dir) || env.Home == "" {
+		t.Errorf("%q in %q at home in %q", env.Vars["OPENCLAW_GATEWAY_PORT"], env.Dir, env.Home)
 	}
 }

@@ -34,6 +34,17 @@ func (l Listen) Loopback() bool {
 // Address is Dial and Port, for a TCP connect.
 func (l Listen) Address() string { return net.JoinHostPort(l.Dial, strconv.Itoa(l.Port)) }
 
+// Takes tells whether the gateway could not listen while somebody else does, at a
+// HOST:PORT of numbers.
+func (l Listen) Takes(address string) bool {
+	theirs, err := netip.ParseAddrPort(address)
+	if err != nil || int(theirs.Port()) != l.Port {
+		return false
+	}
+	ours, err := netip.ParseAddr(l.Host)
+	return err != nil || ours.IsUnspecified() || theirs.Addr().IsUnspecified() || ours == theirs.Addr().Unmap()
+}
+
 // URL is the WebSocket address to probe it at from this host.
 func (l Listen) URL() string {
 	scheme := "ws"

@@ -141,3 +141,22 @@ func TestContainersAreRecognised(t *testing.T) {
 		}
 	}
 }
+
+func TestTheGatewaysPortIsTakenOnlyAtAnAddressThatItWants(t *testing.T) {
+	for _, c := range []struct {
+		host, address string
+		want          bool
+	}{
+		{"127.0.0.1", "127.0.0.1:18789", true},
+		{"127.0.0.1", "[::ffff:127.0.0.1]:18789", true},
+		{"127.0.0.1", "[::]:18789", true},
+		{"0.0.0.0", "10.1.2.3:18789", true},
+		{"127.0.0.1", "10.1.2.3:18789", false},
+		{"127.0.0.1", "127.0.0.1:18790", false},
+		{"0.0.0.0", "unix:/run/a.sock", false},
+	} {
+		if got := (Listen{Host: c.host, Port: 18789}).Takes(c.address); got != c.want {
+			t.Errorf("a gateway on %s, and %s: got %v", c.host, c.address, got)
+		}
+	}
+}

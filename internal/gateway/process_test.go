@@ -22,15 +22,16 @@ func TestAGatewayThatBootsIsSeen(t *testing.T) {
 		argv []string
 		env  []string
 		want bool
+		port int
 	}{
-		"by its title":                     {[]string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state}, true},
-		"by the title that 2026.8.2 gives": {[]string{"openclaw-gateway"}, []string{"OPENCLAW_STATE_DIR=" + state}, true},
-		"by its arguments":                 {[]string{"openclaw", "gateway", "--port", "1"}, []string{"OPENCLAW_STATE_DIR=" + state}, true},
-		"by the folder, not its name":      {[]string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + link}, true},
-		"but not one on another folder":    {[]string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + other}, false},
-		"nor one in another home":          {[]string{"openclaw"}, []string{"HOME=" + other}, false},
-		"nor another command of openclaw":  {[]string{"openclaw", "devices", "list"}, []string{"OPENCLAW_STATE_DIR=" + state}, false},
-		"nor any other program":            {[]string{"openclaws-friend"}, []string{"OPENCLAW_STATE_DIR=" + state}, false},
+		"by its title":                     {[]string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state}, true, 0},
+		"by the title that 2026.8.2 gives": {[]string{"openclaw-gateway"}, []string{"OPENCLAW_STATE_DIR=" + state}, true, 0},
+		"by its arguments":                 {[]string{"openclaw", "gateway", "--port", "1"}, []string{"OPENCLAW_STATE_DIR=" + state}, true, 1},
+		"by the folder, not its name":      {[]string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + link}, true, 0},
+		"but not one on another folder":    {[]string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + other}, false, 0},
+		"nor one in another home":          {[]string{"openclaw"}, []string{"HOME=" + other}, false, 0},
+		"nor another command of openclaw":  {[]string{"openclaw", "devices", "list"}, []string{"OPENCLAW_STATE_DIR=" + state}, false, 0},
+		"nor any other program":            {[]string{"openclaws-friend"}, []string{"OPENCLAW_STATE_DIR=" + state}, false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// The shell reads its commands from a pipe that nobody writes to, and so
@@ -50,6 +51,9 @@ func TestAGatewayThatBootsIsSeen(t *testing.T) {
 			t.Cleanup(func() { _ = input.Close(); _ = cmd.Wait() })
 			if got := Running(state); got != test.want {
 				t.Errorf("seen: %v, want %v", got, test.want)
+			}
+			if serving, found := Serving(state); found && (serving.PID != cmd.Process.Pid || serving.Port != test.port) {
+				t.Errorf("got %+v, want pid %d and port %d", serving, cmd.Process.Pid, test.port)
 			}
 		})
 	}

@@ -123,7 +123,14 @@ func (r Release) RestartSignal() syscall.Signal {
 
 // MakesOwnToken tells whether a gateway without any token writes a new one into
 // openclaw.json and goes on, whatever it binds to (2026.5.7 and before; measured
-// on 2026.2.26). Newer ones refuse to listen beyond loopback.
+// on 2026.2.26 and 2026.3.13). Newer ones refuse to listen beyond loopback.
 func (r Release) MakesOwnToken() bool {
-	return r.Known && r.Version.Compare(Version{Year: 2026, Month: 5, Patch: 7}) <= 0
+	return r.Known && !r.WantsGivenToken() && r.Version.Compare(Version{Year: 2026, Month: 5, Patch: 7}) <= 0
+}
+
+// WantsGivenToken tells whether a gateway refuses to start without a token, on
+// loopback too ("Gateway auth is set to token, but no token is configured.", exit
+// 1, measured on 2026.1.29; 2026.2.26 makes its own).
+func (r Release) WantsGivenToken() bool {
+	return r.Known && r.Version.Compare(Version{Year: 2026, Month: 2, Patch: 26}) < 0
 }

@@ -52,6 +52,9 @@ func PrepareStateDir(path string, u User) error {
 	if !filepath.IsAbs(path) {
 		return &StateDirError{Path: path, User: u, Reason: "is not an absolute path"}
 	}
+	if filepath.Clean(path) == "/" {
+		return &StateDirError{Path: path, User: u, Reason: "is where everything is: the gateway wants a folder of its own", hint: "name one, such as /data"}
+	}
 	if os.Geteuid() != 0 {
 		return prepareUnprivileged(path, u)
 	}

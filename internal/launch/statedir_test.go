@@ -203,3 +203,12 @@ func TestWithoutRootWhatCannotBeWrittenIsRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestARelativeFolderAndTheRootOfAllAreNoStateFolders(t *testing.T) {
+	for path, fault := range map[string]string{"state": "not an absolute path", "/": "a folder of its own", "/..": "a folder of its own"} {
+		err := PrepareStateDir(path, User{UID: os.Geteuid(), GID: os.Getegid()})
+		if err == nil || !strings.Contains(err.Error(), fault) {
+			t.Errorf("%s: got %v", path, err)
+		}
+	}
+}

@@ -11,13 +11,10 @@ import (
 )
 
 const (
-	hintSeed = "bootstrap seed   (where the gateway's state folder is; then probe again)"
-	hintWait = "wait for a gateway that is starting with: bootstrap probe --wait 120s"
-	hintList = "openclaw devices list   (inside the gateway's container) shows who is paired"
-
 	// Server side, configuration beats environment (all releases).
 	hintTokenSources = "the gateway takes its token from --token, else gateway.auth.token in openclaw.json, else OPENCLAW_GATEWAY_TOKEN;" +
-		" give the same one here as --gateway-token-file, OPENCLAW_GATEWAY_TOKEN_FILE or OPENCLAW_GATEWAY_TOKEN"
+		" give the same one here as --gateway-token-file, OPENCLAW_GATEWAY_TOKEN_FILE or OPENCLAW_GATEWAY_TOKEN; where bootstrap run made one, that is" +
+		" bootstrap/gateway-token in the gateway's state folder"
 	hintProxy   = "add the proxy to gateway.trustedProxies, or connect without it"
 	hintLockout = "do not retry in a loop: ten failures within a minute lock this address out for five (2026.5.28 and later)"
 )
@@ -25,12 +22,32 @@ const (
 // maxSkew is what gateways from 2026.2.24 on allow; older ones ten minutes.
 const maxSkew = 2 * time.Minute
 
+func (o Options) command(name string, arguments ...string) string {
+	if o.Command != nil {
+		return o.Command(name, arguments...)
+	}
+	return strings.Join(append([]string{"bootstrap", name}, arguments...), " ")
+}
+
+func (o Options) hintSeed() string {
+	return o.command("seed") + "   (where the gateway's state folder is; then probe again)"
+}
+
+// hintStatus instead of "openclaw devices list", which wants the gateway's token.
+func (o Options) hintStatus() string {
+	return o.command("status") + "   (where the gateway's state folder is) shows who is paired"
+}
+
+func (o Options) hintWait() string {
+	return "wait for a gateway that is starting with: " + o.command("probe", "--wait", "120s")
+}
+
 func refusalHints(o Options, outcome Outcome, refusal *protocol.Refusal) []string {
 	switch outcome {
 	case NotPaired:
 		return notPairedHints(o, refusal)
 	case UpgradeWanted:
-		return upgradeHints(refusal)
+		return upgradeHints(o, refusal)
 	case GatewayAuth:
 		return gatewayAuthHints(refusal)
 	case RateLimited:
@@ -43,7 +60,7 @@ func refusalHints(o Options, outcome Outcome, refusal *protocol.Refusal) []strin
 		return []string{"something between here and the gateway adds an Origin header, which this program never sends: take it out of the proxy"}
 	case StillStarting:
 		if o.Wait == 0 {
-			return []string{hintWait}
+			return []string{o.hintWait()}
 		}
 		return []string{"give it longer with --wait, and look at the gateway's log"}
 	}
@@ -56,26 +73,26 @@ func notPairedHints(o Options, refusal *protocol.Refusal) []string {
 		return []string{
 			"the gateway's log names the fault; known causes: in devices/paired.json a token without scopes (every release)" +
 				" or text that is not JSON (2026.4.29 and later), a database locked for seconds (2026.8.1 and later)",
-			"bootstrap seed   (where the state folder is) says what is wrong with the store, and where",
+			o.command("seed") + "   (where the state folder is) says what is wrong with the store, and where",
 		}
 	case refusal.Kind == protocol.DeviceRequired:
 		return []string{
 			"every auth mode answers so to a client without a device, none included (2026.5.28, 2026.9.6)",
-			"prove a device instead: bootstrap probe --auth=device",
+			"prove a device instead: " + o.command("probe", "--auth=device"),
 		}
 	case refusal.RequestID != "":
-		return []string{approve(refusal.RequestID), hintSeed}
+		return []string{approve(refusal.RequestID), o.hintSeed()}
 	case refusal.Kind == protocol.NotPaired:
-		return []string{hintList, hintSeed}
+		return []string{o.hintStatus(), o.hintSeed()}
 	}
-	hints := []string{hintSeed, hintList}
+	hints := []string{o.hintSeed(), o.hintStatus()}
 	if len(o.Scopes) > 0 {
 		hints = append(hints, "old gateways (2026.2.26) answer the same when a paired device asks for more scopes than it has")
 	}
-	return append(hints, "no pairing request is pending after this; bootstrap probe --auth=shared makes one, or on loopback pairs the device at once")
+	return append(hints, "no pairing request is pending after this; "+o.command("probe", "--auth=shared")+" makes one, or on loopback pairs the device at once")
 }
 
-func upgradeHints(refusal *protocol.Refusal) []string {
+func upgradeHints(o Options, refusal *protocol.Refusal) []string {
 	var hints []string
 	if refusal.RequestID != "" {
 		hints = append(hints, approve(refusal.RequestID))
@@ -90,7 +107,7 @@ func upgradeHints(refusal *protocol.Refusal) []string {
 	case protocol.MetadataUpgrade:
 		hints = append(hints, "connect with the platform and device family that were approved")
 	case protocol.RoleUpgrade:
-		hints = append(hints, "an entry without an active token for the role is refused so, too (2026.4.5 and later): "+hintSeed)
+		hints = append(hints, "an entry without an active token for the role is refused so, too (2026.4.5 and later): "+o.hintSeed())
 	}
 	return hints
 }

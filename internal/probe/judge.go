@@ -104,7 +104,7 @@ func (r *runner) judgeTransport(failed *protocol.TransportError) Verdict {
 		v.Message = "the gateway began to start but was not ready in time: " + v.Message
 	}
 	if r.opts.Wait == 0 && r.passes(failed) {
-		v.Hints = append(v.Hints, hintWait)
+		v.Hints = append(v.Hints, r.opts.hintWait())
 	}
 	return v
 }

@@ -62,6 +62,10 @@ type Options struct {
 	Wait time.Duration
 	// Progress, if set, is told before every pause, in Run's own goroutine.
 	Progress func(Waiting)
+
+	// Command, if set, writes a command of bootstrap out for a hint, with the
+	// flags that it needs here.
+	Command func(name string, arguments ...string) string
 }
 
 // Waiting says why the probe is about to pause.

@@ -96,13 +96,13 @@ func (r *runner) missingCredential() *Verdict {
 		return &Verdict{
 			Outcome: NotPaired,
 			Message: "there is no device identity to prove with",
-			Hints:   []string{hintSeed},
+			Hints:   []string{r.opts.hintSeed()},
 		}
 	case o.Auth == AuthDevice && o.DeviceToken == "":
 		return &Verdict{
 			Outcome: NotPaired,
 			Message: "there is no device token to prove with: this device was not paired here",
-			Hints:   []string{hintSeed},
+			Hints:   []string{r.opts.hintSeed()},
 		}
 	case o.Auth == AuthShared && o.GatewayToken == "" && o.GatewayPassword == "":
 		return &Verdict{
@@ -134,13 +134,13 @@ func judgeHello(o Options, hello *protocol.Hello) Verdict {
 		v.Message = "let in without device and token: this gateway asks for neither"
 	case o.Auth == AuthShared:
 		v.Message = "let in with the gateway's own token or password"
-		v.Hints = []string{"on loopback the gateway's token lets any device in; prove the pairing with: bootstrap probe --auth=device"}
+		v.Hints = []string{"on loopback the gateway's token lets any device in; prove the pairing with: " + o.command("probe", "--auth=device")}
 	case !provenByDeviceToken(o, hello):
 		v.Outcome = NotProvable
 		v.Message = "let in, but not by the device token: the gateway holds another one for this device"
 		v.Hints = []string{
 			"the token shown may be the gateway's own, or gateway.auth.mode none: neither proves a pairing",
-			hintSeed,
+			o.hintSeed(),
 		}
 	default:
 		v.Message = "paired: let in with the device token alone"

@@ -35,6 +35,13 @@ func (e *PinError) Error() string {
 	return "the certificate is not the pinned one: its SHA-256 is " + e.Got
 }
 
+// Check says why no gateway could be dialled with these: the CA file cannot be
+// used, or the fingerprint is none.
+func (o TLSOptions) Check() error {
+	_, err := o.config()
+	return err
+}
+
 // maxCAFile bounds what is read; the largest system bundles have some 300 kB.
 const maxCAFile = 4 << 20
 
@@ -50,7 +57,7 @@ func (o TLSOptions) config() (*tls.Config, error) {
 	if o.PinnedFingerprint == "" {
 		return config, nil
 	}
-	pin, err := parseFingerprint(o.PinnedFingerprint)
+	pin, err := ParseFingerprint(o.PinnedFingerprint)
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +91,12 @@ func readRoots(path string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-func parseFingerprint(text string) ([]byte, error) {
+// ParseFingerprint reads the SHA-256 of a certificate as people write it.
+func ParseFingerprint(text string) ([]byte, error) {
 	digits := strings.ReplaceAll(strings.TrimSpace(text), ":", "")
 	pin, err := hex.DecodeString(digits)
 	if err != nil || len(pin) != sha256.Size {
-		return nil, errors.New("a pinned fingerprint is the SHA-256 of the certificate: 64 hex digits, colons allowed")
+		return nil, errors.New("it is not the SHA-256 of a certificate: 64 hex digits, colons allowed")
 	}
 	return pin, nil
 }

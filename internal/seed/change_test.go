@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/reflectt/bootstrap/internal/seed"
 )
@@ -65,6 +66,65 @@ func TestRevokingHoldsUntilReseeded(t *testing.T) {
 			t.Errorf("after that: %+v", later)
 		}
 	})
+}
+
+// A client whose bundle was lost has another key; the older one goes on being
+// let in until somebody takes it out, who only knows the name.
+func TestAnOlderKeyOfANameIsFoundAfterReseeding(t *testing.T) {
+	for action, takeOut := range map[string]func(*seed.Session, seed.Device) ([]seed.Result, error){
+		"revoke": func(s *seed.Session, d seed.Device) ([]seed.Result, error) {
+			return s.Revoke(context.Background(), d.Name)
+		},
+		"prune": func(s *seed.Session, d seed.Device) ([]seed.Result, error) { return s.Prune(context.Background(), d) },
+	} {
+		t.Run(action, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, dir string) {
+				older, _ := pairClients(t, dir, "agent-1")
+				newer := device(t, "agent-1", newIdentity(t), false, "operator.read")
+				newer.Reseed = true
+				err := withSession(t, options(dir), func(session *seed.Session) error {
+					if _, err := session.Pair(context.Background(), newer); err != nil {
+						return err
+					}
+					_, err := takeOut(session, newer)
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				survey, err := seed.Take(context.Background(), options(dir))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, seen := range survey.Devices {
+					if seen.DeviceID == older[0].ID() && seen.Present {
+						t.Errorf("the older key is still paired: %+v", seen)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Of several keys, the last is the one to go on with.
+func TestTheNewestKeyOfANameComesLast(t *testing.T) {
+	dir := t.TempDir()
+	var last seed.Device
+	for range 8 { // ids have no order in time
+		devices, _ := pairClients(t, dir, "agent-1")
+		last = devices[0]
+		time.Sleep(2 * time.Millisecond)
+	}
+	err := withSession(t, options(dir), func(session *seed.Session) error {
+		known, err := session.Seeded("agent-1")
+		if len(known) != 8 || known[7].ID() != last.ID() {
+			t.Errorf("got %d keys, the last %s, want %s", len(known), known[len(known)-1].ID(), last.ID())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestReseedingGrantsExactlyWhatIsAsked(t *testing.T) {

@@ -9,10 +9,13 @@ import (
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 )
 
+// GatewayTokenPath is where the gateway's own token is kept where it had to be made.
+func GatewayTokenPath(stateDir string) string { return filepath.Join(Dir(stateDir), "gateway-token") }
+
 // GatewayToken returns the gateway's own token that an earlier run made, or
 // makes one: for a gateway that has none anywhere and would refuse to listen.
 func (s *Session) GatewayToken() (token string, created bool, err error) {
-	path := filepath.Join(Dir(s.options.StateDir), "gateway-token")
+	path := GatewayTokenPath(s.options.StateDir)
 	data, err := atomicfile.Read(path, maxLocalSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		created, data = true, []byte(newToken())

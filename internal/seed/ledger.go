@@ -1,6 +1,7 @@
 package seed
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
@@ -151,9 +153,10 @@ func (l *ledger) record(device Device, outcome Outcome, kind Kind, mark string, 
 		now.SeededAtMs = time.Now().UnixMilli()
 	}
 	if device.Reseed {
-		// It begins anew: older keys of that name are no reproach any more.
+		// It begins anew: older keys of that name are no reproach any more. One
+		// that was not revoked may still be let in, and has to be found by name.
 		for other, record := range l.data.Devices {
-			if record.Name == device.Name && other != id {
+			if record.Name == device.Name && other != id && record.RevokedAtMs != 0 {
 				delete(l.data.Devices, other)
 			}
 		}
@@ -164,7 +167,8 @@ func (l *ledger) record(device Device, outcome Outcome, kind Kind, mark string, 
 	}
 }
 
-// byName returns the ids of the devices that were seeded under a name.
+// byName returns the ids of the devices that were seeded under a name, the
+// newest last.
 func (l *ledger) byName(name string) []string {
 	var ids []string
 	for id, record := range l.data.Devices {
@@ -172,7 +176,9 @@ func (l *ledger) byName(name string) []string {
 			ids = append(ids, id)
 		}
 	}
-	slices.Sort(ids)
+	slices.SortFunc(ids, func(a, b string) int {
+		return cmp.Or(cmp.Compare(l.data.Devices[a].SeededAtMs, l.data.Devices[b].SeededAtMs), strings.Compare(a, b))
+	})
 	return ids
 }
 

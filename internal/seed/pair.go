@@ -192,7 +192,8 @@ func actionOf(device Device, outcome Outcome) string {
 	return string(outcome)
 }
 
-// Plan tells what [Session.Pair] would do. It takes no lock and writes nothing.
+// Plan tells what [Session.Pair] would do. It takes no lock and writes nothing, but
+// see [statedb.Open].
 func Plan(ctx context.Context, options Options, devices ...Device) ([]Result, Info, error) {
 	l, err := readLedger(options.StateDir)
 	if err != nil {

@@ -133,7 +133,7 @@ type Credentials struct {
 }
 
 // ReadCredentials reads them, as far as they are there. It takes no lock and
-// writes nothing.
+// writes nothing, but see [statedb.Open].
 func ReadCredentials(ctx context.Context, options Options) (Credentials, error) {
 	opened, err := openStore(ctx, options)
 	if err != nil {

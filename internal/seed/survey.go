@@ -28,12 +28,15 @@ type Seen struct {
 	Present, TokenRevoked bool
 	// Revoked: it was seeded, and somebody removed it.
 	Revoked bool
+	// NameRevoked: so it is for every key of that name; another one made for it
+	// stays out too.
+	NameRevoked bool
 	// SeededScopes are those that it was last seeded with.
 	SeededScopes []string
 	ApprovedAtMs int64
 }
 
-// Take makes a survey. It takes no lock and writes nothing.
+// Take makes a survey. It takes no lock and writes nothing, but see [statedb.Open].
 func Take(ctx context.Context, options Options) (Survey, error) {
 	l, err := readLedger(options.StateDir)
 	if err != nil {
@@ -62,7 +65,7 @@ func survey(ctx context.Context, from store, l *ledger) (Survey, error) {
 		record := l.data.Devices[id]
 		seen := Seen{
 			DeviceID: id, Name: record.Name, Label: e.text("displayName"), Scopes: e.scopes(),
-			Present: true, TokenRevoked: e.tokenRevoked(), SeededScopes: record.Scopes,
+			Present: true, TokenRevoked: e.tokenRevoked(), NameRevoked: record.RevokedAtMs != 0, SeededScopes: record.Scopes,
 		}
 		seen.Roles, _ = decode[[]string](e.get("roles"))
 		seen.ApprovedAtMs, _ = decode[int64](e.get("approvedAtMs"))
@@ -76,7 +79,7 @@ func survey(ctx context.Context, from store, l *ledger) (Survey, error) {
 		if err != nil {
 			return out, err
 		}
-		out.Devices = append(out.Devices, Seen{DeviceID: id, Name: record.Name, Revoked: gone || record.RevokedAtMs != 0, SeededScopes: record.Scopes})
+		out.Devices = append(out.Devices, Seen{DeviceID: id, Name: record.Name, Revoked: gone || record.RevokedAtMs != 0, NameRevoked: record.RevokedAtMs != 0, SeededScopes: record.Scopes})
 	}
 	slices.SortFunc(out.Devices, func(a, b Seen) int {
 		if a.Name != b.Name {

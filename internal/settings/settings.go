@@ -13,7 +13,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -36,11 +35,11 @@ type Settings struct {
 	Manifest  string  `env:"BOOTSTRAP_MANIFEST" flag:"manifest" arg:"FILE" cmd:"run,seed,status" usage:"YAML or JSON file that lists more clients: name, preset or scopes, publicKey"`
 	BundleDir string  `env:"BOOTSTRAP_BUNDLE_DIR" flag:"bundle-dir" arg:"DIR" cmd:"run,seed,status,bridge,join" usage:"where the clients' bundles go (default: bootstrap/clients in the state folder)"`
 
-	ClientURL        URL    `env:"BOOTSTRAP_CLIENT_URL" flag:"client-url" arg:"URL" cmd:"run,seed" usage:"where bundles tell their clients to find the gateway, such as ws://gateway:18789 (default: the gateway's own URL)"`
-	GatewayURL       URL    `env:"OPENCLAW_GATEWAY_URL" flag:"gateway-url" arg:"URL" cmd:"run,seed,probe,status,bridge,approve,join" usage:"where the gateway answers, ws:// or wss:// (default: this machine, at the gateway's port)"`
-	GatewayTokenFile string `env:"OPENCLAW_GATEWAY_TOKEN_FILE" flag:"gateway-token-file" arg:"FILE" cmd:"run,probe,status,bridge,approve,join" usage:"file with the gateway's shared token; run hands it to the gateway as OPENCLAW_GATEWAY_TOKEN"`
-	CAFile           string `env:"BOOTSTRAP_CA_FILE" flag:"ca-file" arg:"FILE" cmd:"run,probe,bridge,approve,join" usage:"PEM file of the authorities to trust for wss:// (default: the system's)"`
-	Fingerprint      string `env:"BOOTSTRAP_TLS_FINGERPRINT" flag:"tls-fingerprint" arg:"HEX" cmd:"run,probe,bridge,approve,join" usage:"SHA-256 of the gateway's certificate, trusted instead of any authority"`
+	ClientURL        URL         `env:"BOOTSTRAP_CLIENT_URL" flag:"client-url" arg:"URL" cmd:"run,seed" usage:"where bundles tell their clients to find the gateway, such as ws://gateway:18789 (default: the gateway's own URL)"`
+	GatewayURL       URL         `env:"OPENCLAW_GATEWAY_URL" flag:"gateway-url" arg:"URL" cmd:"run,seed,probe,status,bridge,approve,join" usage:"where the gateway answers, ws:// or wss:// (default: this machine, at the gateway's port)"`
+	GatewayTokenFile string      `env:"OPENCLAW_GATEWAY_TOKEN_FILE" flag:"gateway-token-file" arg:"FILE" cmd:"run,probe,status,bridge,approve,join" usage:"file with the gateway's shared token; run hands it to the gateway as OPENCLAW_GATEWAY_TOKEN"`
+	CAFile           string      `env:"BOOTSTRAP_CA_FILE" flag:"ca-file" arg:"FILE" cmd:"run,probe,bridge,approve,join" usage:"PEM file of the authorities to trust for wss:// (default: the system's)"`
+	Fingerprint      Fingerprint `env:"BOOTSTRAP_TLS_FINGERPRINT" flag:"tls-fingerprint" arg:"HEX" cmd:"run,probe,bridge,approve,join" usage:"SHA-256 of the gateway's certificate, trusted instead of any authority"`
 
 	Handover      Handover      `env:"BOOTSTRAP_HANDOVER" envDefault:"auto" flag:"handover" arg:"HOW" cmd:"run" usage:"exec replaces bootstrap by the gateway; supervise stays as its init; auto supervises as PID 1"`
 	RequirePaired bool          `env:"BOOTSTRAP_REQUIRE_PAIRED" envDefault:"false" flag:"require-paired" cmd:"run" usage:"stop the gateway where the proof fails (default: warn)"`
@@ -48,7 +47,7 @@ type Settings struct {
 	ReadyFile     string        `env:"BOOTSTRAP_READY_FILE" flag:"ready-file" arg:"FILE" cmd:"run" usage:"file that is there while the pairing is proven, or off (default: /run/bootstrap.ready as PID 1, in the temp folder where that cannot be written)"`
 	HealthListen  Address       `env:"BOOTSTRAP_HEALTH_LISTEN" flag:"health-listen" arg:"ADDR" cmd:"run" usage:"answer /livez and /readyz on this HOST:PORT; without a host only on this machine"`
 	StopTimeout   time.Duration `env:"BOOTSTRAP_STOP_TIMEOUT" flag:"stop-timeout" arg:"TIME" cmd:"run" usage:"kill a gateway that has not ended this long after it was told to (default: never; that is the runtime's to decide)"`
-	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity,bridge,join" usage:"how long to wait for another bootstrap on the same state folder"`
+	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity,bridge,approve,join" usage:"how long to wait for another bootstrap on the same state folder"`
 
 	Approve         Rules         `env:"BOOTSTRAP_APPROVE" flag:"approve" arg:"POLICY" cmd:"run,approve" usage:"approve pairing requests without a person: token, first, local, cidr:NETWORK; a comma means or, + means and; repeatable (default: nobody)"`
 	ApproveRole     Role          `env:"BOOTSTRAP_APPROVE_ROLE" envDefault:"operator" flag:"approve-role" arg:"ROLE" cmd:"run,approve" usage:"the only role that the policy admits: operator or node"`
@@ -103,10 +102,17 @@ func Load(environ, flags map[string]string) (Settings, error) {
 	merged := map[string]string{}
 	maps.Copy(merged, environ)
 	maps.DeleteFunc(merged, func(_, value string) bool { return strings.TrimSpace(value) == "" })
+	problems := misspelt(merged)
 	maps.Copy(merged, flags)
+	for _, field := range Fields() {
+		if value, set := merged[field.Env]; set && !field.Secret {
+			// A file with the line ends of Windows leaves a \r behind each value.
+			merged[field.Env] = strings.TrimSpace(value)
+		}
+	}
 	var s Settings
-	err := env.ParseWithOptions(&s, env.Options{Environment: merged})
-	problems := describe(err)
+	err := env.ParseWithOptions(&s, env.Options{Environment: merged, FuncMap: parsers()})
+	problems = append(problems, describe(err)...)
 	if s.Manifest != "" {
 		clients, wrong := readManifest(s.Manifest)
 		for _, problem := range wrong {
@@ -206,9 +212,6 @@ func nameOf(fieldName string) string {
 
 // innermost drops the parser's own words around an error of ours.
 func innermost(err error) error {
-	if number := (*strconv.NumError)(nil); errors.As(err, &number) && number.Func == "ParseBool" {
-		return fmt.Errorf("%q is neither true nor false", number.Num)
-	}
 	for {
 		inner := errors.Unwrap(err)
 		if inner == nil {

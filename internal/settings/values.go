@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/protocol"
 	"github.com/reflectt/bootstrap/internal/seed"
 )
 
@@ -120,11 +119,6 @@ func (c *Clients) UnmarshalText(text []byte) error {
 	return errors.New(strings.ReplaceAll(errors.Join(problems...).Error(), "\n", "; "))
 }
 
-// clientName is safe as a folder's name on every filesystem.
-var clientName = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-})
-
 // defaultPreset is what a client may do unless told: never more than read and
 // write.
 const defaultPreset = "standard"
@@ -138,13 +132,24 @@ func parseClient(item string) (Client, error) {
 	if keyGiven && key == "" {
 		return Client{}, fmt.Errorf("client %s: no public key follows the =; leave it out to have a key made", name)
 	}
+	if !given && !keyGiven && isScopeWord(name) {
+		return Client{}, fmt.Errorf("%q is a word for scopes, not a client: each client has one preset, as in agent-1:standard, which has read and write;"+
+			" several scopes go into --manifest; a client that is really called so is %s:%s", name, name, preset)
+	}
 	client := Client{Name: name, Preset: preset, PublicKey: key}
 	return client, client.check()
 }
 
+// isScopeWord says that a word is a preset, or a scope with or without its
+// "operator.": the second one of agent-1:read,write would be paired as a device.
+func isScopeWord(word string) bool {
+	widest, _ := seed.Scopes("full")
+	return slices.Contains(seed.Presets(), word) || strings.HasPrefix(word, "operator.") || slices.Contains(widest, "operator."+word)
+}
+
 func (c Client) check() error {
 	switch {
-	case !clientName().MatchString(c.Name):
+	case !seed.ValidName(c.Name):
 		return fmt.Errorf("%q is not a client's name: letters, digits, dot, dash and underscore", c.Name)
 	case c.Name == seed.SelfName:
 		return errors.New(`"self" is the state folder's own device: set its scopes with --preset`)
@@ -169,40 +174,15 @@ func (c Client) WantedScopes() []string {
 	return scopes
 }
 
-// URL is where a gateway answers.
-type URL string
+// Fingerprint is the SHA-256 of a certificate, in hex.
+type Fingerprint string
 
-// UnmarshalText checks a ws:// or wss:// URL; http and https are understood. A
-// URL is never repeated in an error: people put passwords into them.
-func (u *URL) UnmarshalText(text []byte) error {
-	parsed, err := url.Parse(string(text))
-	switch {
-	case err != nil:
-		return errors.New("that is not a URL")
-	case parsed.User != nil:
-		return errors.New("a URL with a name or password in it is not taken: use --gateway-token-file")
-	}
-	switch parsed.Scheme {
-	case "http":
-		parsed.Scheme = "ws"
-	case "https":
-		parsed.Scheme = "wss"
-	case "ws", "wss":
-	default:
-		return errors.New("it does not start with ws:// or wss://")
-	}
-	if parsed.Hostname() == "" {
-		return errors.New("it names no host")
-	}
-	if strings.ContainsFunc(parsed.String(), func(r rune) bool { return !strings.ContainsRune(urlCharacters, r) }) {
-		// It goes into env files that a shell reads.
-		return errors.New("it has a character that would need quoting in an env file")
-	}
-	*u = URL(parsed.String())
-	return nil
+// UnmarshalText checks that it can be one.
+func (f *Fingerprint) UnmarshalText(text []byte) error {
+	_, err := protocol.ParseFingerprint(string(text))
+	*f = Fingerprint(text)
+	return err
 }
-
-const urlCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:/._~%=?,@+[]-"
 
 // Address is where to listen: HOST:PORT.
 type Address string

@@ -74,8 +74,11 @@ func (e *Error) Hint() string {
 	return ""
 }
 
-// Open opens the database below a state folder, for reading and writing. The
-// error wraps [fs.ErrNotExist] where there is none, and is an [Error] otherwise.
+// Open opens the database below a state folder, for reading and writing. Who
+// only reads opens it so too: SQLite needs the -shm, which it may have to make, to
+// see what a live gateway has in its -wal. So where a killed gateway left a -wal,
+// even a reader's [DB.Close] folds it into the database; no row changes. The error
+// wraps [fs.ErrNotExist] where there is none, and is an [Error] otherwise.
 func Open(ctx context.Context, stateDir string) (*DB, error) {
 	path := Path(stateDir)
 	if err := check(path); err != nil {

@@ -1,0 +1,97 @@
+package settings
+
+import (
+	"errors"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// URL is where a gateway answers.
+type URL string
+
+// UnmarshalText checks a ws:// or wss:// URL; http and https are understood. A
+// URL is never repeated in an error, but for a bare HOST:PORT: people put
+// passwords into them.
+func (u *URL) UnmarshalText(text []byte) error {
+	if err := checkWriting(string(text)); err != nil {
+		return err
+	}
+	parsed, err := url.Parse(string(text))
+	switch {
+	case err != nil:
+		return errors.New("that is not a URL")
+	case parsed.User != nil:
+		return errors.New("a URL with a name or password in it is not taken: use --gateway-token-file")
+	}
+	switch parsed.Scheme {
+	case "http":
+		parsed.Scheme = "ws"
+	case "https":
+		parsed.Scheme = "wss"
+	case "ws", "wss":
+	default:
+		return errors.New("it does not start with ws:// or wss://")
+	}
+	if parsed.Hostname() == "" {
+		return errors.New("it names no host")
+	}
+	if strings.ContainsFunc(parsed.String(), func(r rune) bool { return !strings.ContainsRune(urlCharacters, r) }) {
+		// It goes into env files that a shell reads.
+		return errors.New("it has a character that would need quoting in an env file")
+	}
+	*u = URL(parsed.String())
+	return nil
+}
+
+const urlCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:/._~%=?,@+[]-"
+
+// hostAndPort is all that an error may repeat of a URL.
+var hostAndPort = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$`)
+})
+
+// checkWriting tells how to write what is often written otherwise.
+func checkWriting(text string) error {
+	if strings.Trim(text, `"'`) != text {
+		return errors.New("it has quotes around it: leave them out, as docker --env-file takes them for a part of the value")
+	}
+	scheme, rest, given := strings.Cut(text, "://")
+	if !given {
+		scheme, rest = "ws", text
+	}
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		rest = rest[:i]
+	}
+	if bracketed := inBrackets(rest); bracketed != "" {
+		return errors.New("an IPv6 address stands in brackets: write " + scheme + "://" + bracketed)
+	}
+	if !given && hostAndPort().MatchString(rest) {
+		return errors.New("it does not start with ws:// or wss://: write ws://" + rest)
+	}
+	return nil
+}
+
+// inBrackets is an IPv6 address without brackets, with a port behind it or not,
+// as it has to be written; empty where it is something else. Go would dial
+// ::1:18789 as one name.
+func inBrackets(authority string) string {
+	isIPv6 := func(text string) bool {
+		address, err := netip.ParseAddr(text)
+		return err == nil && address.Is6() && address.Zone() == ""
+	}
+	colon := strings.LastIndexByte(authority, ':')
+	if colon < 0 {
+		return ""
+	}
+	if _, err := strconv.ParseUint(authority[colon+1:], 10, 16); err == nil && isIPv6(authority[:colon]) {
+		return "[" + authority[:colon] + "]" + authority[colon:]
+	}
+	if isIPv6(authority) {
+		return "[" + authority + "]"
+	}
+	return ""
+}
