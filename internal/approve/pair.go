@@ -59,8 +59,9 @@ type Result struct {
 	Server string
 }
 
-// Error says why a device could not be paired. Verdict is the gateway's last
-// answer to the device; its Outcome is empty where that was not the fault.
+// Error says why a device could not be paired; which way that was tried is the
+// caller's to say. Verdict is the gateway's last answer to the device; its Outcome
+// is empty where that was not the fault.
 type Error struct {
 	Verdict probe.Verdict
 	Err     error
@@ -68,9 +69,9 @@ type Error struct {
 
 func (e *Error) Error() string {
 	if e.Err != nil {
-		return "cannot pair over loopback: " + e.Err.Error()
+		return e.Err.Error()
 	}
-	return "cannot pair over loopback: " + e.Verdict.Message
+	return e.Verdict.Message
 }
 
 func (e *Error) Unwrap() error { return e.Err }
@@ -109,6 +110,9 @@ func PairOverLoopback(ctx context.Context, opts Options) (Result, error) {
 // prove fetches the device token and shows that it is enough.
 func (o Options) prove(ctx context.Context, how How) (Result, error) {
 	hello, err := o.hello(ctx)
+	if errors.As(err, new(*protocol.Refusal)) || errors.As(err, new(*protocol.TransportError)) {
+		return Result{}, &Error{Verdict: probe.Judge(probe.AuthShared, o.URL, err)}
+	}
 	if err != nil {
 		return Result{}, &Error{Err: err}
 	}

@@ -207,3 +207,29 @@ func TestNothingIsAskedWithoutIdentityOrOffLoopback(t *testing.T) {
 		}
 	}
 }
+
+func TestRefusalOfTheDeviceTokenIsJudged(t *testing.T) {
+	for name, pair := range map[string]func(context.Context, Options) (Result, error){
+		"over loopback": PairOverLoopback,
+		"elsewhere":     func(ctx context.Context, o Options) (Result, error) { return Join(ctx, JoinOptions{Options: o}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			connects := 0
+			f := (&fake{connect: func(c connectParams) ([]string, string, string) {
+				if connects++; connects > 1 {
+					return nil, "", unauthorized
+				}
+				return c.Scopes, deviceSecret, ""
+			}}).start(t)
+			_, err := pair(t.Context(), Options{Gateway: f.gateway(), Identity: testIdentity(t), Scopes: readWrite})
+			var failed *Error
+			if !errors.As(err, &failed) || failed.Verdict.Outcome != probe.GatewayAuth || failed.Hint() == "" || len(f.saw()) != 2 {
+				t.Errorf("after %q: %v (%+v)", f.saw(), err, failed)
+			}
+			// It is the caller who knows where the gateway is.
+			if err != nil && strings.Contains(err.Error(), "loopback") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}

@@ -74,16 +74,21 @@ func readClient(options Options, name string) (client, error) {
 	return c, nil
 }
 
-// wantedToken is what a client has to show: its own token, else everybody's.
+// wantedToken is what a client has to show: its own token, else everybody's. It is
+// never empty where each client is to have its own: that would let in anybody.
 func wantedToken(options Options, bundle seed.Bundle) (string, error) {
-	if options.OwnTokens && !bundle.Identity.IsZero() {
-		if err := MakeToken(bundle.Dir); err != nil {
-			return "", err
-		}
-	}
 	own, err := readToken(bundle.Dir)
-	if own == "" {
-		own = options.Token
+	if own != "" || err != nil {
+		return own, err
+	}
+	if !options.OwnTokens || bundle.Identity.IsZero() {
+		return options.Token, nil // without a key nobody is let in
+	}
+	if err := MakeToken(bundle); err != nil {
+		return "", err
+	}
+	if own, err = readToken(bundle.Dir); own == "" && err == nil {
+		err = errors.New("cannot use " + tokenPath(bundle.Dir) + ": it is gone again")
 	}
 	return own, err
 }

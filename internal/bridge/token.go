@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -22,15 +23,27 @@ func tokenPath(bundleDir string) string { return filepath.Join(bundleDir, "bridg
 
 // MakeToken puts a token of the client's own into its bundle, 32 random bytes in
 // base64url, where there is none; one that is there stays.
-func MakeToken(bundleDir string) error {
-	random := make([]byte, 32)
-	_, _ = rand.Read(random) // never fails
-	path := tokenPath(bundleDir)
-	err := atomicfile.Create(path, []byte(base64.RawURLEncoding.EncodeToString(random)+"\n"))
-	if err == nil || errors.Is(err, fs.ErrExist) {
+func MakeToken(bundle seed.Bundle) error {
+	path := tokenPath(bundle.Dir)
+	if isThere(path) {
 		return nil
 	}
-	return &seed.StoreError{Path: path, Err: err}
+	return bundle.Locked(func() error {
+		if isThere(path) {
+			return nil // somebody else was quicker
+		}
+		random := make([]byte, 32)
+		_, _ = rand.Read(random) // never fails
+		if err := atomicfile.Create(path, []byte(base64.RawURLEncoding.EncodeToString(random)+"\n")); err != nil {
+			return &seed.StoreError{Path: path, Err: err}
+		}
+		return nil
+	})
+}
+
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // readToken is the token in a bundle; empty where there is none.

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"slices"
 
 	"github.com/reflectt/bootstrap/internal/bridge"
@@ -34,10 +33,7 @@ func (a *app) joinHere(s settings.Settings, p place) func(context.Context, strin
 // works here, and waits for nobody.
 func (a *app) joinElsewhere(s settings.Settings, p place) func(context.Context, string) error {
 	return joinBy(s, func(ctx context.Context, s settings.Settings) error {
-		client := s.Clients[0]
-		j := &joining{app: a, s: s, p: p, client: client}
-		j.out = joined{Name: client.Name, URL: bundleURL(s, p), Scopes: client.WantedScopes(), Bundle: filepath.Join(bundlesDir(s, p), client.Name)}
-		return j.run(ctx)
+		return a.newJoining(s, p).run(ctx)
 	})
 }
 

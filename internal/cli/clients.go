@@ -67,7 +67,7 @@ func finishBundle(bundle seed.Bundle, result seed.Result, url string, bridgeToke
 	if err := bundle.Finish(result, url); err != nil || !bridgeToken {
 		return err
 	}
-	return bridge.MakeToken(bundle.Dir)
+	return bridge.MakeToken(bundle)
 }
 
 // bundleURL is where a client is told to find the gateway: seldom where the

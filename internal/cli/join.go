@@ -96,13 +96,17 @@ func (a *app) join(c *cli.Context) error {
 		return err
 	}
 	s.Clients = settings.Clients{client}
-	j := &joining{
-		app: a, c: c, s: s, p: p, client: client, again: c.Bool("again"), wait: c.Duration("wait"),
-		as: as,
-	}
-	j.out = joined{Name: client.Name, URL: bundleURL(s, p), Scopes: client.WantedScopes(), Bundle: filepath.Join(bundlesDir(s, p), client.Name)}
-	err = j.run(c.Context)
-	return j.report(err)
+	j := a.newJoining(s, p)
+	j.c, j.again, j.wait, j.as = c, c.Bool("again"), c.Duration("wait"), as
+	return j.report(a.refusedAtHome(c.Context, p, j.run(c.Context)))
+}
+
+// newJoining begins with the one client of the settings.
+func (a *app) newJoining(s settings.Settings, p place) *joining {
+	client := s.Clients[0]
+	return &joining{app: a, s: s, p: p, client: client, out: joined{
+		Name: client.Name, URL: p.URL, Scopes: client.WantedScopes(), Bundle: filepath.Join(bundlesDir(s, p), client.Name),
+	}}
 }
 
 func clientNamed(name string) (settings.Client, error) {
@@ -120,6 +124,11 @@ func clientNamed(name string) (settings.Client, error) {
 // run gets the client in, and records how it describes itself, also where a
 // person has yet to approve it.
 func (j *joining) run(ctx context.Context) error {
+	claim, err := j.claim(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = claim.Release() }()
 	bundle := seed.Bundle{Dir: filepath.Join(bundlesDir(j.s, j.p), j.client.Name)}
 	recorded, err := bundle.Kind()
 	if err != nil {
@@ -132,6 +141,15 @@ func (j *joining) run(ctx context.Context) error {
 		return err // there is no bundle
 	}
 	return errors.Join(err, bundle.Describe(j.as))
+}
+
+// claim waits for another join of the same client.
+func (j *joining) claim(ctx context.Context) (*atomicfile.Lock, error) {
+	waiting := time.AfterFunc(lockPatience, func() {
+		j.log.Info().Str("at_most", j.s.LockTimeout.String()).Msg("waiting for another bootstrap that gets " + j.client.Name + " paired")
+	})
+	defer waiting.Stop()
+	return seed.ClaimBundle(ctx, bundlesDir(j.s, j.p), j.client.Name, j.s.LockTimeout)
 }
 
 // tryWays tries them in order of what they need.
@@ -148,7 +166,7 @@ func (j *joining) tryWays(ctx context.Context) error {
 // folderIsHere tells whether this is the machine and the folder of the gateway
 // that is meant.
 func (j *joining) folderIsHere() bool {
-	if !(approve.Gateway{URL: bundleURL(j.s, j.p)}).IsLoopback() {
+	if !(approve.Gateway{URL: j.p.URL}).IsLoopback() {
 		return false
 	}
 	for _, name := range []string{"openclaw.json", "devices", "state"} {
@@ -205,7 +223,7 @@ func (j *joining) proveBundle(ctx context.Context, token string, scopes []string
 
 func (j *joining) probeBundle(ctx context.Context, bundle seed.Bundle, token string, scopes []string) probe.Verdict {
 	return probe.Run(ctx, probe.Options{
-		URL: bundleURL(j.s, j.p), TLS: tlsOptions(j.s), Auth: probe.AuthDevice, Version: Release,
+		URL: j.p.URL, TLS: tlsOptions(j.s), Auth: probe.AuthDevice, Version: Release,
 		Identity: bundle.Identity, DeviceToken: token, Scopes: scopes,
 		ClientID: j.as.ID, ClientMode: j.as.Mode, Platform: j.as.Platform, DeviceFamily: j.as.Family,
 		DisplayName: "bootstrap: " + j.client.Name,
@@ -224,16 +242,7 @@ func (j *joining) removed() error {
 
 // byAsking gets the client in through the gateway itself.
 func (j *joining) byAsking(ctx context.Context) error {
-	dir := bundlesDir(j.s, j.p)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return &seed.StoreError{Path: dir, Err: err}
-	}
-	lock, err := atomicfile.Acquire(ctx, filepath.Join(dir, ".lock"), j.s.LockTimeout)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = lock.Release() }()
-	bundle, err := seed.OpenBundle(dir, j.client.Name)
+	bundle, err := seed.OpenBundle(bundlesDir(j.s, j.p), j.client.Name)
 	if err != nil {
 		return err
 	}
@@ -247,7 +256,7 @@ func (j *joining) byAsking(ctx context.Context) error {
 		switch verdict.Outcome {
 		case probe.OK:
 			j.out.Way = "already"
-			return finishBundle(bundle, j.result(known.Token, known.Scopes), bundleURL(j.s, j.p), j.s.BridgeTokens)
+			return j.finish(bundle, known.Token, known.Scopes)
 		case probe.NotPaired:
 			return j.removed()
 		case probe.UpgradeWanted:
@@ -261,7 +270,7 @@ func (j *joining) byAsking(ctx context.Context) error {
 
 func (j *joining) ask(ctx context.Context, bundle seed.Bundle) error {
 	gateway := loopback(j.s, j.p)
-	gateway.URL = bundleURL(j.s, j.p)
+	gateway.URL = j.p.URL
 	result, err := approve.Join(ctx, approve.JoinOptions{
 		Options: approve.Options{
 			Gateway: gateway, Identity: bundle.Identity, Scopes: j.client.WantedScopes(),
@@ -282,22 +291,25 @@ func (j *joining) ask(ctx context.Context, bundle seed.Bundle) error {
 		return joinError(err)
 	}
 	j.out.Way, j.out.Scopes = string(result.How), result.Scopes
-	return finishBundle(bundle, j.result(result.DeviceToken, result.Scopes), bundleURL(j.s, j.p), j.s.BridgeTokens)
+	return j.finish(bundle, result.DeviceToken, result.Scopes)
 }
 
 func approveHint(requestID string) string {
 	return "bootstrap approve " + requestID + "   or: openclaw devices approve " + requestID
 }
 
-func (j *joining) result(token string, scopes []string) seed.Result {
-	return seed.Result{Name: j.client.Name, DeviceID: j.out.DeviceID, Token: token, Scopes: scopes}
+// finish tells the client to find the gateway where it was asked: that has worked.
+// BOOTSTRAP_CLIENT_URL is for who seeds.
+func (j *joining) finish(bundle seed.Bundle, token string, scopes []string) error {
+	result := seed.Result{Name: j.client.Name, DeviceID: j.out.DeviceID, Token: token, Scopes: scopes}
+	return finishBundle(bundle, result, j.p.URL, j.s.BridgeTokens)
 }
 
 // joinError keeps the verdict, for the exit code and the request.
 func joinError(err error) error {
 	var failed *approve.Error
 	if !errors.As(err, &failed) || failed.Verdict.Outcome == "" {
-		return err
+		return fmt.Errorf("cannot join: %w", err)
 	}
 	verdict := failed.Verdict
 	if verdict.RequestID != "" {

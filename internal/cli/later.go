@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/reflectt/bootstrap/internal/approve"
@@ -56,7 +57,7 @@ func (a *app) pairLater(ctx context.Context, s settings.Settings, p place) probe
 		Wait: s.ProveTimeout, Progress: a.progress(),
 	})
 	if err != nil {
-		return failed(err)
+		return failed(fmt.Errorf("cannot pair over loopback: %w", err))
 	}
 	err = bundle.Finish(seed.Result{
 		Name: seed.SelfName, DeviceID: wanted.ID(), Token: paired.DeviceToken, Scopes: paired.Scopes,

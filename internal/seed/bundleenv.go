@@ -1,7 +1,6 @@
 package seed
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -63,7 +62,11 @@ func (b Bundle) Describe(kind ClientKind) error {
 	if err := kind.Check(); err != nil {
 		return &StoreError{Path: b.envPath(), Err: err}
 	}
-	return b.setVariables(given)
+	changed, err := b.withVariables(given)
+	if err != nil || changed == nil {
+		return err
+	}
+	return b.Locked(func() error { return b.setVariables(given) })
 }
 
 // variable is a line of the env file. The comment is put before it where the line
@@ -83,12 +86,13 @@ func (b Bundle) envLines() ([]string, error) {
 	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n"), nil
 }
 
-// setVariables gives variables of the env file their values. Other lines, which
-// somebody may have added by hand, stay as they are and where they are.
-func (b Bundle) setVariables(wanted []variable) error {
+// withVariables is the env file with variables that have these values; nil where
+// it says so already. Other lines, which somebody may have added by hand, stay as
+// they are and where they are.
+func (b Bundle) withVariables(wanted []variable) ([]byte, error) {
 	present, err := b.envLines()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	lines := slices.Clone(present)
 	for _, v := range wanted {
@@ -103,13 +107,19 @@ func (b Bundle) setVariables(wanted []variable) error {
 		lines = append(lines, line)
 	}
 	if slices.Equal(lines, present) {
-		return nil
+		return nil, nil
 	}
-	var out bytes.Buffer
-	for _, line := range lines {
-		out.WriteString(line + "\n")
+	return []byte(strings.Join(lines, "\n") + "\n"), nil
+}
+
+// setVariables writes the env file where it has to change. The caller has the
+// bundle locked.
+func (b Bundle) setVariables(wanted []variable) error {
+	changed, err := b.withVariables(wanted)
+	if err != nil || changed == nil {
+		return err
 	}
-	if err := atomicfile.Replace(b.envPath(), out.Bytes()); err != nil {
+	if err := atomicfile.Replace(b.envPath(), changed); err != nil {
 		return &StoreError{Path: b.envPath(), Err: err}
 	}
 	return nil

@@ -52,19 +52,23 @@ func (f tokenFile) operator() (all, operator object) {
 	return all, objectOrEmpty(all.get(roleOperator))
 }
 
+// says tells whether the file has this very token, for these scopes.
+func (f tokenFile) says(token string, scopes []string) bool {
+	_, operator := f.operator()
+	haveToken, _ := decode[string](operator.get("token"))
+	haveScopes, _ := decode[[]string](operator.get("scopes"))
+	version, _ := decode[int](f.get("version"))
+	return version == 1 && haveToken == token && slices.Equal(haveScopes, scopes)
+}
+
 // keepTokenFile brings the file to the entry's token. What it says of other
 // roles stays; where it says the same already it is not touched.
 func keepTokenFile(stateDir, deviceID string, token string, scopes []string) error {
 	file, err := readTokenFile(stateDir, deviceID)
-	if err != nil {
+	if err != nil || file.says(token, scopes) {
 		return err
 	}
 	all, operator := file.operator()
-	haveToken, _ := decode[string](operator.get("token"))
-	haveScopes, _ := decode[[]string](operator.get("scopes"))
-	if version, _ := decode[int](file.get("version")); version == 1 && haveToken == token && slices.Equal(haveScopes, scopes) {
-		return nil
-	}
 	operator.set("token", token)
 	operator.set("role", roleOperator)
 	operator.set("scopes", scopes)
