@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -123,16 +124,29 @@ func (a *app) seedDryRun(c *cli.Context, s settings.Settings, imported identity.
 	if err != nil {
 		return err
 	}
-	results, store, err := seed.Plan(c.Context, p.seedOptions(s), wantedDevices(s, self, clients)...)
+	wanted := wantedDevices(s, self, clients)
+	results, store, err := seed.Plan(c.Context, p.seedOptions(s), wanted...)
 	if err != nil {
 		return err
 	}
 	results = append(results, keyless(s, self, results)...)
-	if c.Bool("json") {
-		return a.printJSON(newReport(store, results))
+	var pruned []seed.Result
+	if c.Bool("prune") {
+		if pruned, err = seed.PlanPrune(p.seedOptions(s), wanted...); err != nil {
+			return err
+		}
 	}
-	for _, result := range results {
-		if _, err := fmt.Fprintf(a.stdout, "%-10s %-20s %s\n", result.Outcome, result.Name, brief(result.Changes)); err != nil {
+	planned := newReport(store, results).with(pruned)
+	if c.Bool("json") {
+		return a.printJSON(planned)
+	}
+	for _, device := range planned.Devices {
+		verb := "would be"
+		if device.Outcome == seed.Unchanged || device.Outcome == seed.Revoked {
+			verb = "stays"
+		}
+		line := fmt.Sprintf("%-8s %-10s %-20s %s", verb, device.Outcome, device.Name, brief(device.Changes))
+		if _, err := fmt.Fprintln(a.stdout, strings.TrimSpace(line)); err != nil {
 			return err
 		}
 	}

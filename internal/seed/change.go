@@ -77,15 +77,7 @@ func (s *Session) Revoke(ctx context.Context, name string) ([]Result, error) {
 // What others paired it never touches, nor the state folder's own device, nor
 // the memory of what was revoked.
 func (s *Session) Prune(ctx context.Context, wanted ...Device) ([]Result, error) {
-	var ids []string
-	for _, name := range s.ledger.names() {
-		for _, id := range s.ledger.byName(name) {
-			unwanted := !slices.ContainsFunc(wanted, func(d Device) bool { return d.ID() == id })
-			if unwanted && name != SelfName && s.ledger.data.Devices[id].RevokedAtMs == 0 {
-				ids = append(ids, id)
-			}
-		}
-	}
+	ids := s.ledger.unwanted(wanted)
 	// Pruned is not revoked: killed in between, it must not look like that.
 	for _, id := range ids {
 		s.ledger.change(id, func(record *ledgerRecord) { record.Confirmed = false })
@@ -103,6 +95,33 @@ func (s *Session) Prune(ctx context.Context, wanted ...Device) ([]Result, error)
 		out = append(out, result)
 	}
 	return out, s.ledger.write()
+}
+
+// PlanPrune tells what [Session.Prune] would remove. It takes no lock and writes
+// nothing.
+func PlanPrune(options Options, wanted ...Device) ([]Result, error) {
+	l, err := readLedger(options.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	var out []Result
+	for _, id := range l.unwanted(wanted) {
+		out = append(out, Result{Name: l.data.Devices[id].Name, DeviceID: id})
+	}
+	return out, nil
+}
+
+// unwanted are the ids of devices that were seeded and are not wanted any more.
+func (l *ledger) unwanted(wanted []Device) (ids []string) {
+	for _, name := range l.names() {
+		for _, id := range l.byName(name) {
+			isWanted := slices.ContainsFunc(wanted, func(d Device) bool { return d.ID() == id })
+			if !isWanted && name != SelfName && l.data.Devices[id].RevokedAtMs == 0 {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
 }
 
 // removeDevice takes one device out of the store; it may be gone already.

@@ -10,7 +10,7 @@ write_all() {
 		(\`bootstrap run --\`, then \`openclaw gateway --bind lan --port 18789\`), \`gateway\` the same with Node and
 		openclaw $release. What differs from run to run stands in <angle brackets>, and the gateway's own lines are left out.
 	TEXT
-	section '1. A wrong command line' 'A word is misspelt; the flags of the gateway are given to us; "run --" is forgotten; nothing is left to start.'
+	section '1. A wrong command line' 'A word is misspelt; the flags of the gateway are given to us; "run --" is forgotten; nothing is left to start; a command of ours stands where the image has its own; a variable is misspelt.'
 	block wrong_arguments
 	section '2. No gateway in the image' 'And none that answers.'
 	block no_gateway
@@ -39,6 +39,8 @@ wrong_arguments() {
 	in_gateway --entrypoint bootstrap -- run --bind lan
 	in_gateway --entrypoint bootstrap -- openclaw gateway
 	in_gateway --entrypoint bootstrap -- run
+	in_gateway -- status
+	in_gateway --env BOOTSTRAP_PRESETS=read
 }
 
 no_gateway() {
