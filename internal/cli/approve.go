@@ -85,7 +85,7 @@ func checkApprove(c *cli.Context, s settings.Settings) error {
 	case c.Bool("list") || c.Bool("watch"):
 		return nil
 	case c.NArg() == 0:
-		return wrong("which request? Name its id, as bootstrap approve --list shows it")
+		return &usageError{err: errors.New("which request? Name its id"), hint: "bootstrap approve --list shows those that wait"}
 	case flagBehind(c) != nil:
 		return flagBehind(c)
 	case c.NArg() > 1:

@@ -280,7 +280,7 @@ func (j *joining) ask(ctx context.Context, bundle seed.Bundle) error {
 		},
 		Approver: func(ctx context.Context) (*approve.Caller, error) { return openApprover(ctx, j.s, j.p) },
 		CannotApprove: func(err error) {
-			j.log.Info().Msg("nobody here may approve the request: " + err.Error())
+			j.log.Info().Msg("this request waits for a person: " + err.Error())
 		},
 		Asked: func(id string) {
 			j.log.Warn().Str("requestId", id).Str("device", bundle.Identity.DeviceID()).
