@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"strings"
 
 	"github.com/reflectt/bootstrap/internal/protocol"
 )
@@ -17,11 +16,9 @@ type answer struct {
 	refusal gatewayRefusal
 }
 
-// gatewayRefusal is the part of an error that decides what to do about it.
-type gatewayRefusal struct {
-	code, message, detailCode, reason, requestID string
-	retryAfterMs                                 int64
-}
+// gatewayRefusal is what the gateway said to a device of ours that showed its
+// device token alone.
+type gatewayRefusal struct{ protocol.Refusal }
 
 // parseAnswer reads a frame; false where it is not the answer to the request.
 func parseAnswer(data []byte, id string) (answer, bool) {
@@ -30,57 +27,28 @@ func parseAnswer(data []byte, id string) (answer, bool) {
 		return answer{}, false
 	}
 	a := answer{ok: frame.OK, raw: data}
-	var wire struct {
-		Code         string  `json:"code"`
-		Message      string  `json:"message"`
-		RetryAfterMs float64 `json:"retryAfterMs"`
-		Details      struct {
-			Code      string `json:"code"`
-			Reason    string `json:"reason"`
-			RequestID string `json:"requestId"`
-		} `json:"details"`
-	}
-	if !a.ok && json.Unmarshal(frame.Error, &wire) == nil {
-		a.refusal = gatewayRefusal{
-			code: wire.Code, message: protocol.Clean(wire.Message), detailCode: wire.Details.Code,
-			reason: wire.Details.Reason, retryAfterMs: int64(wire.RetryAfterMs),
-		}
-		if protocol.IsRequestID(wire.Details.RequestID) {
-			a.refusal.requestID = wire.Details.RequestID
-		}
+	if !a.ok {
+		a.refusal = gatewayRefusal{*protocol.NewRefusal(frame.Error)}
 	}
 	return a, true
 }
 
-// oldSignature tells whether the gateway knows the older signature only.
-func (r gatewayRefusal) oldSignature() bool {
-	return (&protocol.Refusal{DetailCode: r.detailCode, Reason: r.reason, Message: r.message}).SignatureRejected()
-}
-
-// unpaired tells whether the gateway does not know the device with its token.
-// The bridge shows a device token alone, so that "gateway token mismatch" is
-// about the pairing, too (2026.2.26 to 2026.9.6).
+// unpaired tells whether the gateway does not know the device with its token:
+// "gateway token mismatch" is about the pairing, too (2026.2.26 to 2026.9.6).
 func (r gatewayRefusal) unpaired() bool {
-	switch r.detailCode {
-	case "PAIRING_REQUIRED", "AUTH_TOKEN_MISMATCH", "AUTH_DEVICE_TOKEN_MISMATCH",
-		"AUTH_PASSWORD_MISSING", "AUTH_PASSWORD_MISMATCH", "AUTH_TOKEN_MISSING":
+	switch r.Kind {
+	case protocol.NotPaired, protocol.RoleUpgrade, protocol.ScopeUpgrade, protocol.MetadataUpgrade,
+		protocol.AuthToken, protocol.DeviceToken:
 		return true
 	}
-	return r.code == "NOT_PAIRED" || strings.HasPrefix(r.message, "unauthorized: device token mismatch") ||
-		strings.HasPrefix(r.message, "unauthorized: gateway token mismatch")
+	return r.Code == "NOT_PAIRED"
 }
-
-func (r gatewayRefusal) rateLimited() bool {
-	return r.detailCode == "AUTH_RATE_LIMITED" || strings.HasPrefix(r.message, "unauthorized: too many")
-}
-
-func (r gatewayRefusal) starting() bool { return r.code == "UNAVAILABLE" }
 
 // remedy is the next thing to type.
 func (r gatewayRefusal) remedy(name string) string {
 	switch {
-	case r.requestID != "":
-		return "openclaw devices approve " + r.requestID
+	case r.RequestID != "":
+		return "openclaw devices approve " + r.RequestID
 	case r.unpaired():
 		return "bootstrap seed --reseed " + name
 	}

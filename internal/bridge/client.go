@@ -1,12 +1,9 @@
 package bridge
 
 import (
+	"cmp"
 	"errors"
-	"io/fs"
-	"path/filepath"
-	"strings"
 
-	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/seed"
 )
@@ -50,7 +47,7 @@ func readClient(options Options, name string) (client, error) {
 	if err != nil {
 		return client{}, unusable(name, err)
 	}
-	c := client{name: name, platform: "linux", id: "cli", mode: "cli"}
+	c := client{name: name}
 	if c.bridgeToken, err = wantedToken(options, bundle); err != nil {
 		return client{}, unusable(name, err)
 	}
@@ -68,9 +65,12 @@ func readClient(options Options, name string) (client, error) {
 		return c, nil
 	}
 	c.identity, c.token, c.scopes = credentials.Identity, credentials.Token, credentials.Scopes
-	if err := c.readEnv(filepath.Join(bundle.Dir, "env")); err != nil {
+	kind, err := bundle.Kind()
+	if err != nil {
 		return client{}, unusable(name, err)
 	}
+	c.platform, c.id, c.mode = cmp.Or(kind.Platform, "linux"), cmp.Or(kind.ID, "cli"), cmp.Or(kind.Mode, "cli")
+	c.family = kind.Family
 	return c, nil
 }
 
@@ -100,31 +100,4 @@ func unusable(name string, err error) error {
 		r.hint = hinter.Hint()
 	}
 	return r
-}
-
-// readEnv reads how the client is described to the gateway, as far as its
-// bundle records that.
-func (c *client) readEnv(path string) error {
-	data, err := atomicfile.Read(path, maxClientFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(string(data)) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		switch {
-		case value == "":
-		case name == "BOOTSTRAP_CLIENT_PLATFORM":
-			c.platform = value
-		case name == "BOOTSTRAP_CLIENT_FAMILY":
-			c.family = value
-		case name == "BOOTSTRAP_CLIENT_ID":
-			c.id = value
-		case name == "BOOTSTRAP_CLIENT_MODE":
-			c.mode = value
-		}
-	}
-	return nil
 }

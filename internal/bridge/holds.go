@@ -3,6 +3,8 @@ package bridge
 import (
 	"sync"
 	"time"
+
+	"github.com/reflectt/bootstrap/internal/protocol"
 )
 
 // holds remember refusals for authentication. Gateways lock an address out
@@ -45,9 +47,9 @@ func (h *holds) hold(c client, r gatewayRefusal, reason string, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case r.rateLimited():
-		wait := min(max(time.Duration(r.retryAfterMs)*time.Millisecond, holdOffAfterAuth), time.Hour)
-		h.everyone = hold{until: now.Add(wait), reason: "the gateway limits this address: " + r.message}
+	case r.Kind == protocol.RateLimited:
+		wait := min(max(time.Duration(r.RetryAfterMs)*time.Millisecond, holdOffAfterAuth), time.Hour)
+		h.everyone = hold{until: now.Add(wait), reason: "the gateway limits this address: " + r.Message}
 	case r.unpaired():
 		if h.byClient == nil {
 			h.byClient = map[string]hold{}

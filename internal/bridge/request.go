@@ -178,15 +178,14 @@ func grant(r request, has []string) (granted, dropped []string) {
 
 // signed is the connect request in the name of a client's device.
 func (r request) signed(c client, scopes []string, nonce string, now time.Time, old bool) ([]byte, error) {
-	claim := identity.Claim{
+	signature := protocol.SignatureV3
+	if old {
+		signature = protocol.SignatureV2
+	}
+	device := protocol.SignDevice(c.identity, signature, identity.Claim{
 		ClientID: c.id, ClientMode: c.mode, Role: roleOperator, Scopes: scopes,
 		SignedAt: now, Token: c.token, Nonce: nonce, Platform: c.platform, DeviceFamily: c.family,
-	}
-	deviceID := c.identity.DeviceID()
-	payload := claim.V3(deviceID)
-	if old {
-		payload = claim.V2(deviceID)
-	}
+	})
 	who := maps.Clone(r.client)
 	put(who, "id", c.id)
 	put(who, "mode", c.mode)
@@ -200,10 +199,7 @@ func (r request) signed(c client, scopes []string, nonce string, now time.Time, 
 	put(params, "role", roleOperator)
 	put(params, "scopes", append([]string{}, scopes...))
 	put(params, "auth", map[string]string{"token": c.token})
-	put(params, "device", map[string]any{
-		"id": deviceID, "publicKey": c.identity.PublicKey(), "signature": c.identity.Sign(payload),
-		"signedAt": now.UnixMilli(), "nonce": nonce,
-	})
+	put(params, "device", device)
 	if r.most >= protocol.MinProtocol && r.least <= protocol.MaxProtocol {
 		put(params, "minProtocol", protocol.MinProtocol)
 		put(params, "maxProtocol", protocol.MaxProtocol)

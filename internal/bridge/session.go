@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/reflectt/bootstrap/internal/protocol"
 )
 
 // session is one client's connection, from its upgrade to its end.
@@ -189,7 +191,7 @@ func (s *session) serve(who client, asked request, said answer, gateway *convers
 // mayJoin tells whether a refusal is one that a join can help: the gateway does
 // not know the device. One that waits for an approval already is known.
 func (s *session) mayJoin(said answer) bool {
-	return !said.ok && s.bridge.options.Join != nil && said.refusal.unpaired() && said.refusal.requestID == ""
+	return !said.ok && s.bridge.options.Join != nil && said.refusal.unpaired() && said.refusal.RequestID == ""
 }
 
 // join has the client joined, and comes back with its bundle and with a new
@@ -230,7 +232,7 @@ func (s *session) connect(ctx context.Context, who client, asked request, gatewa
 	scopes, _ := grant(asked, who.scopes)
 	old := s.bridge.oldSignature.Load()
 	said, err := s.ask(ctx, who, asked, scopes, gateway, old)
-	if err != nil || said.ok || old || !said.refusal.oldSignature() {
+	if err != nil || said.ok || old || !said.refusal.SignatureRejected() {
 		return said, gateway, err
 	}
 	again, err := s.bridge.upstream.open(ctx)
@@ -278,12 +280,12 @@ func (s *session) ask(ctx context.Context, who client, asked request, scopes []s
 func (s *session) refusedByGateway(who client, said answer, gateway *conversation) {
 	r := said.refusal
 	s.bridge.state.note(startingReason(r))
-	event := Event{Kind: Refused, Reason: r.message, Hint: r.remedy(who.name)}
+	event := Event{Kind: Refused, Reason: r.Message, Hint: r.remedy(who.name)}
 	reason := ""
 	if r.unpaired() {
 		reason = notPaired(who.name, event.Hint)
 	}
-	if r.requestID == "" || r.rateLimited() {
+	if r.RequestID == "" || r.Kind == protocol.RateLimited {
 		s.bridge.holds.hold(who, r, reason, time.Now())
 	}
 	s.event(event)
@@ -293,8 +295,8 @@ func (s *session) refusedByGateway(who client, said answer, gateway *conversatio
 }
 
 func startingReason(r gatewayRefusal) string {
-	if r.starting() {
-		return r.message
+	if r.Kind == protocol.Starting {
+		return r.Message
 	}
 	return ""
 }

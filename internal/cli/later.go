@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/reflectt/bootstrap/internal/approve"
-	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
@@ -73,11 +72,6 @@ func (a *app) pairLater(ctx context.Context, s settings.Settings, p place) probe
 
 // loopback is this machine's own way to the gateway, with the gateway's secret.
 func loopback(s settings.Settings, p place) approve.Gateway {
-	out := approve.Gateway{URL: p.Listen.URL(), TLS: tlsOptions(s), Version: Release}
-	if p.Auth.Mode == gateway.AuthPassword {
-		out.Password = p.Auth.Secret.Reveal()
-	} else {
-		out.Token = p.Auth.Secret.Reveal()
-	}
-	return out
+	token, password := sharedSecret(p)
+	return approve.Gateway{URL: p.Listen.URL(), TLS: tlsOptions(s), Version: Release, Token: token, Password: password}
 }

@@ -164,7 +164,7 @@ type connectParams struct {
 	Client      connectClient `json:"client"`
 	Role        string        `json:"role"`
 	Scopes      []string      `json:"scopes"`
-	Device      *signedDevice `json:"device,omitempty"`
+	Device      *SignedDevice `json:"device,omitempty"`
 	Auth        *connectAuth  `json:"auth,omitempty"`
 }
 
@@ -183,7 +183,8 @@ type connectAuth struct {
 	Password    string `json:"password,omitempty"`
 }
 
-type signedDevice struct {
+// SignedDevice is the member "device" of a connect request.
+type SignedDevice struct {
 	ID        string `json:"id"`
 	PublicKey string `json:"publicKey"`
 	Signature string `json:"signature"`
@@ -216,23 +217,27 @@ func (r ConnectRequest) params(nonce string, now time.Time) (json.RawMessage, er
 	return data, nil
 }
 
-func (r ConnectRequest) sign(nonce string, now time.Time) *signedDevice {
+func (r ConnectRequest) sign(nonce string, now time.Time) *SignedDevice {
 	token := r.Token
 	if token == "" {
 		token = r.DeviceToken
 	}
-	claim := identity.Claim{
+	return SignDevice(r.Identity, r.Signature, identity.Claim{
 		ClientID: r.ClientID, ClientMode: r.ClientMode, Role: r.Role, Scopes: r.Scopes,
 		SignedAt: now, Token: token, Nonce: nonce, Platform: r.Platform, DeviceFamily: r.DeviceFamily,
-	}
-	id := r.Identity.DeviceID()
+	})
+}
+
+// SignDevice is a device that claims to connect so.
+func SignDevice(device identity.Identity, signature Signature, claim identity.Claim) *SignedDevice {
+	id := device.DeviceID()
 	payload := claim.V3(id)
-	if r.Signature == SignatureV2 {
+	if signature == SignatureV2 {
 		payload = claim.V2(id)
 	}
-	return &signedDevice{
-		ID: id, PublicKey: r.Identity.PublicKey(), Signature: r.Identity.Sign(payload),
-		SignedAt: now.UnixMilli(), Nonce: nonce,
+	return &SignedDevice{
+		ID: id, PublicKey: device.PublicKey(), Signature: device.Sign(payload),
+		SignedAt: claim.SignedAt.UnixMilli(), Nonce: claim.Nonce,
 	}
 }
 
