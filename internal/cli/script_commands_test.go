@@ -41,30 +41,6 @@ func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("%s does not hold %q after %s", args[0], text, patience)
 }
 
-// gatewayTables are the tables of 2026.9.6 that bootstrap reads or writes.
-const gatewayTables = `
-CREATE TABLE device_pairing_paired (
-  device_id TEXT NOT NULL PRIMARY KEY, public_key TEXT NOT NULL, display_name TEXT, operator_label TEXT,
-  platform TEXT, device_family TEXT, client_id TEXT, client_mode TEXT, browser_origin TEXT, role TEXT,
-  roles_json TEXT, scopes_json TEXT, approved_scopes_json TEXT, remote_ip TEXT, tokens_json TEXT, approved_via TEXT,
-  node_surface_json TEXT, pending_node_surface_json TEXT, created_at_ms INTEGER NOT NULL, approved_at_ms INTEGER NOT NULL,
-  last_seen_at_ms INTEGER, last_seen_reason TEXT) STRICT;
-CREATE TABLE device_identities (
-  identity_key TEXT NOT NULL PRIMARY KEY, device_id TEXT NOT NULL, public_key_pem TEXT NOT NULL,
-  private_key_pem TEXT NOT NULL, created_at_ms INTEGER NOT NULL, updated_at_ms INTEGER NOT NULL) STRICT;
-CREATE TABLE device_auth_tokens (
-  device_id TEXT NOT NULL, role TEXT NOT NULL, token TEXT NOT NULL, scopes_json TEXT NOT NULL,
-  updated_at_ms INTEGER NOT NULL, PRIMARY KEY (device_id, role)) STRICT;
-CREATE TABLE state_leases (
-  scope TEXT NOT NULL, lease_key TEXT NOT NULL, owner TEXT NOT NULL, expires_at INTEGER, heartbeat_at INTEGER,
-  payload_json TEXT, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY (scope, lease_key)) STRICT;
-CREATE TABLE schema_meta (
-  meta_key TEXT NOT NULL PRIMARY KEY, role TEXT NOT NULL, schema_version INTEGER NOT NULL, agent_id TEXT,
-  app_version TEXT, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL) STRICT;
-INSERT INTO schema_meta VALUES ('primary', 'global', 18, NULL, '2026.9.6', 1795369680111, 1795369680111);
-PRAGMA user_version = 18;
-PRAGMA journal_mode = wal;`
-
 // withDatabase opens the database of a state folder, and closes it again.
 func withDatabase(ts *testscript.TestScript, stateDir string, do func(*sql.DB) error) {
 	path := filepath.Join(ts.MkAbs(stateDir), "state", "openclaw.sqlite")
@@ -79,11 +55,13 @@ func withDatabase(ts *testscript.TestScript, stateDir string, do func(*sql.DB) e
 // database DIR [SQL...] makes the database of 2026.9.6 in a state folder where
 // there is none, and runs the statements.
 func makeDatabase(ts *testscript.TestScript, _ bool, args []string) {
-	_, err := os.Stat(filepath.Join(ts.MkAbs(args[0]), "state", "openclaw.sqlite"))
+	tables, err := os.ReadFile("../statedb/testdata/gateway.sql")
+	ts.Check(err)
+	_, err = os.Stat(filepath.Join(ts.MkAbs(args[0]), "state", "openclaw.sqlite"))
 	withDatabase(ts, args[0], func(db *sql.DB) error {
 		statements := args[1:]
 		if err != nil {
-			statements = append([]string{gatewayTables}, statements...)
+			statements = append([]string{string(tables)}, statements...)
 		}
 		for _, statement := range statements {
 			if _, err := db.Exec(statement); err != nil {

@@ -69,7 +69,7 @@ func fillFiles(b *testing.B, devices int) (stateDir string) {
 
 func fillDatabase(b *testing.B, devices int) (stateDir string) {
 	b.Helper()
-	stateDir = database(b, gatewayTables)
+	stateDir = database(b, gatewayTables(b))
 	db := openDatabase(b, stateDir)
 	tx, err := db.Begin()
 	if err != nil {

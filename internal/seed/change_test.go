@@ -290,13 +290,13 @@ func TestARemovalRightAfterTheImportHolds(t *testing.T) {
 // migrate puts a gateway's empty database into a state folder.
 func migrate(t *testing.T, dir string) {
 	t.Helper()
-	if err := os.Rename(filepath.Join(database(t, gatewayTables), "state"), filepath.Join(dir, "state")); err != nil {
+	if err := os.Rename(filepath.Join(database(t, gatewayTables(t)), "state"), filepath.Join(dir, "state")); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestADatabaseFromBeforeTheSeedingIsSeededAgain(t *testing.T) {
-	dir := database(t, gatewayTables)
+	dir := database(t, gatewayTables(t))
 	backup := read(t, filepath.Join(dir, "state", "openclaw.sqlite"))
 	for range 2 {
 		if _, err := pairSelf(t, options(dir), "operator.read"); err != nil {

@@ -95,27 +95,15 @@ func read(t testing.TB, path string) string {
 	return string(data)
 }
 
-// gatewayTables has the columns of the device tables of 2026.8.1 to 2026.9.6.
-// That a real gateway agrees is shown by the tests against real gateways.
-const gatewayTables = `
-CREATE TABLE device_pairing_paired (
-  device_id TEXT NOT NULL PRIMARY KEY, public_key TEXT NOT NULL, display_name TEXT, operator_label TEXT,
-  platform TEXT, device_family TEXT, client_id TEXT, client_mode TEXT, browser_origin TEXT, role TEXT,
-  roles_json TEXT, scopes_json TEXT, approved_scopes_json TEXT, remote_ip TEXT, tokens_json TEXT, approved_via TEXT,
-  node_surface_json TEXT, pending_node_surface_json TEXT, created_at_ms INTEGER NOT NULL, approved_at_ms INTEGER NOT NULL,
-  last_seen_at_ms INTEGER, last_seen_reason TEXT) STRICT;
-CREATE TABLE device_identities (
-  identity_key TEXT NOT NULL PRIMARY KEY, device_id TEXT NOT NULL, public_key_pem TEXT NOT NULL,
-  private_key_pem TEXT NOT NULL, created_at_ms INTEGER NOT NULL, updated_at_ms INTEGER NOT NULL) STRICT;
-CREATE TABLE device_auth_tokens (
-  device_id TEXT NOT NULL, role TEXT NOT NULL, token TEXT NOT NULL, scopes_json TEXT NOT NULL,
-  updated_at_ms INTEGER NOT NULL, PRIMARY KEY (device_id, role)) STRICT;
-CREATE TABLE schema_meta (
-  meta_key TEXT NOT NULL PRIMARY KEY, role TEXT NOT NULL, schema_version INTEGER NOT NULL, agent_id TEXT,
-  app_version TEXT, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL) STRICT;
-INSERT INTO schema_meta VALUES ('primary', 'global', 18, NULL, '2026.9.6', 1795369680111, 1795369680111);
-PRAGMA user_version = 18;
-PRAGMA journal_mode = wal;`
+// gatewayTables makes the gateway's tables.
+func gatewayTables(t testing.TB) string {
+	t.Helper()
+	data, err := os.ReadFile("../statedb/testdata/gateway.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
 
 // database makes the database of a state folder.
 func database(t testing.TB, script string) (stateDir string) {
@@ -147,5 +135,5 @@ func openDatabase(t testing.TB, stateDir string) *sql.DB {
 // eachStore runs a test on an empty volume and on one that a gateway migrated.
 func eachStore(t *testing.T, test func(t *testing.T, stateDir string)) {
 	t.Run("in files", func(t *testing.T) { test(t, t.TempDir()) })
-	t.Run("in a database", func(t *testing.T) { test(t, database(t, gatewayTables)) })
+	t.Run("in a database", func(t *testing.T) { test(t, database(t, gatewayTables(t))) })
 }

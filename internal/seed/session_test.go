@@ -271,7 +271,7 @@ func TestAnImportedKeyNeverReplacesAnotherOne(t *testing.T) {
 }
 
 func TestADatabaseTakesTheIdentityOfItsFolder(t *testing.T) {
-	dir := database(t, gatewayTables)
+	dir := database(t, gatewayTables(t))
 	id := newIdentity(t)
 	if err := id.Store(identity.FilePath(dir)); err != nil {
 		t.Fatal(err)
@@ -288,11 +288,11 @@ func TestTheDatabaseDecidesWhichStoreCounts(t *testing.T) {
 		era    gateway.Era
 		want   seed.Kind
 	}{
-		"as 2026.7.1 leaves it":                {strings.Replace(gatewayTables, "user_version = 18", "user_version = 1", 1), gateway.EraUnknown, seed.JSON},
-		"the same below 2026.9.6":              {strings.Replace(gatewayTables, "user_version = 18", "user_version = 1", 1), gateway.EraSQLite, seed.JSON},
-		"as 2026.9.6 leaves it":                {gatewayTables, gateway.EraUnknown, seed.SQLite},
-		"the same below a JSON-era release":    {gatewayTables, gateway.EraJSON, seed.JSON},
-		"a schema that nobody has seen so far": {strings.Replace(gatewayTables, "user_version = 18", "user_version = 99", 1), gateway.EraSQLite, seed.SQLite},
+		"as 2026.7.1 leaves it":                {strings.Replace(gatewayTables(t), "user_version = 18", "user_version = 1", 1), gateway.EraUnknown, seed.JSON},
+		"the same below 2026.9.6":              {strings.Replace(gatewayTables(t), "user_version = 18", "user_version = 1", 1), gateway.EraSQLite, seed.JSON},
+		"as 2026.9.6 leaves it":                {gatewayTables(t), gateway.EraUnknown, seed.SQLite},
+		"the same below a JSON-era release":    {gatewayTables(t), gateway.EraJSON, seed.JSON},
+		"a schema that nobody has seen so far": {strings.Replace(gatewayTables(t), "user_version = 18", "user_version = 99", 1), gateway.EraSQLite, seed.SQLite},
 	} {
 		t.Run(name, func(t *testing.T) {
 			options := options(database(t, c.script))
@@ -311,7 +311,7 @@ func TestTheDatabaseDecidesWhichStoreCounts(t *testing.T) {
 }
 
 func TestADowngradedGatewayKeepsItsDevice(t *testing.T) {
-	dir := database(t, gatewayTables)
+	dir := database(t, gatewayTables(t))
 	before, err := pairSelf(t, options(dir), "operator.read")
 	if err != nil {
 		t.Fatal(err)
@@ -334,7 +334,7 @@ func TestASchemaThatIsNotKnownIsRefusedByName(t *testing.T) {
 		"the table itself is not there": {"CREATE TABLE device_pairing_paired", "CREATE TABLE device_pairing_moved", "lacks [device_id"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := database(t, strings.Replace(gatewayTables, c.old, c.new, 1))
+			dir := database(t, strings.Replace(gatewayTables(t), c.old, c.new, 1))
 			_, err := pairSelf(t, options(dir), "operator.read")
 			if !errors.As(err, new(*seed.StoreError)) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
@@ -344,7 +344,7 @@ func TestASchemaThatIsNotKnownIsRefusedByName(t *testing.T) {
 }
 
 func TestAColumnThatWantsNothingDoesNoHarm(t *testing.T) {
-	dir := database(t, strings.Replace(gatewayTables, "remote_ip TEXT,", "remote_ip TEXT, tenant TEXT, rank INTEGER NOT NULL DEFAULT 0,", 1))
+	dir := database(t, strings.Replace(gatewayTables(t), "remote_ip TEXT,", "remote_ip TEXT, tenant TEXT, rank INTEGER NOT NULL DEFAULT 0,", 1))
 	if result, err := pairSelf(t, options(dir), "operator.read"); err != nil || result.Outcome != seed.Created {
 		t.Errorf("got %+v, %v", result, err)
 	}

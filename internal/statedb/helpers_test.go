@@ -3,26 +3,16 @@ package statedb
 import (
 	"context"
 	"database/sql"
+	_ "embed"
 	"os"
 	"path/filepath"
 	"testing"
 )
 
-// gatewayTables has the columns of 2026.8.1 to 2026.9.6, as far as this package
-// reads them. That a real gateway agrees is shown by the tests against real ones.
-const gatewayTables = `
-CREATE TABLE device_identities (
-  identity_key TEXT NOT NULL PRIMARY KEY, device_id TEXT NOT NULL, public_key_pem TEXT NOT NULL,
-  private_key_pem TEXT NOT NULL, created_at_ms INTEGER NOT NULL, updated_at_ms INTEGER NOT NULL) STRICT;
-CREATE TABLE state_leases (
-  scope TEXT NOT NULL, lease_key TEXT NOT NULL, owner TEXT NOT NULL, expires_at INTEGER, heartbeat_at INTEGER,
-  payload_json TEXT, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY (scope, lease_key)) STRICT;
-CREATE TABLE schema_meta (
-  meta_key TEXT NOT NULL PRIMARY KEY, role TEXT NOT NULL, schema_version INTEGER NOT NULL, agent_id TEXT,
-  app_version TEXT, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL) STRICT;
-INSERT INTO schema_meta VALUES ('primary', 'global', 18, NULL, '2026.9.6', 1795369680111, 1795369680111);
-PRAGMA user_version = 18;
-PRAGMA journal_mode = wal;`
+// gatewayTables are the gateway's; other rooms' tests read the file, too.
+//
+//go:embed testdata/gateway.sql
+var gatewayTables string
 
 // database makes the database of a new state folder, as a gateway would.
 func database(t testing.TB, statements ...string) (stateDir string) {
