@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
@@ -24,8 +26,10 @@ type readiness struct {
 	verdict *probe.Verdict // the last one; nil until there is one
 }
 
-// newReadiness begins unready: what an earlier start has left is removed.
-func (a *app) newReadiness(s settings.Settings) (*readiness, error) {
+// newReadiness begins unready. Before anything that may wait, what an earlier
+// start has left is removed; not where a gateway runs on this folder, for then the
+// file is that one's, and this start is about to be refused.
+func (a *app) newReadiness(ctx context.Context, s settings.Settings, p place) (*readiness, error) {
 	r := &readiness{}
 	switch {
 	case s.ReadyFile == "off":
@@ -38,10 +42,18 @@ func (a *app) newReadiness(s settings.Settings) (*readiness, error) {
 				Msg("there is no ready file: neither /run nor " + os.TempDir() + " can be written")
 		}
 	}
-	if err := r.removeFile(); err != nil {
-		return nil, &usageError{err: fmt.Errorf("--ready-file (BOOTSTRAP_READY_FILE): %w", err), hint: "name a place that can be written, such as a tmpfs, or off"}
+	if _, err := os.Lstat(r.file); err != nil || isLive(ctx, p) || gateway.Running(p.StateDir) {
+		return r, nil
 	}
-	return r, nil
+	return r, r.begin()
+}
+
+// begin removes what stands there before a gateway is started.
+func (r *readiness) begin() error {
+	if err := r.forget(); err != nil {
+		return &usageError{err: fmt.Errorf("--ready-file (BOOTSTRAP_READY_FILE): %w", err), hint: "name a place that can be written, such as a tmpfs, or off"}
+	}
+	return nil
 }
 
 // usualReadyFile is where the ready file goes without being told, "" where none

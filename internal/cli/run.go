@@ -59,7 +59,7 @@ func (a *app) run(c *cli.Context) error {
 	a.warnAbout(p)
 	var ready *readiness
 	if supervised(s) {
-		if ready, err = a.newReadiness(s); err != nil { // before anything that may wait
+		if ready, err = a.newReadiness(ctx, s, p); err != nil {
 			return err
 		}
 	}
@@ -104,6 +104,9 @@ func (a *app) prepare(ctx context.Context, s settings.Settings, p place, importe
 // supervise starts the gateway as a child, proves the pairing and serves the
 // bridge while it runs, and ends as it ends.
 func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seeded pairing, ready *readiness, bridgeToken string, signals *launch.Signals) error {
+	if err := ready.begin(); err != nil {
+		return err
+	}
 	bridge, err := a.bridgeBeside(s, p, bridgeToken)
 	if err != nil {
 		return err

@@ -204,6 +204,7 @@ func (r *configReader) port(path string) int {
 func (r *configReader) choice(path, value string, choices []string) {
 	if value != "" && !slices.Contains(choices, value) {
 		last := len(choices) - 1
-		r.doubt("%s is %.40q: it has to be %s or %s", path, value, strings.Join(choices[:last], ", "), choices[last])
+		// Not the value: what was put there by mistake may be a secret.
+		r.doubt("%s has to be %s or %s", path, strings.Join(choices[:last], ", "), choices[last])
 	}
 }

@@ -84,8 +84,10 @@ func lstatBeyondRoot(path string) (fs.FileInfo, error) {
 		if err != nil {
 			return nil, err
 		}
+		// Not by filepath.Join, which takes a folder and ".." for nothing, even
+		// where the folder is a link.
 		if !filepath.IsAbs(target) {
-			target = filepath.Join(filepath.Dir(path), target)
+			target = path[:strings.LastIndexByte(path, '/')+1] + strings.TrimRight(target, "/")
 		}
 		path = target
 	}

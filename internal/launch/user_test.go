@@ -126,11 +126,17 @@ func TestTheOwnerIsWhoALinkOfRootsPointsAtAndElseTheLinksOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// Beyond a folder that is a link, ".." is not where it seems to be.
+	if err := errors.Join(os.MkdirAll(in("far/volume"), 0o755), os.Mkdir(in("far/state"), 0o700), os.Chown(in("far/state"), 45682, 45683),
+		os.Symlink("far/volume", in("mount")), os.Symlink("../state", in("far/volume/link"))); err != nil {
+		t.Fatal(err)
+	}
 	if err := errors.Join(os.Chown(in("folder"), 45678, 45679), os.Lchown(in("somebody's"), 45680, 45681)); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]User{
 		"folder": {UID: 45678, GID: 45679}, "root's": {UID: 45678, GID: 45679}, "root's relative": {UID: 45678, GID: 45679},
+		"mount/link": {UID: 45682, GID: 45683},
 		"somebody's": {UID: 45680, GID: 45681}, "root's to somebody's": {UID: 45680, GID: 45681},
 	} {
 		if got, err := OwnerOf(in(name)); err != nil || got.String() != want.String() {
