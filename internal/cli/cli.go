@@ -112,7 +112,7 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 		hint = "bootstrap " + words(c) + " --help"
 	}
 	if c.Command != nil && c.Command.Name == "run" {
-		hint = "the gateway's own flags go behind it: bootstrap run -- openclaw gateway --port 18789   ours: bootstrap run --help"
+		hint = "the gateway's own flags go behind it: bootstrap run -- " + exampleGateway + "   ours: bootstrap run --help"
 	}
 	return &usageError{err: unreadable(err), hint: hint}
 }

@@ -92,7 +92,7 @@ func covers(have, want []string) bool {
 // driftFindings says what mends each drift that is not harmless.
 func (a *app) driftFindings(devices []statusDevice) []finding {
 	if nobodyIn(devices) {
-		return []finding{{What: "nobody is paired yet", Mend: a.command("seed") + ", or: " + a.command("run", "--", "openclaw", "gateway")}}
+		return []finding{{What: "nobody is paired yet", Mend: a.command("seed") + ", or: " + a.command("run") + " -- " + exampleGateway}}
 	}
 	var out []finding
 	for _, d := range devices {

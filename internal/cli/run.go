@@ -26,6 +26,9 @@ func (a *app) runCommand() *cli.Command {
 	}
 }
 
+// exampleGateway starts on an empty volume, too.
+const exampleGateway = "openclaw gateway --port 18789 --allow-unconfigured"
+
 // run is the whole flow: settings, vacant?, identity, seed, launch, prove,
 // ready, serve.
 func (a *app) run(c *cli.Context) error {
@@ -36,7 +39,7 @@ func (a *app) run(c *cli.Context) error {
 	}
 	argv := c.Args().Slice()
 	if len(argv) == 0 {
-		return &usageError{err: errors.New("there is no gateway command"), hint: "bootstrap run -- openclaw gateway --port 18789 --allow-unconfigured"}
+		return &usageError{err: errors.New("there is no gateway command"), hint: "bootstrap run -- " + exampleGateway}
 	}
 	// From here on a signal is kept until somebody can take it: PID 1 would
 	// ignore it otherwise.
