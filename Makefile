@@ -7,9 +7,8 @@ COMMIT   := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 TIME     := $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
 MODIFIED := $(if $(COMMIT),$(if $(shell git --no-optional-locks status --porcelain --untracked-files=no),true,false))
 
-CLI     := github.com/reflectt/bootstrap/internal/cli
-LDFLAGS := -s -w -X $(CLI).Release=$(RELEASE) -X $(CLI).Commit=$(COMMIT) -X $(CLI).CommitTime=$(TIME) -X $(CLI).Modified=$(MODIFIED)
-TAGS    := urfave_cli_no_docs
+export RELEASE COMMIT MODIFIED
+export COMMIT_TIME := $(TIME)
 
 # The race detector alone needs a C compiler; the program never does.
 CC_FOUND := $(shell command -v $$(go env CC))
@@ -18,13 +17,13 @@ RACE     := $(if $(CC_FOUND),-race)
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-short fuzz lint vuln docs bench demo smoke matrix cover release reproducible licenses transcripts picture clean preflight
+.PHONY: help build test test-short faults attack fuzz lint vuln docs bench demo smoke matrix releases-check cover release reproducible licenses transcripts picture clean preflight
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the static program bin/bootstrap
-	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/bootstrap ./cmd/bootstrap
+	@scripts/build bin/bootstrap
 
 test: preflight ## Run everything: vet, unit tests, tests on real gateways
 	go vet ./...
@@ -33,6 +32,12 @@ test: preflight ## Run everything: vet, unit tests, tests on real gateways
 
 test-short: ## Run the tests that need no gateway
 	go test -short ./...
+
+faults: build ## Kill the program, or fail it, at each system call that changes a volume
+	@scripts/faults || [ $$? -eq 75 ]
+
+attack: build ## Attack the program as other users, gateways and strangers (root)
+	BOOTSTRAP=bin/bootstrap scripts/attack
 
 fuzz: ## Run every fuzz target for FUZZTIME (60s) each
 	FUZZTIME=$(FUZZTIME) scripts/fuzz
@@ -55,16 +60,14 @@ demo: build ## Show the main job on a real gateway
 smoke: ## Run real containers: Docker, Compose, Swarm (root on Debian, or a Docker engine)
 	scripts/container-smoke
 
-matrix: ## Run every release through every way of seeding it, and print the table
+matrix: ## Run some releases through every way of seeding them, and print the table
 	scripts/matrix
+
+releases-check: ## Check that docs/releases.md has every stable release that npm has
+	@scripts/check-releases || [ $$? -eq 75 ]
 
 cover: ## Say how much of each package the tests reach, without and with real gateways
 	@scripts/cover
-
-# What scripts/release has to know of this file.
-release reproducible: export RELEASE := $(RELEASE)
-release reproducible: export LDFLAGS := $(LDFLAGS)
-release reproducible: export TAGS := $(TAGS)
 
 release: ## Build dist/: programs, archives, bills of materials, checksums
 	@scripts/release dist $(ARCHES)
