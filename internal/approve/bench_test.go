@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
@@ -39,5 +40,33 @@ func BenchmarkKnockToApproved(b *testing.B) {
 				<-done
 			}
 		})
+	}
+}
+
+// BenchmarkAnEventAmongTenThousand is what one new request costs where as many are
+// pending that nobody admits: the gateway has no shorter answer than all of them.
+func BenchmarkAnEventAmongTenThousand(b *testing.B) {
+	l := openLobby(b)
+	for _, r := range crowd(b, 10000, func(r *Request) { r.Scopes = []string{"operator.admin"} }) {
+		l.pending = append(l.pending, wireEntry(r))
+	}
+	g := newGuard(b, l, b.TempDir(), readWritePolicy(rules(b, "token"), nil))
+	done := make(chan bool)
+	g.options.Tell = func(r Record) {
+		if strings.HasPrefix(r.RequestID, "good-") {
+			done <- true
+		}
+	}
+	g.start(b)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		l.knock(asking(b, 200, func(r *Request) { r.RequestID = fmt.Sprint("good-", i) }))
+		<-done
+		b.StopTimer()
+		l.mu.Lock()
+		l.paired = nil
+		l.mu.Unlock()
+		b.StartTimer()
 	}
 }

@@ -20,8 +20,6 @@ type Request struct {
 	Scopes []string
 	// Repair says that the device is paired with another key.
 	Repair bool
-	// Silent says that the gateway thinks it may approve it by itself.
-	Silent bool
 	At     time.Time
 	// Raw is the entry as received.
 	Raw json.RawMessage
@@ -32,14 +30,10 @@ type Paired struct {
 	Device
 	Roles []string
 	// Scopes are those approved.
-	Scopes []string
-	Tokens []Token
-	// ApprovedVia is how it came in ("owner", "silent", "trusted-cidr" ...);
-	// empty before 2026.8.2.
-	ApprovedVia string
-	CreatedAt   time.Time
-	ApprovedAt  time.Time
-	Raw         json.RawMessage
+	Scopes    []string
+	Tokens    []Token
+	CreatedAt time.Time
+	Raw       json.RawMessage
 }
 
 // Device is who it is. DeviceID and PublicKey (base64url of the raw key) are as
@@ -110,7 +104,6 @@ func parseRequest(raw json.RawMessage) (Request, bool) {
 		Roles:     e.roles(),
 		Scopes:    e.Scopes,
 		Repair:    flag(fields["isRepair"]),
-		Silent:    flag(fields["silent"]),
 		At:        moment(fields["ts"]),
 		Raw:       raw,
 	}, true
@@ -122,14 +115,12 @@ func parsePaired(raw json.RawMessage) (Paired, bool) {
 		return Paired{}, false
 	}
 	return Paired{
-		Device:      device(e, fields),
-		Roles:       e.roles(),
-		Scopes:      e.Scopes,
-		Tokens:      tokens(fields["tokens"]),
-		ApprovedVia: text(fields["approvedVia"]),
-		CreatedAt:   moment(fields["createdAtMs"]),
-		ApprovedAt:  moment(fields["approvedAtMs"]),
-		Raw:         raw,
+		Device:    device(e, fields),
+		Roles:     e.roles(),
+		Scopes:    e.Scopes,
+		Tokens:    tokens(fields["tokens"]),
+		CreatedAt: moment(fields["createdAtMs"]),
+		Raw:       raw,
 	}, true
 }
 

@@ -23,18 +23,18 @@ func TestListIsReadOnOldAndNewReleases(t *testing.T) {
 		t.Fatalf("got %v, %v, %v", pending, paired, err)
 	}
 	r := pending[0]
-	if r.RequestID != "842f2b15-7cf7-4cf9-9387-e0268ba02f03" || r.DeviceID != "d1" || r.PublicKey != "k1" || !r.Repair || r.Silent ||
+	if r.RequestID != "842f2b15-7cf7-4cf9-9387-e0268ba02f03" || r.DeviceID != "d1" || r.PublicKey != "k1" || !r.Repair ||
 		r.RemoteIP != "192.0.2.2" || !slices.Equal(r.Roles, []string{"operator"}) || len(r.Scopes) != 2 || !r.At.Equal(time.UnixMilli(1795372949440)) {
 		t.Errorf("request is %+v", r)
 	}
-	if p := paired[0]; p.ClientMode != "backend" || len(p.Tokens) != 1 || !p.Tokens[0].RevokedAt.IsZero() || p.ApprovedVia != "" {
+	if p := paired[0]; p.ClientMode != "backend" || len(p.Tokens) != 1 || !p.Tokens[0].RevokedAt.IsZero() {
 		t.Errorf("device is %+v", p)
 	}
 	_, paired, err = parseList([]byte(list906))
 	if err != nil || len(paired) != 1 {
 		t.Fatalf("got %v, %v", paired, err)
 	}
-	if p := paired[0]; p.DisplayName != "ops" || p.ApprovedVia != "owner" || p.Tokens[0].RevokedAt.IsZero() || !strings.Contains(string(p.Raw), `"connected":false`) {
+	if p := paired[0]; p.DisplayName != "ops" || p.Tokens[0].RevokedAt.IsZero() || !strings.Contains(string(p.Raw), `"connected":false`) {
 		t.Errorf("device is %+v", p)
 	}
 }
@@ -63,7 +63,7 @@ func TestOddTextsDoNotHideADeviceAndAreFitToPrint(t *testing.T) {
 		t.Fatalf("got %v, %v", pending, err)
 	}
 	r := pending[0]
-	if r.DisplayName != "evil[31m name" || r.Platform != "" || r.Silent || !r.At.IsZero() || !slices.Equal(r.Roles, []string{"operator", "node"}) {
+	if r.DisplayName != "evil[31m name" || r.Platform != "" || !r.At.IsZero() || !slices.Equal(r.Roles, []string{"operator", "node"}) {
 		t.Errorf("request is %+v", r)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // Memory is what a policy must not forget when it starts anew: how many devices
@@ -44,13 +45,24 @@ const memoryPatience = 2 * time.Second
 // OpenMemory opens approvals.json in a folder that exists. The error is an
 // [atomicfile.LockedError] where another process watches with the same folder.
 func OpenMemory(ctx context.Context, dir string) (*Memory, error) {
+	path := filepath.Join(dir, "approvals.json")
 	lock, err := atomicfile.Acquire(ctx, filepath.Join(dir, "approvals.lock"), memoryPatience)
-	if err != nil {
+	if errors.As(err, new(*atomicfile.LockedError)) || err != nil && ctx.Err() != nil {
 		return nil, err
 	}
-	m := &Memory{path: filepath.Join(dir, "approvals.json"), lock: lock, data: memoryData{Version: 1}}
-	if err := m.read(); err != nil {
-		return nil, errors.Join(err, lock.Release())
+	if err != nil {
+		return nil, &MemoryError{path, err}
+	}
+	m := &Memory{path: path, lock: lock, data: memoryData{Version: 1}}
+	err = m.read()
+	if err == nil {
+		if err = atomicfile.Clear(path); err != nil {
+			err = &MemoryError{path, err}
+		}
+	}
+	if err != nil {
+		lock.Release()
+		return nil, err
 	}
 	return m, nil
 }
@@ -72,7 +84,7 @@ func (e *MemoryError) Hint() string {
 	if mend := atomicfile.Mend(e.Path, e.Err); mend != "" {
 		return mend
 	}
-	return "to start anew, which lets one more first operator in: rm " + e.Path
+	return "to start anew, which lets one more first operator in: rm " + shell.Quote(e.Path)
 }
 
 func (m *Memory) read() error {
@@ -93,7 +105,7 @@ func (m *Memory) read() error {
 }
 
 // Close lets another process have it.
-func (m *Memory) Close() error { return m.lock.Release() }
+func (m *Memory) Close() { m.lock.Release() }
 
 // reserve notes an approval before it is asked for.
 func (m *Memory) reserve(deviceID string, first bool, now time.Time) error {

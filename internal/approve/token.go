@@ -51,26 +51,6 @@ func readRotation(payload json.RawMessage, deviceID, role string) (RotatedToken,
 	return RotatedToken{Token: answer.Token, Role: answer.Role, Scopes: answer.Scopes, At: moment(answer.At)}, nil
 }
 
-// RevokeToken ends a device's token for a role and gives it no other
-// (device.token.revoke), under the same conditions. The device stays listed; it
-// is let in again only after it was rotated, or removed and paired anew. It
-// returns when the gateway says that it was.
-func RevokeToken(ctx context.Context, client *protocol.Client, deviceID, role string) (time.Time, error) {
-	payload, err := client.Call(ctx, "device.token.revoke", map[string]string{"deviceId": deviceID, "role": role})
-	if err != nil {
-		return time.Time{}, err
-	}
-	var answer struct {
-		DeviceID string          `json:"deviceId"`
-		Role     string          `json:"role"`
-		At       json.RawMessage `json:"revokedAtMs"`
-	}
-	if json.Unmarshal(payload, &answer) != nil || answer.DeviceID != deviceID || answer.Role != role {
-		return time.Time{}, unreadable("device.token.revoke")
-	}
-	return moment(answer.At), nil
-}
-
 // unreadable keeps the answer itself out of the error: a token may be in it.
 func unreadable(method string) error {
 	return fmt.Errorf("cannot read the answer to %s: it does not name the device and the role", method)

@@ -44,12 +44,8 @@ func TestAnAnswerAboutAnotherDeviceOrRoleIsNone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, _ := tokenClient(t, payload)
-			_, rotated := RotateToken(t.Context(), client, "d", "operator")
-			_, revoked := RevokeToken(t.Context(), client, "d", "operator")
-			for _, err := range []error{rotated, revoked} {
-				if err == nil || strings.Contains(err.Error(), deviceSecret) {
-					t.Errorf("got %v", err)
-				}
+			if _, err := RotateToken(t.Context(), client, "d", "operator"); err == nil || strings.Contains(err.Error(), deviceSecret) {
+				t.Errorf("got %v", err)
 			}
 		})
 	}

@@ -40,6 +40,11 @@ func Read(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }()
+	return readOpen(file, path, limit)
+}
+
+// readOpen reads an open file that has to be a regular one; path is for errors.
+func readOpen(file *os.File, path string, limit int64) ([]byte, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, err
@@ -71,16 +76,6 @@ func StampOf(path string) (Stamp, error) {
 	return Stamp{inode: stat.Ino, size: stat.Size, changed: stat.Ctim, isPresent: true}, nil
 }
 
-// ReadMounted is [Read] for a file that somebody mounts for us to read, which
-// may be a link: Kubernetes mounts secrets and configuration so.
-func ReadMounted(path string, limit int64) ([]byte, error) {
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return nil, err
-	}
-	return Read(real, limit)
-}
-
 // readInto reads to the end, even of a file that grows meanwhile.
 func readInto(file *os.File, data []byte, path string, limit int64) ([]byte, error) {
 	for {
@@ -105,28 +100,48 @@ func readInto(file *os.File, data []byte, path string, limit int64) ([]byte, err
 // there, or mode 0600 and the folder's owner where there is none. The content
 // and the folder's entry are on disk when it returns.
 func Replace(path string, data []byte) error {
+	temporary, err := writeReplacement(path, data, synced)
+	if err != nil {
+		return err
+	}
+	if err := replace(temporary, path); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// writeReplacement makes the file that is about to take path's place.
+func writeReplacement(path string, data []byte, how durability) (temporary string, err error) {
 	mode, owner := fs.FileMode(fileMode), path
 	switch info, err := os.Lstat(path); {
 	case err == nil:
 		if err := mustBeRegular(path, info); err != nil {
-			return err
+			return "", err
 		}
 		mode = info.Mode().Perm()
 	case errors.Is(err, fs.ErrNotExist):
 		owner = filepath.Dir(path)
 	default:
-		return err
+		return "", err
 	}
-	temporary, err := writeTemporary(path, owner, mode, data)
-	if err != nil {
-		return err
-	}
+	return writeTemporary(path, owner, mode, data, how)
+}
+
+func replace(temporary, path string) error {
 	if err := atomic.ReplaceFile(temporary, path); err != nil {
 		_ = os.Remove(temporary)
 		return replaceError(path, err)
 	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
+
+// durability is whether a file is on disk when it is written.
+type durability bool
+
+const (
+	synced   durability = true
+	unsynced durability = false // the caller sees to that
+)
 
 // Exchange is [Replace] for a file that somebody else replaces too, without a
 // lock: it returns what stood there at the very moment, for the caller to compare
@@ -143,7 +158,7 @@ func Exchange(path string, data []byte, limit int64) (before []byte, err error) 
 	if err != nil {
 		return nil, err
 	}
-	temporary, err := writeTemporary(path, path, info.Mode().Perm(), data)
+	temporary, err := writeTemporary(path, path, info.Mode().Perm(), data, synced)
 	if err != nil {
 		return nil, err
 	}
@@ -162,19 +177,33 @@ func Exchange(path string, data []byte, limit int64) (before []byte, err error) 
 		// What nobody could read is not ours to take away.
 		return nil, errors.Join(err, swap())
 	}
-	return before, syncDir(filepath.Dir(path))
+	return before, SyncDir(filepath.Dir(path))
 }
 
 // Create writes data to path, mode 0600, only where nothing is yet; otherwise
 // the error wraps [fs.ErrExist]. Like [Replace] it is all or nothing.
 func Create(path string, data []byte) error {
-	temporary, err := writeTemporary(path, filepath.Dir(path), fileMode, data)
+	if err := CreateUnsynced(path, data); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// CreateUnsynced is [Create] for who makes more in the folder: its content is on
+// disk when it returns, its name is once the caller has called [SyncDir].
+func CreateUnsynced(path string, data []byte) error {
+	temporary, err := writeTemporary(path, filepath.Dir(path), fileMode, data, synced)
 	if err != nil {
 		return err
 	}
+	return create(temporary, path)
+}
+
+// create gives a file a name that is not taken.
+func create(temporary, path string) error {
 	// One step that fails where the name is taken: killed before or after it,
 	// nothing of a secret is left under another name.
-	err = unix.Renameat2(unix.AT_FDCWD, temporary, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE)
+	err := unix.Renameat2(unix.AT_FDCWD, temporary, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
 		// A filesystem or a kernel that cannot; NFS, for one.
 		err = os.Link(temporary, path)
@@ -183,46 +212,7 @@ func Create(path string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("cannot create %s: %w", path, err)
 	}
-	return syncDir(filepath.Dir(path))
-}
-
-// Append adds data to the end of a regular file, in one write that is on disk
-// when it returns; the file is made, mode 0600, where there is none.
-func Append(path string, data []byte) error {
-	if err := checkFolder(filepath.Dir(path)); err != nil {
-		return err
-	}
-	info, err := os.Lstat(path)
-	fresh := errors.Is(err, fs.ErrNotExist)
-	if err == nil {
-		err = mustBeAlone(path, info)
-	}
-	if err != nil && !fresh {
-		return err
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, fileMode)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = file.Close() }()
-	if info, err = file.Stat(); err == nil {
-		err = mustBeAlone(path, info)
-	}
-	if err != nil {
-		return err
-	}
-	if fresh {
-		if err := giveTo(file, filepath.Dir(path)); err != nil {
-			return err
-		}
-	}
-	if _, err := file.Write(data); err != nil {
-		return err
-	}
-	if err := file.Sync(); err != nil || !fresh {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
 // checkFolder refuses a folder that is a link: what is planted there would be
@@ -238,12 +228,34 @@ func checkFolder(path string) error {
 	return nil
 }
 
-// writeTemporary makes the synced file that is about to take path's place.
-func writeTemporary(path, owner string, mode fs.FileMode, data []byte) (_ string, err error) {
+// Temporary is the path under which a file is written before it takes path's place.
+func Temporary(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".bootstrap-tmp")
+}
+
+// Clear removes what a killed run left of writing these files. The caller keeps
+// other writers of them out.
+func Clear(paths ...string) error {
+	for _, path := range paths {
+		if checkFolder(filepath.Dir(path)) != nil {
+			continue // there is none, or it is not ours to look into
+		}
+		if info, err := os.Lstat(Temporary(path)); err != nil || info.IsDir() {
+			continue // a directory is none of ours
+		}
+		if err := os.Remove(Temporary(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeTemporary makes the file that is about to take path's place.
+func writeTemporary(path, owner string, mode fs.FileMode, data []byte, how durability) (_ string, err error) {
 	if err := checkFolder(filepath.Dir(path)); err != nil {
 		return "", err
 	}
-	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".bootstrap-tmp")
+	temporary := Temporary(path)
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("cannot clear %s: %w", temporary, err)
 	}
@@ -269,13 +281,16 @@ func writeTemporary(path, owner string, mode fs.FileMode, data []byte) (_ string
 	if _, err := file.Write(data); err != nil {
 		return "", err
 	}
-	return temporary, file.Sync()
+	if how == synced {
+		return temporary, file.Sync()
+	}
+	return temporary, nil
 }
 
 // giveTo makes the owner of a path the file's owner too. Only root can, and
-// only root has to.
+// only root has to; not where root acts as somebody else.
 func giveTo(file *os.File, path string) error {
-	if os.Geteuid() != 0 {
+	if uid, _ := unix.SetfsuidRetUid(-1); uid != 0 { // which is how it is asked for
 		return nil
 	}
 	var stat unix.Stat_t
@@ -291,31 +306,52 @@ func giveTo(file *os.File, path string) error {
 // MakeDir makes a folder of mode 0700, below one that exists, owned like it.
 // A folder that is there stays as it is.
 func MakeDir(path string) error {
-	err := os.Mkdir(path, dirMode)
+	made, err := MakeDirUnsynced(path)
+	if err != nil || !made {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// MakeDirUnsynced is [MakeDir] for who makes more beside it: where it made one, that
+// is on disk once the caller has called [SyncDir] for the folder above.
+func MakeDirUnsynced(path string) (made bool, err error) {
+	err = os.Mkdir(path, dirMode)
 	if errors.Is(err, fs.ErrExist) {
-		return checkFolder(path)
+		return false, checkFolder(path)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	dir, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return err
+		return true, err
 	}
 	defer func() { _ = dir.Close() }()
 	if err := giveTo(dir, filepath.Dir(path)); err != nil {
-		return err
+		return true, err
 	}
 	// Against an umask that takes the owner's own rights away.
-	if err := dir.Chmod(dirMode); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return true, dir.Chmod(dirMode)
 }
 
-// syncDir makes a folder's entries durable; natefinch/atomic leaves that out.
-func syncDir(path string) error {
+// MakeDirs is [MakeDir] for a folder whose parents may be missing, too. They are
+// made alike.
+func MakeDirs(path string) error {
+	if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+		if err := MakeDirs(filepath.Dir(path)); err != nil {
+			return err
+		}
+	}
+	return MakeDir(path)
+}
+
+// SyncDir makes a folder's entries durable; natefinch/atomic leaves that out.
+func SyncDir(path string) error {
 	dir, err := os.Open(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // one that may be written and not read: nobody but its owner can sync it
+	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // NotRegularError says that something else stands where a file (or, by Want, a
@@ -90,11 +92,14 @@ func replaceError(path string, err error) error {
 func Mend(path string, err error) string {
 	var irregular *NotRegularError
 	var large *TooLargeError
+	var planted *PlantedError
 	switch {
+	case errors.As(err, &planted):
+		return planted.Hint()
 	case errors.As(err, &irregular):
-		return "somebody put it there, and it is never followed: look at it (ls -ld), then remove it: rm -r " + irregular.Path
+		return "somebody put it there, and it is never followed: look at it (ls -ld), then remove it: rm -r " + shell.Quote(irregular.Path)
 	case errors.As(err, &large):
-		return "no gateway writes that much: look at it, then move it away: mv " + large.Path + " " + large.Path + ".broken"
+		return "no gateway writes that much: look at it, then move it away: mv " + shell.Quote(large.Path) + " " + shell.Quote(large.Path+".broken")
 	case errors.Is(err, unix.EBUSY):
 		return "mount the folder around it instead of the single file"
 	case errors.Is(err, fs.ErrPermission):
@@ -103,6 +108,10 @@ func Mend(path string, err error) string {
 		return "mount the volume read-write"
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return "the volume is full: free space, or inodes, or a quota (df -h, df -i)"
+	case errors.Is(err, unix.EMFILE):
+		return "this process may open no more files: raise its limit (ulimit -n; docker run --ulimit nofile=1024)"
+	case errors.Is(err, unix.ENFILE):
+		return "this machine has no more open files left: raise fs.file-max, or end what holds them (lsof)"
 	case errors.Is(err, unix.EIO):
 		return "the disk answers with errors: look at dmesg, and restore from a backup"
 	}
@@ -122,7 +131,7 @@ func mendRights(path string, err error) string {
 			continue
 		}
 		return fmt.Sprintf("%s belongs to uid %d, and this is uid %d; as root: chown -R %d:%d %s",
-			at, stat.Uid, self, self, os.Getegid(), at)
+			shell.Quote(at), stat.Uid, self, self, os.Getegid(), shell.Quote(at))
 	}
-	return "look at the rights of " + path + " (ls -ld), and of the folders above"
+	return "look at the rights of " + shell.Quote(path) + " (ls -ld), and of the folders above"
 }

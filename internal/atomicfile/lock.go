@@ -9,99 +9,284 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
+
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
-// LockedError says that another process held the lock past the timeout.
+// LockedError says that the lock was not to be had before the timeout.
 type LockedError struct {
 	Path    string
 	Timeout time.Duration
 	// PID of the holder; 0 where it cannot be seen, as from another container.
 	PID int
+	// Passed: it went from one holder to another meanwhile.
+	Passed bool
 }
 
 func (e *LockedError) Error() string {
+	if e.Passed {
+		return fmt.Sprintf("%s was never free for %s: one bootstrap after another has held it", e.Path, e.Timeout)
+	}
 	return fmt.Sprintf("another bootstrap has held %s for %s", e.Path, e.Timeout)
 }
 
 // Hint says who has it, and how to wait for longer.
 func (e *LockedError) Hint() string {
 	wait := "wait for longer with --lock-timeout (BOOTSTRAP_LOCK_TIMEOUT)"
-	if e.PID == 0 {
-		return wait + ", or end the other one: fuser -v " + e.Path
+	switch {
+	case e.Passed:
+		return wait + ", or start fewer at once"
+	case e.PID == 0:
+		return wait + ", or end the other one: fuser -v " + shell.Quote(e.Path)
 	}
 	return fmt.Sprintf("%s, or end the other one: pid %d", wait, e.PID)
 }
 
+// ReplacedError says that what is locked is not what is at Path any more, so that
+// another process may have locked that.
+type ReplacedError struct{ Path string }
+
+func (e *ReplacedError) Error() string {
+	return e.Path + " was moved, removed or replaced while it was in use"
+}
+
 // Lock is an exclusive advisory lock (flock) between bootstrap processes. The
 // gateway takes no part in it. It is gone when the process ends or execs.
-type Lock struct{ flock *flock.Flock }
+type Lock struct{ held []lockedFile }
 
-// lockRetry is how often a taken lock is tried again.
-const lockRetry = 5 * time.Millisecond
+type lockedFile struct {
+	path string
+	file *os.File
+}
 
 // Acquire takes the lock file at path, making it where it is missing, and
 // waits for it at most timeout: then the error is a [LockedError].
 func Acquire(ctx context.Context, path string, timeout time.Duration) (*Lock, error) {
-	if err := checkFolder(filepath.Dir(path)); err != nil {
-		return nil, err
-	}
-	if err := makeLockFile(path); err != nil {
-		return nil, err
-	}
-	return acquire(ctx, path, os.O_CREATE|os.O_RDWR|unix.O_NONBLOCK, timeout)
+	return newWaiter(path, timeout).acquire(ctx, lockFile(path))
+}
+
+// AcquireInFolder is [Acquire] that locks the file's folder too, so that nobody
+// else gets in when the file is removed. Where the filesystem cannot lock a
+// folder, as NFS cannot, the file alone has to do. The folder must be one that
+// others cannot read, for who can open it can lock it.
+func AcquireInFolder(ctx context.Context, path string, timeout time.Duration) (*Lock, error) {
+	return newWaiter(path, timeout).acquire(ctx, lockFolder(filepath.Dir(path)), lockFile(path))
 }
 
 // AcquireFolder is [Acquire] with a folder that is there as the lock itself: it
 // leaves no file behind, and the folder may be one that cannot be written. On a
 // network filesystem such a lock holds among the processes of one machine.
 func AcquireFolder(ctx context.Context, path string, timeout time.Duration) (*Lock, error) {
-	if err := checkFolder(path); err != nil {
-		return nil, err
-	}
-	return acquire(ctx, path, os.O_RDONLY|unix.O_DIRECTORY, timeout)
+	w := newWaiter(path, timeout)
+	w.wait, w.mustLockFolders = w.poll, true
+	return w.acquire(ctx, lockFolder(path))
 }
 
-func acquire(ctx context.Context, path string, flags int, timeout time.Duration) (*Lock, error) {
-	lock := flock.New(path, flock.SetFlag(flags|unix.O_NOFOLLOW), flock.SetPermissions(fileMode))
-	// At least one try, also with a timeout of nothing.
-	if taken, err := lock.TryLock(); taken || err != nil {
-		return newLock(lock, path, err)
+// Release lets the lock go. The file stays, so that all agree on one inode. It
+// cannot fail: the kernel unlocks what is closed, whatever close says.
+func (l *Lock) Release() {
+	for _, held := range l.held {
+		_ = held.file.Close()
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	_, err := lock.TryLockContext(ctx, lockRetry)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, &LockedError{Path: path, Timeout: timeout, PID: holder(path)}
-	}
-	return newLock(lock, path, err)
 }
 
-func newLock(lock *flock.Flock, path string, err error) (*Lock, error) {
-	if err != nil {
-		_ = lock.Close()
-		return nil, fmt.Errorf("cannot lock %s: %w", path, err)
-	}
-	return &Lock{flock: lock}, nil
-}
+// Check is a [ReplacedError] where what keeps others out is not at its path any
+// more: the folder, where it could be locked, else the file.
+func (l *Lock) Check() error { return l.held[0].check() }
 
-// Release lets the lock go. The file stays, so that all agree on one inode.
-func (l *Lock) Release() error { return l.flock.Close() }
-
-// makeLockFile makes the file where there is none. Made by root in somebody's
-// folder, it must not lock that somebody out.
-func makeLockFile(path string) error {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, fileMode)
-	if errors.Is(err, fs.ErrExist) {
-		info, err := os.Lstat(path)
-		if err != nil {
-			return err
-		}
-		return mustBeRegular(path, info)
-	}
+func (f lockedFile) check() error {
+	ours, err := f.file.Stat()
 	if err != nil {
 		return err
 	}
-	return errors.Join(giveTo(file, filepath.Dir(path)), file.Close())
+	there, err := os.Lstat(f.path)
+	if errors.Is(err, fs.ErrNotExist) || (err == nil && !os.SameFile(ours, there)) {
+		return &ReplacedError{Path: f.path}
+	}
+	return err
+}
+
+// target is what is to be locked: a file, which is made where it is missing, or a
+// folder that is there.
+type target struct {
+	path     string
+	isFolder bool
+}
+
+func lockFile(path string) target   { return target{path: path} }
+func lockFolder(path string) target { return target{path: path, isFolder: true} }
+
+// waiter takes locks one after the other, all within one timeout.
+type waiter struct {
+	path    string // for people
+	timeout time.Duration
+	flock   func(fd, how int) error
+	// wait waits until flock succeeds, or the context ends.
+	wait func(context.Context, *os.File) error
+	// mustLockFolders: a folder that cannot be locked is an error.
+	mustLockFolders bool
+}
+
+func newWaiter(path string, timeout time.Duration) *waiter {
+	w := &waiter{path: path, timeout: timeout, flock: flock}
+	w.wait = w.queue
+	return w
+}
+
+func (w *waiter) acquire(ctx context.Context, targets ...target) (*Lock, error) {
+	limited, cancel := context.WithTimeout(ctx, w.timeout)
+	defer cancel()
+	first := holder(targets)
+	for {
+		lock, err := w.takeAll(limited, targets)
+		if err == nil {
+			return lock, nil
+		}
+		switch replaced := errors.As(err, new(*ReplacedError)); {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case limited.Err() != nil && (replaced || errors.Is(err, context.DeadlineExceeded)):
+			last := holder(targets)
+			return nil, &LockedError{Path: w.path, Timeout: w.timeout, PID: last, Passed: first != 0 && last != 0 && first != last}
+		case !replaced:
+			return nil, fmt.Errorf("cannot lock %s: %w", w.path, err)
+		}
+	}
+}
+
+// takeAll is a [ReplacedError] where a lock was taken on what is not at its path
+// any more: somebody has removed it in the meantime.
+func (w *waiter) takeAll(ctx context.Context, targets []target) (_ *Lock, err error) {
+	lock := &Lock{}
+	defer func() {
+		if err != nil {
+			lock.Release()
+		}
+	}()
+	for _, target := range targets {
+		file, err := target.open()
+		if err != nil {
+			return nil, err
+		}
+		err = w.flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = w.wait(ctx, file) // which closes the file where it fails
+		} else if err != nil {
+			_ = file.Close()
+		}
+		if err != nil && target.isFolder && !w.mustLockFolders && cannotLock(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		lock.held = append(lock.held, lockedFile{target.path, file})
+	}
+	for _, held := range lock.held {
+		if err := held.check(); err != nil {
+			return nil, err
+		}
+	}
+	return lock, nil
+}
+
+// cannotLock tells the errors of filesystems that lock no folders: NFS wants a
+// descriptor that can write, which a folder's never can.
+func cannotLock(err error) bool {
+	for _, known := range []error{unix.EBADF, unix.EINVAL, unix.ENOLCK, unix.ENOSYS, unix.ENOTSUP} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// queue waits in the kernel, which wakes those who wait in their order. It cannot
+// be told to stop: past the deadline, the lock is let go as soon as it is there.
+func (w *waiter) queue(ctx context.Context, file *os.File) error {
+	taken := make(chan error, 1)
+	go func() { taken <- w.flock(int(file.Fd()), unix.LOCK_EX) }()
+	select {
+	case err := <-taken:
+		if err != nil {
+			_ = file.Close()
+		}
+		return err
+	case <-ctx.Done():
+		go func() {
+			<-taken //nolint:errcheck // taken or not, closing lets it go
+			_ = file.Close()
+		}()
+		return ctx.Err()
+	}
+}
+
+// pollEvery is how often a folder is tried that others may keep locked for ever:
+// who waits in the kernel for that keeps a thread.
+const pollEvery = 10 * time.Millisecond
+
+// poll waits without the kernel's queue, and leaves nothing behind.
+func (w *waiter) poll(ctx context.Context, file *os.File) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			_ = file.Close()
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if err := w.flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+			if err != nil {
+				_ = file.Close()
+			}
+			return err
+		}
+	}
+}
+
+// flock is flock(2), tried again where a signal came in between.
+func flock(fd, how int) error {
+	for {
+		if err := unix.Flock(fd, how); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// open opens what is to be locked. A file that root makes in somebody's folder
+// must not lock that somebody out.
+func (t target) open() (*os.File, error) {
+	if t.isFolder {
+		if err := checkFolder(t.path); err != nil {
+			return nil, err
+		}
+		return os.OpenFile(t.path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	}
+	if err := checkFolder(filepath.Dir(t.path)); err != nil {
+		return nil, err
+	}
+	const flags = os.O_RDWR | unix.O_NOFOLLOW | unix.O_NONBLOCK
+	file, err := os.OpenFile(t.path, flags|os.O_CREATE|os.O_EXCL, fileMode)
+	if err == nil {
+		if err = giveTo(file, filepath.Dir(t.path)); err != nil {
+			_ = file.Close()
+		}
+		return file, err
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	info, err := os.Lstat(t.path)
+	if err == nil {
+		err = mustBeRegular(t.path, info)
+	}
+	if err == nil {
+		file, err = os.OpenFile(t.path, flags, 0)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &ReplacedError{Path: t.path} // just now
+	}
+	return file, err
 }

@@ -20,16 +20,12 @@ func TestALockedFolderIsHeldAndNothingIsLeftInIt(t *testing.T) {
 	if _, err := atomicfile.AcquireFolder(t.Context(), dir, 20*time.Millisecond); !errors.As(err, new(*atomicfile.LockedError)) {
 		t.Errorf("a taken lock: %v", err)
 	}
-	if err := lock.Release(); err != nil {
-		t.Fatal(err)
-	}
+	lock.Release()
 	again, err := atomicfile.AcquireFolder(t.Context(), dir, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := again.Release(); err != nil {
-		t.Fatal(err)
-	}
+	again.Release()
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}

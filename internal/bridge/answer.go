@@ -2,8 +2,11 @@ package bridge
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/reflectt/bootstrap/internal/protocol"
 )
@@ -42,6 +45,12 @@ func (r gatewayRefusal) unpaired() bool {
 		return true
 	}
 	return r.Code == "NOT_PAIRED"
+}
+
+// wantsOldSignature tells whether it is one that the older form of the signature
+// may help: the kind is asked for, too, for other refusals repeat a peer's words.
+func (r gatewayRefusal) wantsOldSignature() bool {
+	return r.Kind == protocol.DeviceAuth && r.SignatureRejected()
 }
 
 // remedy is the next thing to type.
@@ -85,9 +94,23 @@ func (a answer) forClient(r request, c client) ([]byte, error) {
 }
 
 // refusalFrame is the bridge's own no to a request, in the gateway's form.
-func refusalFrame(id, reason string) []byte {
+func refusalFrame(id, code, reason string) []byte {
 	data, err := marshal(map[string]any{"type": protocol.TypeResponse, "id": id, "ok": false, "error": map[string]any{
-		"code": "INVALID_REQUEST", "message": "bridge: " + reason, "details": map[string]string{"code": "BRIDGE_REFUSED"},
+		"code": code, "message": reason, "retryable": code == "UNAVAILABLE", "details": map[string]string{"code": "BRIDGE_REFUSED"},
+	}})
+	if err != nil {
+		panic("a frame of ours always marshals: " + err.Error())
+	}
+	return data
+}
+
+// ownChallenge is one of ours, for a client whose signature nobody will ask for:
+// the gateway is dialled once the client has shown its token.
+func ownChallenge() []byte {
+	nonce := make([]byte, 16)
+	_, _ = rand.Read(nonce) // never fails
+	data, err := marshal(map[string]any{"type": protocol.TypeEvent, "event": "connect.challenge", "payload": map[string]any{
+		"nonce": fmt.Sprintf("%x-%x-%x-%x-%x", nonce[:4], nonce[4:6], nonce[6:8], nonce[8:10], nonce[10:]), "ts": time.Now().UnixMilli(),
 	}})
 	if err != nil {
 		panic("a frame of ours always marshals: " + err.Error())

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/reflectt/bootstrap/internal/health"
 	"github.com/reflectt/bootstrap/internal/protocol"
 )
 
@@ -27,6 +28,10 @@ type Options struct {
 	// one client at a time, once for all who ask meanwhile. Nil: nobody is
 	// joined. Errors may be a [*JoinError].
 	Join func(ctx context.Context, name string) error
+	// RemoteAsLocal passes clients with a device of their own on from other machines,
+	// too. To the gateway all come from the bridge's address, and loopback is a
+	// right: whoever has its token is let in there, with any scope.
+	RemoteAsLocal bool
 	// Hosts are further names by which clients may call the bridge.
 	Hosts []string
 	// Notify hears what happens; nil hears nothing. It is called from many
@@ -48,6 +53,10 @@ const (
 	Refused EventKind = "refused"
 	// Unreachable: there was no gateway to ask.
 	Unreachable EventKind = "unreachable"
+	// Silent: the client sent no connect request in time.
+	Silent EventKind = "silent"
+	// Full: there was no room for one more.
+	Full EventKind = "full"
 	// Ended: the connection of a client that was let in is over.
 	Ended EventKind = "ended"
 )
@@ -73,8 +82,10 @@ const (
 	maxClients       = 4096
 	dialTimeout      = 10 * time.Second
 	requestTimeout   = 15 * time.Second
+	earlyTimeout     = 300 * time.Millisecond
 	answerTimeout    = 30 * time.Second
 	stallTimeout     = 2 * time.Minute
+	queueTimeout     = 2 * time.Minute
 	stopTimeout      = 12 * time.Second
 	holdOffAfterAuth = 30 * time.Second
 )
@@ -85,13 +96,20 @@ type Bridge struct {
 	upstream upstream
 	holds    holds
 	joins    joins
+	guesses  guesses
 	state    gatewayState
 	chunks   chunks
 	crowd    crowd
+	// Turns for connections to the gateway that it has not let in: challenges for
+	// those of clients that wait for one, requests for those that have sent theirs,
+	// tries for those among both that show a secret of the client's own.
+	challenges, requests, tries *turns
+	// asking has room for one question of [Bridge.Ready].
+	asking chan struct{}
 	// oldSignature is set once a gateway rejected the newer one.
 	oldSignature atomic.Bool
 	// The limits, so that tests need not wait for them.
-	requestTimeout, answerTimeout, stallTimeout time.Duration
+	requestTimeout, earlyTimeout, answerTimeout, stallTimeout time.Duration
 }
 
 // New checks the options and makes a bridge that serves nothing yet.
@@ -107,8 +125,10 @@ func New(options Options) (*Bridge, error) {
 		options.Notify = func(Event) {}
 	}
 	return &Bridge{
-		options: options, upstream: up,
-		requestTimeout: requestTimeout, answerTimeout: answerTimeout, stallTimeout: stallTimeout,
+		options: options, upstream: up, asking: make(chan struct{}, 1),
+		challenges: newTurns(maxHandshakes/2, challengesPerPeer), requests: newTurns(maxHandshakes/2, maxHandshakes/2),
+		tries:          newTurns(maxTries, triesPerPeer),
+		requestTimeout: requestTimeout, earlyTimeout: earlyTimeout, answerTimeout: answerTimeout, stallTimeout: stallTimeout,
 	}, nil
 }
 
@@ -133,12 +153,10 @@ func (b *Bridge) Serve(ctx context.Context, listeners ...*Listener) error {
 	defer cancel()
 	failed := make(chan error, len(listeners))
 	servers := make([]*http.Server, len(listeners))
+	probes := b.probes()
 	for i, l := range listeners {
 		l.rejected = func(remote, reason string) { b.options.Notify(Event{Kind: Refused, Remote: remote, Reason: reason}) }
-		servers[i] = &http.Server{
-			Handler:           &door{bridge: b, listener: l, ctx: ctx},
-			ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
-		}
+		servers[i] = health.NewServer(&door{bridge: b, listener: l, health: probes, ctx: ctx})
 		go func() { failed <- servers[i].Serve(l) }()
 	}
 	var err error
@@ -149,8 +167,13 @@ func (b *Bridge) Serve(ctx context.Context, listeners ...*Listener) error {
 		running--
 		cancel()
 	}
+	// Sessions are no longer the server's: see below. One whose upgrade is just being
+	// answered is about to be.
+	upgraded, done := context.WithTimeout(context.Background(), b.earlyTimeout)
+	defer done()
 	for _, server := range servers {
-		_ = server.Close() // sessions are no longer the server's: see below
+		_ = server.Shutdown(upgraded)
+		_ = server.Close()
 	}
 	for range running {
 		if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 type door struct {
 	bridge   *Bridge
 	listener *Listener
+	health   http.Handler    // answers what is no WebSocket
 	ctx      context.Context // ends with the bridge, not with the request
 }
 
@@ -28,15 +30,28 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, reason, http.StatusForbidden)
 		return
 	}
-	if r.Header.Get("Upgrade") == "" {
-		b.serveHealth(d.ctx, w, r)
+	if r.Header.Get(throughBridge) != "" {
+		reason := "the gateway's URL of a bridge leads to a bridge: give it the gateway's own"
+		b.options.Notify(Event{Kind: Refused, Remote: r.RemoteAddr, Reason: reason, Hint: "--gateway-url, or OPENCLAW_GATEWAY_URL"})
+		http.Error(w, reason, http.StatusLoopDetected)
 		return
 	}
-	if !b.crowd.enter() {
+	if r.Header.Get("Upgrade") == "" {
+		d.health.ServeHTTP(w, r)
+		return
+	}
+	s := session{bridge: b, remote: r.RemoteAddr, name: d.listener.name, shown: bearer(r)}
+	s.peer, s.local = peerOf(r, d.listener.socket != "")
+	if !s.local {
+		s.stranger = s.peer
+	}
+	if !b.crowd.enter(s.stranger) {
+		b.options.Notify(Event{Kind: Full, Remote: r.RemoteAddr, Reason: "there are as many clients as the bridge takes, or as many that have shown no token"})
 		http.Error(w, "the bridge has as many clients as it takes", http.StatusServiceUnavailable)
 		return
 	}
 	defer b.crowd.exit()
+	defer s.admitted()
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		CompressionMode: websocket.CompressionDisabled,
 		// There is no Origin: it was refused above, the page's own host too.
@@ -45,7 +60,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // Accept has answered
 	}
-	s := session{bridge: b, client: ws, remote: r.RemoteAddr, name: d.listener.name, shown: bearer(r)}
+	s.client = ws
 	if s.name == "" {
 		s.name, s.badName = nameIn(r.URL.Path)
 	} else if path := strings.Trim(r.URL.Path, "/"); path != "" && path != s.name {
@@ -53,6 +68,29 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.badName = true
 	}
 	s.run(d.ctx)
+}
+
+// peerOf is whom a client's connections count for, and whether it is on this
+// machine: the user behind a Unix socket, loopback, a network of one machine.
+func peerOf(r *http.Request, socket bool) (peer string, local bool) {
+	if socket {
+		user, _, _ := strings.Cut(r.RemoteAddr, ",")
+		return user, true
+	}
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return "unknown", false
+	}
+	ip := from.Addr().Unmap().WithZone("")
+	switch {
+	case ip.IsLoopback():
+		return "loopback", true
+	case ip.Is6():
+		// One machine has as many addresses there as it likes.
+		network, _ := ip.Prefix(64)
+		return network.String(), false
+	}
+	return ip.String(), false
 }
 
 // forbids says why a request is not answered; empty where it is.

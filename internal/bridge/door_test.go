@@ -200,6 +200,53 @@ func TestSocketIsForItsOwnerOnly(t *testing.T) {
 	}
 }
 
+func TestASocketThatWasReplacedLetsNobodyElseIn(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: only root can connect as another user, to be refused")
+	}
+	path := socketPath(t)
+	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b := serve(t, newFake(t, welcome).url(), nil)
+	l, err := Listen("unix:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, b.Bridge, l)
+	if err := os.Chmod(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	// The owner of its directory moves it, and puts a socket of their own there.
+	moved := filepath.Join(filepath.Dir(path), "moved.sock")
+	if err := os.Rename(path, moved); err != nil {
+		t.Fatal(err)
+	}
+	other, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	if err := os.Chown(path, 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	if out := askAs(12345, moved); strings.Contains(out, "200") {
+		t.Errorf("by the socket that was moved: %s", out)
+	}
+}
+
+func TestASocketIsForItsOwnerFromItsFirstMomentOn(t *testing.T) {
+	path := socketPath(t)
+	l, err := listenPrivate(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	if info, err := os.Lstat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
 // askAs asks for /livez as another user. Its thread becomes that user, and ends
 // with the goroutine that is locked to it.
 func askAs(uid uintptr, path string) string {
@@ -252,7 +299,7 @@ func upgrade(t *testing.T, address, path string) (net.Conn, *bufio.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(3 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", path, address)
@@ -307,18 +354,18 @@ func acceptKey(key string) string {
 func TestCrowdTakesSoManyAndNobodyWhenItLeaves(t *testing.T) {
 	var c crowd
 	for range maxClients {
-		if !c.enter() {
+		if !c.enter("") {
 			t.Fatal("there was room")
 		}
 	}
-	if c.enter() {
+	if c.enter("") {
 		t.Error("there was no room")
 	}
 	for range maxClients {
 		c.exit()
 	}
 	c.leave()
-	if c.enter() {
+	if c.enter("") {
 		t.Error("somebody came in at the end")
 	}
 }

@@ -227,7 +227,7 @@ type peer struct {
 
 func (s *served) dial(t testing.TB, path string, header http.Header) *peer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	ws, _, err := websocket.Dial(ctx, "ws://"+s.address+path, &websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
 		cancel()

@@ -2,11 +2,12 @@ package bridge
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/reflectt/bootstrap/internal/health"
 )
 
 // How long an answer of the gateway speaks for its state; that there was none,
@@ -45,8 +46,16 @@ func (g *gatewayState) recent() (reason string, known bool) {
 }
 
 // Ready tells whether clients can be served: nil where the gateway answers. It
-// asks the gateway only where nothing is known of the last ten seconds.
+// asks the gateway only where nothing is known of the last ten seconds, and once
+// for all who want to know: each question is a connection that is not let in, of
+// which the gateway takes a few only.
 func (b *Bridge) Ready(ctx context.Context) error {
+	select {
+	case b.asking <- struct{}{}:
+		defer func() { <-b.asking }()
+	case <-ctx.Done():
+		return errors.New("no answer in time")
+	}
 	reason, known := b.state.recent()
 	if !known {
 		gateway, err := b.upstream.open(ctx)
@@ -54,7 +63,7 @@ func (b *Bridge) Ready(ctx context.Context) error {
 		if err != nil {
 			reason = "gateway unreachable: " + err.Error()
 		} else {
-			_ = gateway.ws.CloseNow()
+			gateway.drop()
 		}
 		b.state.note(reason)
 	}
@@ -64,21 +73,12 @@ func (b *Bridge) Ready(ctx context.Context) error {
 	return nil
 }
 
-// serveHealth answers what is not a WebSocket.
-func (b *Bridge) serveHealth(ctx context.Context, w http.ResponseWriter, r *http.Request) {
-	status, message := http.StatusOK, "ok"
-	switch r.URL.Path {
-	case "/livez":
-	case "/readyz":
-		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-		defer cancel()
+// probes answers what is not a WebSocket. The bridge's own end ends a question.
+func (b *Bridge) probes() http.Handler {
+	return health.Probes(func(ctx context.Context) (health.State, bool) {
 		if err := b.Ready(ctx); err != nil {
-			status, message = http.StatusServiceUnavailable, err.Error()
+			return health.State{Status: "bridge", Message: err.Error()}, false
 		}
-	default:
-		status, message = http.StatusUpgradeRequired, "this is a bridge to a gateway: it speaks WebSocket, at ws://…/NAME"
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"message": message})
+		return health.State{Status: "ready", Message: "ok"}, true
+	}, http.StatusUpgradeRequired, "this is a bridge to a gateway: it speaks WebSocket, at ws://…/NAME")
 }

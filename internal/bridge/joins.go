@@ -4,12 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/seed"
 )
 
 const (
-	// maxJoined is how many clients one bridge joins in its life: whoever can
+	// maxJoined is how many bundles may be there that a bridge made: whoever can
 	// reach it can ask for any name, and each becomes a device of the gateway.
 	maxJoined = 100
 	// joinHoldOff is how long a join that failed is not tried again; pendingHoldOff
@@ -36,9 +42,8 @@ func (e *JoinError) Unwrap() error { return e.Err }
 type joins struct {
 	turn sync.Mutex
 
-	mu     sync.Mutex
-	known  map[string]*joinTry
-	joined int
+	mu    sync.Mutex
+	known map[string]*joinTry
 }
 
 // joinTry is one join, underway or failed a moment ago.
@@ -83,11 +88,8 @@ func (j *joins) begin(name string, now time.Time) (try *joinTry, mine bool, err 
 	if try, known := j.known[name]; known {
 		return try, false, nil
 	}
-	if j.joined+len(j.known) >= maxJoined {
-		return nil, false, &JoinError{
-			Command: "bootstrap seed --client " + name,
-			Err:     fmt.Errorf("this bridge has joined %d clients, and joins no more", j.joined),
-		}
+	if len(j.known) >= maxJoined {
+		return nil, false, noRoom(name)
 	}
 	if j.known == nil {
 		j.known = map[string]*joinTry{}
@@ -103,8 +105,7 @@ func (j *joins) end(name string, try *joinTry, err error) {
 	try.err = err
 	failed := (*JoinError)(nil)
 	switch {
-	case err == nil:
-		j.joined++
+	case err == nil, errors.Is(err, errNoRoom):
 		delete(j.known, name)
 	case errors.As(err, &failed) && failed.Pending:
 		try.until = time.Now().Add(pendingHoldOff)
@@ -112,6 +113,49 @@ func (j *joins) end(name string, try *joinTry, err error) {
 		try.until = time.Now().Add(joinHoldOff)
 	}
 	close(try.done)
+}
+
+var errNoRoom = fmt.Errorf("bridges have joined %d clients here, and join no more", maxJoined)
+
+func noRoom(name string) error {
+	return &JoinError{Command: "bootstrap seed --client " + name, Err: errNoRoom}
+}
+
+// claim counts a client among those that a bridge has joined, before it is: by a
+// mark in its bundle, which outlives this process and goes with the bundle. One that
+// has a device token was named by a person. It is called for one client at a time.
+func claim(c client, bundleDir string) error {
+	if c.missing == nil || isThere(markPath(bundleDir, c.name)) {
+		return nil
+	}
+	bundles, err := os.ReadDir(bundleDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &seed.StoreError{Path: bundleDir, Err: err}
+	}
+	joined := 0
+	for _, bundle := range bundles {
+		if isThere(markPath(bundleDir, bundle.Name())) {
+			joined++
+		}
+	}
+	if joined >= maxJoined {
+		return noRoom(c.name)
+	}
+	bundle, err := seed.OpenBundle(bundleDir, c.name)
+	if err != nil {
+		return err
+	}
+	return bundle.Locked(func() error {
+		path := markPath(bundleDir, c.name)
+		if err := atomicfile.Create(path, nil); err != nil && !errors.Is(err, fs.ErrExist) {
+			return &seed.StoreError{Path: path, Err: err}
+		}
+		return nil
+	})
+}
+
+func markPath(bundleDir, name string) string {
+	return filepath.Join(bundleDir, name, "joined-by-bridge")
 }
 
 // notPaired is what a client is told that has no way in yet. Where the name

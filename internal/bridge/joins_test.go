@@ -158,20 +158,75 @@ func TestTheGatewaysOwnOperatorIsNoClient(t *testing.T) {
 	}
 }
 
-func TestJoinsAreBounded(t *testing.T) {
-	var j joins
-	succeed := func() error { return nil }
-	for i := range maxJoined {
-		if err := j.once(t.Context(), fmt.Sprint("agent-", i), succeed); err != nil {
-			t.Fatal(err)
+// joinOne asks a bridge for a name, and returns its close reason; empty where the
+// client was let in.
+func joinOne(t *testing.T, b *served, name string) string {
+	t.Helper()
+	p := b.dial(t, "/"+name, nil)
+	defer func() { _ = p.ws.CloseNow() }()
+	p.send(reflecttConnect)
+	if got := p.answer(); got["ok"] == true {
+		return ""
+	}
+	return p.closed().Reason
+}
+
+func TestJoinsAreBoundedOverRestarts(t *testing.T) {
+	gateway := newFake(t, welcome)
+	dir := filepath.Join(t.TempDir(), "clients")
+	fail := atomic.Bool{}
+	begin := func() *served {
+		return serve(t, gateway.url(), func(o *Options, _ *Bridge) {
+			o.BundleDir = dir
+			o.Join = func(_ context.Context, name string) error {
+				if fail.Load() {
+					return errors.New("no")
+				}
+				makeBundle(t, dir, name, "operator.read")
+				return nil
+			}
+		})
+	}
+	makeBundle(t, dir, "named", "operator.read") // by a person, who may name any number
+	first := begin()
+	for i := range maxJoined - 1 {
+		if reason := joinOne(t, first, fmt.Sprint("agent-", i)); reason != "" {
+			t.Fatal(reason)
 		}
 	}
-	var failed *JoinError
-	if err := j.once(t.Context(), "one-more", succeed); !errors.As(err, &failed) || failed.Command != "bootstrap seed --client one-more" {
-		t.Errorf("one more: %v", err)
+	// One that fails counts: the gateway may have its request.
+	fail.Store(true)
+	if reason := joinOne(t, first, "failed"); !strings.Contains(reason, "cannot be joined") {
+		t.Fatal(reason)
 	}
-	// A failed one makes room when its time is over.
-	j = joins{}
+	fail.Store(false)
+	first.stop()
+
+	again := begin()
+	for range 2 {
+		if reason := joinOne(t, again, "one-more"); reason != "bridge: client one-more is not paired: bootstrap seed --client one-more" {
+			t.Errorf("after a restart: %q", reason)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "one-more")); err == nil {
+		t.Error("it has a bundle")
+	}
+	for _, name := range []string{"agent-0", "named", "failed"} {
+		if reason := joinOne(t, again, name); reason != "" {
+			t.Errorf("%s: %s", name, reason)
+		}
+	}
+	// Who removes a bundle makes room.
+	if err := os.RemoveAll(filepath.Join(dir, "agent-1")); err != nil {
+		t.Fatal(err)
+	}
+	if reason := joinOne(t, again, "one-more"); reason != "" {
+		t.Error(reason)
+	}
+}
+
+func TestFailedJoinsAreRememberedForATime(t *testing.T) {
+	j := joins{}
 	for i := range maxJoined {
 		_ = j.once(t.Context(), fmt.Sprint("agent-", i), func() error { return errors.New("no") })
 	}

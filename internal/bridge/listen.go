@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/protocol"
 	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // Listener is a place where the bridge answers.
@@ -21,8 +23,10 @@ type Listener struct {
 	net.Listener
 	// name is the only client served here; empty where the path names it.
 	name string
-	// socket is the path of a Unix socket.
+	// socket is the path of a Unix socket, made its file: another one that lies there
+	// later is not ours, whoever owns it.
 	socket   string
+	made     file
 	rejected func(remote, reason string)
 }
 
@@ -56,7 +60,7 @@ func (e *ListenError) Hint() string {
 	case errors.Is(e.Err, syscall.EADDRINUSE):
 		return "stop what listens there (ss -ltnp), or choose another port"
 	case errors.Is(e.Err, fs.ErrNotExist):
-		return "make its folder first, for the bridge's user alone: mkdir -m 0700 " + filepath.Dir(path)
+		return "make its folder first, for the bridge's user alone: mkdir -m 0700 " + shell.Quote(filepath.Dir(path))
 	case errors.Is(e.Err, fs.ErrPermission) && socket:
 		return "choose a folder that this user can write"
 	case errors.Is(e.Err, fs.ErrPermission):
@@ -92,22 +96,50 @@ func listenUnix(path string) (*Listener, error) {
 	if !seed.ValidName(name) {
 		return nil, fmt.Errorf("cannot listen on unix:%s: the file's name is the client's, such as agent-1.sock", path)
 	}
-	l, err := net.Listen("unix", path)
+	l, err := listenPrivate(path)
 	if errors.Is(err, syscall.EADDRINUSE) && abandoned(path) {
 		if err = os.Remove(path); err == nil {
-			l, err = net.Listen("unix", path)
-		}
-	}
-	if err == nil {
-		// Who connects before this is turned away by the peer's credentials.
-		if err = os.Chmod(path, 0o600); err != nil {
-			_ = l.Close()
+			l, err = listenPrivate(path)
 		}
 	}
 	if err != nil {
 		return nil, &ListenError{Where: "unix:" + path, Err: err}
 	}
-	return &Listener{Listener: l, name: name, socket: path}, nil
+	made, owner, err := socketFile(path)
+	if err == nil && owner != os.Geteuid() {
+		err = errors.New("somebody has put another socket there at this moment")
+	}
+	if err != nil {
+		_ = l.Close()
+		return nil, &ListenError{Where: "unix:" + path, Err: err}
+	}
+	return &Listener{Listener: l, name: name, socket: path, made: made}, nil
+}
+
+// listenPrivate makes a socket of the mode 0600, from its first moment on: Linux
+// gives the file the mode of the socket that is bound. To change it afterwards, by
+// its path, could hit another file.
+func listenPrivate(path string) (net.Listener, error) {
+	private := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		controlErr := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) })
+		return errors.Join(controlErr, err)
+	}}
+	return private.Listen(context.Background(), "unix", path)
+}
+
+// file is one file, wherever it is moved.
+type file struct{ device, inode uint64 }
+
+// socketFile is the socket at a path, and its owner.
+func socketFile(path string) (made file, owner int, err error) {
+	var stat unix.Stat_t
+	if err := unix.Lstat(path, &stat); err != nil {
+		return file{}, 0, err
+	}
+	if stat.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return file{}, 0, errors.New("it is no socket")
+	}
+	return file{uint64(stat.Dev), stat.Ino}, int(stat.Uid), nil
 }
 
 // abandoned tells whether a socket was left behind by a bridge that is gone.
@@ -176,8 +208,7 @@ func (l *Listener) checkPeer(conn net.Conn) (remote string, err error) {
 	if peer.Uid == 0 || int(peer.Uid) == os.Geteuid() {
 		return remote, nil
 	}
-	var stat unix.Stat_t
-	if err := unix.Lstat(l.socket, &stat); err != nil || stat.Uid != peer.Uid {
+	if there, owner, err := socketFile(l.socket); err != nil || there != l.made || owner != int(peer.Uid) {
 		return remote, errors.New("this user may not use the socket of " + l.name + ": only its owner, the bridge's user and root may")
 	}
 	return remote, nil

@@ -3,6 +3,8 @@ package bridge
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -12,43 +14,128 @@ import (
 
 // session is one client's connection, from its upgrade to its end.
 type session struct {
-	bridge  *Bridge
-	client  *websocket.Conn
-	remote  string
+	bridge *Bridge
+	client *websocket.Conn
+	remote string
+	// peer is whom the connection counts for; local is on this machine.
+	peer    string
+	local   bool
 	name    string
 	badName bool
 	// shown is the token of the Authorization header, where there was one.
 	shown string
+	// stranger is the peer again, until the client has shown its token; empty for
+	// one on this machine.
+	stranger string
+	// first is the client's first frame, once it has come; then opened is closed and
+	// spoken ends, which it also does with the bridge.
+	first  chan opening
+	opened chan struct{}
+	spoken context.Context
+	// pending is the id of its connect request, until that is answered. Who takes it
+	// holds answering until the answer is written: another one that ends the session
+	// then has nothing to say, and must not close before.
+	pending   atomic.Pointer[string]
+	answering sync.Mutex
+}
+
+// opening is what a client begins with: no frame where it is over.
+type opening struct {
+	frame []byte
+	asked request
+	err   error
 }
 
 func (s *session) run(ctx context.Context) {
 	defer func() { _ = s.client.CloseNow() }()
+	s.first, s.opened = make(chan opening, 1), make(chan struct{})
 	// The end of the bridge reaches a client in whatever state it is.
 	stop := context.AfterFunc(ctx, s.farewell)
 	defer stop()
+	spoken, spoke := context.WithCancel(ctx)
+	defer spoke()
+	s.spoken = spoken
+	go func() {
+		s.first <- s.read()
+		close(s.opened)
+		spoke()
+	}()
 	who, err := s.identify()
 	if err == nil && who.missing != nil && s.bridge.options.Join == nil {
 		err = who.missing
 	}
+	if err == nil && s.shown != "" && !takes(who.bridgeToken, s.shown) {
+		err = wrongToken()
+	}
 	if err != nil {
-		s.refuse("", err)
+		s.refuse(err)
 		return
 	}
 	if held, reason := s.bridge.holds.held(who, time.Now()); held {
-		s.refuse("", &refusal{reason: reason})
+		s.refuse(&refusal{reason: reason})
 		return
 	}
-	gateway, err := s.bridge.upstream.open(ctx)
+	gateway, err := s.introduce(ctx, who)
 	if err != nil {
 		s.unreachable(ctx, err)
 		return
 	}
-	defer func() { _ = gateway.ws.CloseNow() }()
+	if gateway != nil {
+		defer gateway.drop()
+	}
 	s.converse(ctx, who, gateway)
 }
 
+// introduce sends a challenge. A client that may sign it gets the gateway's, and
+// the connection it belongs to, unless its request comes first; another one gets
+// ours, and the gateway hears of nobody who has not shown a token.
+func (s *session) introduce(ctx context.Context, who client) (*conversation, error) {
+	if !s.maySign(who) {
+		return nil, s.tell(websocket.MessageText, ownChallenge())
+	}
+	s.admitted()
+	waiting, cancel := context.WithTimeout(s.spoken, s.bridge.requestTimeout)
+	defer cancel()
+	done, err := s.bridge.challenges.take(waiting, s.peer)
+	switch {
+	case err == nil:
+	case s.spoken.Err() != nil:
+		return nil, ctx.Err()
+	default:
+		return nil, errTooMany
+	}
+	gateway, err := s.bridge.upstream.open(ctx)
+	if err != nil {
+		done()
+		return nil, err
+	}
+	gateway.settled = done
+	if err = s.tell(websocket.MessageText, gateway.challenge); err != nil {
+		gateway.drop()
+	}
+	return gateway, err
+}
+
+// maySign tells whether the client may bring a device of its own, which signs the
+// gateway's challenge: so the gateway is asked for one, and not before. To the
+// gateway the client is then where the bridge is, which is a right on loopback.
+func (s *session) maySign(who client) bool {
+	return takes(who.bridgeToken, s.shown) && (s.local || s.bridge.options.RemoteAsLocal) &&
+		!s.bridge.guesses.held(s.peer, time.Now())
+}
+
+// admitted is for a client that has shown its token, or is gone.
+func (s *session) admitted() {
+	if s.stranger != "" {
+		s.bridge.crowd.known(s.stranger)
+		s.stranger = ""
+	}
+}
+
 // farewell closes a client's connection when the bridge ends.
-func (s *session) farewell() { _ = s.client.Close(websocket.StatusGoingAway, "the bridge is stopping") }
+func (s *session) farewell() { s.end("UNAVAILABLE", websocket.StatusGoingAway, stopping) }
+
+const stopping = "the bridge is stopping"
 
 // tell writes to the client. The bridge's own end must not break a write off:
 // that would be the end of the connection, without a close frame.
@@ -56,6 +143,36 @@ func (s *session) tell(kind websocket.MessageType, data []byte) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.bridge.stallTimeout)
 	defer cancel()
 	return s.client.Write(ctx, kind, data)
+}
+
+// answer says no to the connect request that is not answered yet, where there is
+// one: who is only closed waits for an answer, and when that has not come ends
+// whatever connection it has by then (reflectt-node e7f03ef, after 30 s).
+func (s *session) answer(code, reason string) {
+	s.answering.Lock()
+	defer s.answering.Unlock()
+	if id := s.pending.Swap(nil); id != nil {
+		_ = s.tell(websocket.MessageText, refusalFrame(*id, code, reason))
+	}
+}
+
+// passAnswer hands the gateway's own answer on, whether yes or no.
+func (s *session) passAnswer(frame []byte) error {
+	s.answering.Lock()
+	defer s.answering.Unlock()
+	s.pending.Store(nil)
+	return s.tell(websocket.MessageText, frame)
+}
+
+// end answers the client's request and closes. One that has said nothing yet may
+// be about to: many send their request at once, and wait for no challenge.
+func (s *session) end(code string, status websocket.StatusCode, reason string) {
+	select {
+	case <-s.opened:
+	case <-time.After(s.bridge.earlyTimeout):
+	}
+	s.answer(code, reason)
+	_ = s.client.Close(status, fit(reason))
 }
 
 // identify finds the bundle that is named. Without a name there is none, which
@@ -71,56 +188,67 @@ func (s *session) identify() (client, error) {
 	return readClient(s.bridge.options, s.name)
 }
 
-// converse forwards the challenge, answers it for the client, and relays.
+// converse takes the client's request and lets the client in. Without a gateway
+// yet the challenge was ours, which is good for a client that does not sign.
 func (s *session) converse(ctx context.Context, who client, gateway *conversation) {
-	if err := s.tell(websocket.MessageText, gateway.challenge); err != nil {
-		return
-	}
-	frame, asked, err := s.readRequest()
-	if frame == nil {
-		_ = gateway.ws.Close(websocket.StatusNormalClosure, "")
+	first := s.request()
+	asked, err := first.asked, first.err
+	if first.frame == nil {
 		return // the client said nothing, and has its close frame
 	}
 	if err == nil {
 		err = s.admit(who, asked)
 	}
 	if err != nil {
-		_ = gateway.ws.Close(websocket.StatusNormalClosure, "")
-		s.refuse(asked.id, err)
+		if gateway != nil {
+			gateway.end()
+		}
+		s.refuse(err)
 		return
 	}
+	s.admitted()
 	if asked.ownDevice {
-		s.event(Event{Kind: PassedOn})
-		// Where this fails, the gateway has closed, and reading tells why.
-		_ = gateway.ws.Write(ctx, websocket.MessageText, frame)
-		s.event(Event{Kind: Ended, Reason: s.bridge.relay(s.client, gateway.ws, "")})
+		s.passOn(ctx, asked, first.frame, gateway)
 		return
 	}
 	s.speakFor(ctx, who, asked, gateway)
 }
 
-// readRequest waits for the first frame. No frame means that the connection is
-// over: by the client, or because it was too slow or sent too much.
-func (s *session) readRequest() (frame []byte, asked request, err error) {
-	s.client.SetReadLimit(maxRequest)
+// request waits for the first frame. No frame means that the connection is over:
+// by the client, or because it was too slow or sent too much.
+func (s *session) request() opening {
 	slow := time.AfterFunc(s.bridge.requestTimeout, func() {
-		_ = s.client.Close(websocket.StatusPolicyViolation, "no connect request came")
+		s.event(Event{Kind: Silent, Reason: noRequest})
+		_ = s.client.Close(websocket.StatusPolicyViolation, noRequest)
 	})
 	defer slow.Stop()
-	kind, frame, err := s.client.Read(context.Background())
-	if err != nil {
-		return nil, request{}, err
-	}
-	if kind != websocket.MessageText {
-		return frame, request{}, errors.New("the first frame is not text")
-	}
-	if asked, err = parseRequest(frame); err != nil {
-		err = &refusal{reason: err.Error()}
-	}
-	return frame, asked, err
+	return <-s.first
 }
 
-// admit asks for the token that isolates clients from each other.
+const noRequest = "no connect request came"
+
+// read takes the first frame, and remembers that it has to be answered.
+func (s *session) read() opening {
+	s.client.SetReadLimit(maxRequest)
+	kind, frame, err := s.client.Read(context.Background())
+	if err != nil {
+		return opening{err: err}
+	}
+	if kind != websocket.MessageText {
+		return opening{frame: frame, err: errors.New("the first frame is not text")}
+	}
+	asked, err := parseRequest(frame)
+	if err != nil {
+		err = &refusal{reason: err.Error()}
+	}
+	if asked.id != "" {
+		s.pending.Store(&asked.id)
+	}
+	return opening{frame, asked, err}
+}
+
+// admit asks for the token that isolates clients from each other. A device of the
+// client's own is let through where that lends it nothing.
 func (s *session) admit(who client, asked request) error {
 	shown := s.shown
 	if shown == "" && !asked.ownDevice {
@@ -128,13 +256,24 @@ func (s *session) admit(who client, asked request) error {
 	}
 	switch {
 	case !takes(who.bridgeToken, shown):
-		return &refusal{reason: "the bridge token is missing or wrong for this client", hint: "give the client its bridge token as OPENCLAW_GATEWAY_TOKEN"}
+		return wrongToken()
 	case who.missing != nil && asked.ownDevice:
 		return who.missing
+	case asked.ownDevice && s.bridge.guesses.held(s.peer, time.Now()):
+		return &refusal{reason: "a device of its own from here has failed too often: again in some minutes"}
+	case asked.ownDevice && !s.local && !s.bridge.options.RemoteAsLocal:
+		return &refusal{
+			reason: "a device of its own is passed on from this machine only: connect to the gateway itself, or without the device",
+			hint:   "pair that device: bootstrap seed --client NAME=KEY; docs/bridge.md says what --bridge-remote-as-local would open",
+		}
 	case who.name == "" && !asked.ownDevice:
 		return &refusal{reason: "the URL names no client: its path is /NAME"}
 	}
 	return nil
+}
+
+func wrongToken() error {
+	return &refusal{reason: "the bridge token is missing or wrong for this client", hint: "give the client its bridge token as OPENCLAW_GATEWAY_TOKEN"}
 }
 
 // speakFor connects as the client's device and relays what follows. A client
@@ -143,8 +282,11 @@ func (s *session) speakFor(ctx context.Context, who client, asked request, gatew
 	var said answer
 	var err error
 	joined := who.missing != nil
-	if joined {
+	switch {
+	case joined:
 		who, gateway, err = s.join(ctx, who, gateway)
+	case gateway == nil:
+		gateway, err = s.open(ctx, s.bridge.requests)
 	}
 	if err == nil {
 		said, gateway, err = s.connect(ctx, who, asked, gateway)
@@ -158,11 +300,11 @@ func (s *session) speakFor(ctx context.Context, who client, asked request, gatew
 		}
 	}
 	if gateway != nil {
-		defer func() { _ = gateway.ws.CloseNow() }()
+		defer gateway.drop()
 	}
 	switch {
 	case errors.As(err, new(*refusal)):
-		s.refuse(asked.id, err)
+		s.refuse(err)
 	case err != nil:
 		s.unreachable(ctx, err)
 	case !said.ok:
@@ -176,103 +318,16 @@ func (s *session) speakFor(ctx context.Context, who client, asked request, gatew
 func (s *session) serve(who client, asked request, said answer, gateway *conversation) {
 	hello, err := said.forClient(asked, who)
 	if err != nil {
-		s.refuse(asked.id, err)
+		s.refuse(err)
 		return
 	}
 	s.bridge.state.note("")
 	scopes, dropped := grant(asked, who.scopes)
 	s.event(Event{Kind: LetIn, Scopes: scopes, Dropped: dropped})
-	if err := s.tell(websocket.MessageText, hello); err != nil {
+	if err := s.passAnswer(hello); err != nil {
 		return
 	}
 	s.event(Event{Kind: Ended, Reason: s.bridge.relay(s.client, gateway.ws, "")})
-}
-
-// mayJoin tells whether a refusal is one that a join can help: the gateway does
-// not know the device. One that waits for an approval already is known.
-func (s *session) mayJoin(said answer) bool {
-	return !said.ok && s.bridge.options.Join != nil && said.refusal.unpaired() && said.refusal.RequestID == ""
-}
-
-// join has the client joined, and comes back with its bundle and with a new
-// connection: the gateway does not wait for a request as long as a join takes.
-func (s *session) join(ctx context.Context, who client, gateway *conversation) (client, *conversation, error) {
-	_ = gateway.ws.Close(websocket.StatusNormalClosure, "")
-	err := s.bridge.joins.once(ctx, who.name, func() error {
-		now, err := s.identify()
-		if err != nil || now.missing == nil && now.token != who.token {
-			return err // another connection has had it joined in between
-		}
-		err = s.bridge.options.Join(ctx, who.name)
-		if err == nil {
-			s.event(Event{Kind: Joined})
-		}
-		return err
-	})
-	if ctx.Err() != nil {
-		return who, nil, ctx.Err()
-	}
-	if err != nil {
-		return who, nil, notJoined(who.name, err)
-	}
-	again, err := s.identify()
-	if err == nil && again.missing != nil {
-		err = again.missing
-	}
-	if err != nil {
-		return who, nil, err
-	}
-	fresh, err := s.bridge.upstream.open(ctx)
-	return again, fresh, err
-}
-
-// connect sends the request. A gateway that does not know the newer signature
-// (before 2026.2.26) is asked once more, on a new connection.
-func (s *session) connect(ctx context.Context, who client, asked request, gateway *conversation) (answer, *conversation, error) {
-	scopes, _ := grant(asked, who.scopes)
-	old := s.bridge.oldSignature.Load()
-	said, err := s.ask(ctx, who, asked, scopes, gateway, old)
-	if err != nil || said.ok || old || !said.refusal.SignatureRejected() {
-		return said, gateway, err
-	}
-	again, err := s.bridge.upstream.open(ctx)
-	if err != nil {
-		return answer{}, nil, err
-	}
-	second, err := s.ask(ctx, who, asked, scopes, again, true)
-	if err == nil && second.ok {
-		s.bridge.oldSignature.Store(true)
-	}
-	return second, again, err
-}
-
-// maxEarlyFrames bounds how many frames may come before the answer.
-const maxEarlyFrames = 64
-
-// ask sends one signed request and waits for its answer; what comes before it
-// goes on to the client.
-func (s *session) ask(ctx context.Context, who client, asked request, scopes []string, gateway *conversation, old bool) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.bridge.answerTimeout)
-	defer cancel()
-	frame, err := asked.signed(who, scopes, gateway.nonce, time.Now(), old)
-	if err != nil {
-		return answer{}, err
-	}
-	// Where this fails, the gateway has closed, and reading tells why.
-	_ = gateway.ws.Write(ctx, websocket.MessageText, frame)
-	for range maxEarlyFrames {
-		kind, data, err := gateway.ws.Read(ctx)
-		if err != nil {
-			return answer{}, err
-		}
-		if said, ok := parseAnswer(data, asked.id); ok && kind == websocket.MessageText {
-			return said, nil
-		}
-		if err := s.tell(kind, data); err != nil {
-			return answer{}, err
-		}
-	}
-	return answer{}, errors.New("it does not answer the connect request")
 }
 
 // refusedByGateway passes the gateway's no on, keeps an address from being
@@ -289,7 +344,7 @@ func (s *session) refusedByGateway(who client, said answer, gateway *conversatio
 		s.bridge.holds.hold(who, r, reason, time.Now())
 	}
 	s.event(event)
-	if err := s.tell(websocket.MessageText, said.raw); err == nil {
+	if err := s.passAnswer(said.raw); err == nil {
 		s.bridge.relay(s.client, gateway.ws, reason)
 	}
 }
@@ -302,7 +357,7 @@ func startingReason(r gatewayRefusal) string {
 }
 
 // refuse says no in the bridge's own name.
-func (s *session) refuse(id string, err error) {
+func (s *session) refuse(err error) {
 	event := Event{Kind: Refused, Reason: err.Error()}
 	if known := (*refusal)(nil); errors.As(err, &known) {
 		event.Hint = known.hint
@@ -311,10 +366,7 @@ func (s *session) refuse(id string, err error) {
 		}
 	}
 	s.event(event)
-	if id != "" {
-		_ = s.tell(websocket.MessageText, refusalFrame(id, err.Error()))
-	}
-	_ = s.client.Close(websocket.StatusPolicyViolation, fit("bridge: "+err.Error()))
+	s.end("INVALID_REQUEST", websocket.StatusPolicyViolation, "bridge: "+err.Error())
 }
 
 // unreachable ends a client whose gateway does not answer, with the gateway's
@@ -332,7 +384,7 @@ func (s *session) unreachable(ctx context.Context, err error) {
 		reason = "gateway unreachable: no answer in time"
 	}
 	s.event(Event{Kind: Unreachable, Reason: reason})
-	_ = s.client.Close(code, fit(reason))
+	s.end("UNAVAILABLE", code, reason)
 }
 
 func (s *session) event(e Event) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/seed"
 )
 
@@ -57,11 +58,15 @@ func readToken(bundleDir string) (string, error) {
 		return "", err
 	}
 	token := strings.TrimSpace(string(data))
-	if len(token) < minToken {
-		return "", errors.New("cannot use " + path + ": a bridge token has at least 16 characters")
+	if len(token) < minToken || !identity.IsToken(token) {
+		return "", errors.New("cannot use " + path + ": a bridge token has at least 16 characters: letters, digits and ._~+/=-")
 	}
 	return token, nil
 }
+
+// Token is what the bundle's client has to show to the bridge; empty where it has
+// no bridge-token of its own.
+func Token(bundle seed.Bundle) (string, error) { return readToken(bundle.Dir) }
 
 // takes tells whether a token that was shown is the one wanted.
 func takes(wanted, shown string) bool {

@@ -18,6 +18,10 @@ import (
 // its answer, in bytes. The largest hello seen has some 20 kB (2026.9.6).
 const maxHandshakeFrame = 4 << 20
 
+// throughBridge is a header that marks what a bridge asks a gateway. A bridge that
+// gets it would ask itself, or another bridge, and so on.
+const throughBridge = "X-Bootstrap-Bridge"
+
 // upstream opens connections to the gateway as [protocol.Dial] does. It is not
 // that function because a relay streams messages of any size.
 type upstream struct {
@@ -36,18 +40,32 @@ type conversation struct {
 	// challenge is the frame as it came.
 	challenge []byte
 	nonce     string
+	// settled gives back the turn of a connection that is let in, or over.
+	settled func()
+}
+
+// drop ends it without a word; once more is nothing.
+func (c *conversation) drop() {
+	_ = c.ws.CloseNow()
+	c.settled()
+}
+
+// end says goodbye: no request came, or none that goes on to the gateway.
+func (c *conversation) end() {
+	_ = c.ws.Close(websocket.StatusNormalClosure, "")
+	c.settled()
 }
 
 // open connects and waits for the challenge.
 func (u upstream) open(ctx context.Context) (*conversation, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	ws, response, err := websocket.Dial(ctx, u.url, &websocket.DialOptions{HTTPClient: u.client})
+	ws, response, err := websocket.Dial(ctx, u.url, &websocket.DialOptions{HTTPClient: u.client, HTTPHeader: http.Header{throughBridge: {"1"}}})
 	if err != nil {
 		return nil, dialError(ctx, response, err)
 	}
 	ws.SetReadLimit(maxHandshakeFrame)
-	c := &conversation{ws: ws}
+	c := &conversation{ws: ws, settled: func() {}}
 	if err := c.readChallenge(ctx); err != nil {
 		_ = ws.CloseNow()
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/protocol"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 func (a *app) approveCommand() *cli.Command {
@@ -117,12 +118,12 @@ func (a *app) approveOne(c *cli.Context, caller *approve.Caller, p place, pendin
 	}
 	got, err := approve.Approve(c.Context, caller.Client, id)
 	if err != nil {
-		return mayNot(p.URL, err)
+		return mayNot(p.shownURL(), err)
 	}
 	if got.DeviceID != request.DeviceID || got.PublicKey != request.PublicKey {
 		return &refusedError{verdict: probe.Verdict{
 			Outcome: probe.NotPaired, Message: "the gateway approved another device than the one shown: " + protocol.Clean(got.DeviceID),
-			Hints: []string{"openclaw devices remove " + protocol.Clean(got.DeviceID)},
+			Hints: []string{"openclaw devices remove " + shell.Quote(protocol.Clean(got.DeviceID))},
 		}}
 	}
 	a.log.Info().Str("requestId", id).Str("device", shortID(got.DeviceID)).Str("scopes", brief(got.Scopes)).Msg("approved")
@@ -177,7 +178,7 @@ func openApprover(ctx context.Context, s settings.Settings, p place, events ...s
 	}
 	caller, err := approve.OpenAs(ctx, gateway, credentials.Identity, credentials.Token, events...)
 	if err != nil {
-		return nil, mayNot(gateway.URL, err)
+		return nil, mayNot(protocol.DisplayURL(gateway.URL), err)
 	}
 	return caller, nil
 }

@@ -89,7 +89,9 @@ func connectAs(s settings.Settings, p place, id identity.Identity, result seed.R
 // for exactly the scopes that the device has.
 func proof(s settings.Settings, p place, id identity.Identity, token string, scopes []string) probe.Options {
 	return probe.Options{
-		URL: p.URL, TLS: tlsOptions(s), Auth: probe.AuthDevice, Version: Release,
+		URL: p.URL, TLS: p.trust(s), Auth: probe.AuthDevice, Version: Release,
 		Identity: id, DeviceToken: token, Scopes: scopes,
+		// Not one that --gateway-url names: a proxy, or another machine.
+		Started: p.starts && p.URL == p.Listen.URL(),
 	}
 }

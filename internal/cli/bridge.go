@@ -4,12 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/signal"
-	"syscall"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/reflectt/bootstrap/internal/bridge"
+	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/protocol"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
@@ -31,8 +37,6 @@ func (a *app) bridgeCommand() *cli.Command {
 
 // bridge serves until it is told to stop.
 func (a *app) bridge(c *cli.Context) error {
-	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
 	s, err := a.load(c)
 	if err != nil {
 		return err
@@ -55,7 +59,42 @@ func (a *app) bridge(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.bridge.Serve(ctx, b.listeners...)
+	return b.bridge.Serve(c.Context, b.listeners...)
+}
+
+// asksItself refuses a bridge whose gateway is one of its own listeners: each
+// client would make it connect to itself, without end. told is what --gateway-url
+// names: the bridge's gateway, but under run, where the bridge serves the gateway
+// that is started here and the proof goes to that URL.
+func (b *openedBridge) asksItself(flag string, s settings.Settings, serves, told string) error {
+	for _, l := range b.listeners {
+		switch {
+		case (s.GatewayURL == "" || serves != told) && leadsBack(serves, l.Addr()):
+			return &usageError{
+				err:  fmt.Errorf("%s (BOOTSTRAP_BRIDGE): %s is where the gateway is expected to listen", flag, l.Address()),
+				hint: "choose another port for the bridge; OPENCLAW_GATEWAY_PORT names the gateway's where its command does not show it",
+			}
+		case leadsBack(told, l.Addr()):
+			return &usageError{
+				err:  fmt.Errorf("--gateway-url (OPENCLAW_GATEWAY_URL): %s is where this bridge itself listens", protocol.DisplayURL(told)),
+				hint: "--gateway-url with the gateway's own address: the URL in a client's env may be a bridge's",
+			}
+		}
+	}
+	return nil
+}
+
+// leadsBack tells whether a gateway's URL is a listener's own address.
+func leadsBack(gatewayURL string, listener net.Addr) bool {
+	tcp, isTCP := listener.(*net.TCPAddr)
+	u, err := url.Parse(gatewayURL)
+	if !isTCP || err != nil || u.Port() != strconv.Itoa(tcp.Port) {
+		return false
+	}
+	return slices.ContainsFunc(gateway.OnThisMachine(u.Host), func(own string) bool {
+		address, err := netip.ParseAddrPort(own)
+		return err == nil && (tcp.IP.IsUnspecified() || tcp.IP.Equal(address.Addr().AsSlice()))
+	})
 }
 
 // openedBridge listens already, so that an address that cannot be had is told
@@ -71,7 +110,8 @@ type openedBridge struct {
 // openBridge listens where the settings say. The bundles are read for each
 // client anew, so it may serve before they are there.
 func (a *app) openBridge(flag string, s settings.Settings, p place, options bridge.Options) (*openedBridge, error) {
-	options.TLS, options.BundleDir = tlsOptions(s), bundlesDir(s, p)
+	options.TLS, options.BundleDir = p.trust(s), bundlesDir(s, p)
+	options.RemoteAsLocal = s.BridgeRemoteAsLocal
 	options.OwnTokens, options.Hosts, options.Notify = s.BridgeTokens, s.BridgeHosts, (&bridgeLog{app: a}).tell
 	b, err := bridge.New(options)
 	if err != nil {
@@ -88,7 +128,13 @@ func (a *app) openBridge(flag string, s settings.Settings, p place, options brid
 			out.close()
 			return nil, &usageError{err: fmt.Errorf("%s (BOOTSTRAP_BRIDGE): %w", flag, err), hint: hintOf(err)}
 		}
-		a.log.Info().Str("address", l.Address()).Str("gateway", options.GatewayURL).Msg("bridge: listening")
+	}
+	if err := out.asksItself(flag, s, options.GatewayURL, p.URL); err != nil {
+		out.close()
+		return nil, err
+	}
+	for _, l := range out.listeners {
+		a.log.Info().Str("address", l.Address()).Str("gateway", protocol.DisplayURL(options.GatewayURL)).Msg("bridge: listening")
 	}
 	return out, nil
 }
@@ -109,6 +155,9 @@ func bridgeToken(s settings.Settings) (string, error) {
 		return "", nil
 	}
 	token, err := readToken(s.BridgeTokenFile)
+	if err == nil && !identity.IsToken(token) {
+		err = fmt.Errorf("cannot use %s: a token has letters, digits and ._~+/=- alone; to make one: openssl rand -base64 32", s.BridgeTokenFile)
+	}
 	if err != nil {
 		return "", &usageError{err: fmt.Errorf("--bridge-token-file (BOOTSTRAP_BRIDGE_TOKEN_FILE): %w", err)}
 	}

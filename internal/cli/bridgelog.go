@@ -4,22 +4,32 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/reflectt/bootstrap/internal/bridge"
 )
 
 // bridgeLog tells what happens to the clients of a bridge.
 type bridgeLog struct {
 	*app
-	mu sync.Mutex
-	// away is when it was last told that the gateway cannot be reached, and untold
-	// how many clients have heard so since.
-	away   time.Time
+	mu    sync.Mutex
+	rarer map[bridge.EventKind]*rarely
+}
+
+// rarely is an event that is not logged each time.
+type rarely struct {
+	// logged is when it last was, and untold how often it was not since.
+	logged time.Time
 	untold int
 }
 
-// awayProgress is how often a person hears that the gateway is away: while it
-// boots, every client comes again and again.
-const awayProgress = 10 * time.Second
+// How often a person hears of what may happen many times a second: that the gateway
+// is away, while it boots and every client comes again and again; and what anybody
+// can cause who reaches the bridge's port.
+const (
+	awayProgress     = 10 * time.Second
+	strangerProgress = time.Minute
+)
 
 // tell logs one event. It is called from many goroutines.
 func (a *bridgeLog) tell(e bridge.Event) {
@@ -37,13 +47,11 @@ func (a *bridgeLog) tell(e bridge.Event) {
 	case bridge.Ended:
 		event, message = a.log.Debug(), "bridge: ended"
 	case bridge.Unreachable:
-		untold, news := a.isNews()
-		if !news {
-			return
-		}
-		if event, message = a.log.Warn(), "bridge: the gateway cannot be reached"; untold > 0 {
-			event = event.Int("untold", untold)
-		}
+		event, message = a.seldom(e.Kind, awayProgress), "bridge: the gateway cannot be reached"
+	case bridge.Silent:
+		event, message = a.seldom(e.Kind, strangerProgress), "bridge: connected and said nothing"
+	case bridge.Full:
+		event, message = a.seldom(e.Kind, strangerProgress), "bridge: turned away"
 	default:
 		event, message = a.log.Warn(), "bridge: "+string(e.Kind)
 	}
@@ -56,15 +64,28 @@ func (a *bridgeLog) tell(e bridge.Event) {
 	event.Str("client", e.Client).Str("from", e.Remote).Msg(message)
 }
 
-// isNews tells whether to say that the gateway is away, and how often that was
-// left out before.
-func (a *bridgeLog) isNews() (untold int, news bool) {
+// seldom is an event that is logged once in a while, with how often it was left out
+// since; zerolog takes no notice of a nil event.
+func (a *bridgeLog) seldom(kind bridge.EventKind, every time.Duration) *zerolog.Event {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if now := a.now(); now.Sub(a.away) >= awayProgress {
-		untold, a.untold, a.away = a.untold, 0, now
-		return untold, true
+	if a.rarer == nil {
+		a.rarer = map[bridge.EventKind]*rarely{}
 	}
-	a.untold++
-	return 0, false
+	r := a.rarer[kind]
+	if r == nil {
+		r = &rarely{}
+		a.rarer[kind] = r
+	}
+	now := a.now()
+	if now.Sub(r.logged) < every {
+		r.untold++
+		return nil
+	}
+	event := a.log.Warn()
+	if r.untold > 0 {
+		event = event.Int("untold", r.untold)
+	}
+	r.logged, r.untold = now, 0
+	return event
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -62,4 +63,28 @@ func TestReadinessWantsTheBridgeToReachTheGateway(t *testing.T) {
 		t.Errorf("with a bridge that has ended: %d %s", code, body)
 	}
 	b.close() // once more is nothing
+}
+
+func TestAGatewayURLLeadsBackToTheBridge(t *testing.T) {
+	for _, c := range []struct {
+		listen net.IP
+		url    string
+		back   bool
+	}{
+		{net.IPv4(127, 0, 0, 1), "ws://127.0.0.1:18790/agent-1", true},
+		{net.IPv4(127, 0, 0, 1), "ws://localhost:18790", true},
+		{net.IPv4zero, "ws://127.0.0.1:18790", true},
+		{net.IPv6unspecified, "wss://[::1]:18790", true},
+		{net.IPv4(127, 0, 0, 2), "ws://127.0.0.1:18790", false},
+		{net.IPv4(127, 0, 0, 1), "ws://127.0.0.1:18789", false},
+		{net.IPv4zero, "ws://192.0.2.1:18790", false},
+		{net.IPv4zero, "ws://127.0.0.1", false},
+	} {
+		if back := leadsBack(c.url, &net.TCPAddr{IP: c.listen, Port: 18790}); back != c.back {
+			t.Errorf("%s on %v: %v", c.url, c.listen, back)
+		}
+	}
+	if leadsBack("ws://127.0.0.1:18790", &net.UnixAddr{Name: "/run/agent-1.sock", Net: "unix"}) {
+		t.Error("a Unix socket is no gateway's address")
+	}
 }

@@ -7,47 +7,53 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
+	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/settings"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // app is one invocation: where it reads from and writes to.
 type app struct {
-	environ []string
-	stdout  io.Writer
-	stderr  io.Writer
-	log     zerolog.Logger
+	environ  []string
+	stdout   io.Writer
+	stderr   *logWriter
+	log      zerolog.Logger
+	stopping stopping
 	// typed are the flags of this command line, by their names.
 	typed map[string]*cli.Context
+	// hints has what [app.typedCommand] returned, by the name of the command.
+	hints sync.Map
 }
 
 // Main runs the program and returns its exit code. argv and environ are as the
 // process got them.
-func Main(argv, environ []string, stdout, stderr io.Writer) (code int) {
-	a := &app{environ: environ, stdout: stdout, stderr: stderr}
-	a.log = newLogger(stderr, settings.FormatAuto, environ)
-	defer func() {
-		// Go's own code for it is 2, which means something else here.
-		if fault := recover(); fault != nil {
-			a.log.Error().Str("stack", string(debug.Stack())).Msgf("a fault in bootstrap itself, please report it: %v", fault)
-			code = int(Unexpected)
-		}
-	}()
-	err := a.commands().RunContext(context.Background(), usual(argv))
+func Main(argv, environ []string, stdout, stderr io.Writer) int {
+	signals := launch.Catch() // first of all: until then Go's own answers count
+	outliveReaders()
+	out := &printout{to: stdout}
+	a := &app{environ: environ, stdout: out, stderr: newLogWriter(stderr)}
+	defer a.stderr.flush()
+	a.logTo(settings.FormatAuto)
+	log.SetOutput(a.stderr) //nolint:forbidigo // what libraries say, http.Server above all, must not block either
+	err := a.perform(argv, signals)
+	if out.unread && (err == nil || errors.Is(err, syscall.EPIPE)) {
+		return int(Signalled) + int(syscall.SIGPIPE) // as any program that was not asked to go on
+	}
 	a.report(err)
 	return int(codeOf(err))
 }
@@ -98,7 +104,7 @@ func (a *app) noCommand(c *cli.Context) error {
 	if len(c.Lineage()) > 2 {
 		hint = "bootstrap " + words(c) + " --help"
 	} else if _, err := launch.Find(c.Args().First(), a.environ); err == nil {
-		hint = "to start it as the gateway: bootstrap run -- " + c.Args().First() + " ...   else: bootstrap --help"
+		hint = "to start it as the gateway: bootstrap run -- " + shell.Quote(c.Args().First()) + " ...   else: bootstrap --help"
 	}
 	return &usageError{err: fmt.Errorf("there is no command %q", c.Args().First()), hint: hint}
 }
@@ -164,6 +170,7 @@ func (a *app) load(c *cli.Context) (settings.Settings, error) {
 		return settings.Settings{}, err
 	}
 	a.typed = typed
+	a.hints.Clear()
 	given := map[string]string{}
 	for _, field := range settings.Fields() {
 		from := typed[field.Flag]
@@ -178,7 +185,7 @@ func (a *app) load(c *cli.Context) (settings.Settings, error) {
 		}
 	}
 	s, err := settings.Load(variables(a.environ), given)
-	a.log = newLogger(a.stderr, s.LogFormat, a.environ)
+	a.logTo(s.LogFormat)
 	return s, err
 }
 
@@ -213,7 +220,7 @@ func flagBehind(c *cli.Context) error {
 		if strings.HasPrefix(argument, "-") {
 			return &usageError{
 				err:  fmt.Errorf("%s stands behind %q: flags come first", argument, c.Args().First()),
-				hint: fmt.Sprintf("bootstrap %s %s %s", words(c), strings.Join(c.Args().Tail(), " "), c.Args().First()),
+				hint: fmt.Sprintf("bootstrap %s %s %s", words(c), quotedWords(c.Args().Tail()), shell.Quote(c.Args().First())),
 			}
 		}
 	}
@@ -255,6 +262,9 @@ func (a *app) report(err error) {
 func hintOf(err error) string {
 	var hinter interface{ Hint() string }
 	if errors.As(err, &hinter) {
+		if state := (*launch.StateDirError)(nil); hinter.Hint() == "" && errors.As(err, &state) {
+			return atomicfile.Mend(state.Path, state.Err)
+		}
 		return hinter.Hint()
 	}
 	var command *launch.CommandError
@@ -269,16 +279,18 @@ func hintOf(err error) string {
 func commandHint(e *launch.CommandError) string {
 	isOurs := func(c *cli.Command) bool { return c.Name == e.Path }
 	switch {
+	case e.Exhausted():
+		return "compare the limits with what is used: ulimit -a, and in a container --pids-limit, --ulimit nofile and --memory"
 	case e.Code != launch.CodeNotFound:
-		return "ls -l " + e.Path + "   it has to be a program that this user may execute"
+		return "ls -l " + shell.Quote(e.Path) + "   it has to be a program that this user may execute"
 	case slices.ContainsFunc((&app{}).commands().Commands, isOurs):
-		return "for the command of bootstrap: bootstrap " + e.Path + "   of an image: docker run --entrypoint bootstrap IMAGE " + e.Path
+		return "for the command of bootstrap: bootstrap " + shell.Quote(e.Path) + "   of an image: docker run --entrypoint bootstrap IMAGE " + shell.Quote(e.Path)
 	case e.Path == "gateway" || strings.HasPrefix(e.Path, "-"):
 		return "what stands here replaces the whole command: bootstrap run -- openclaw gateway ...   of an image: docker run IMAGE openclaw gateway ..."
 	case strings.Contains(e.Path, " "):
 		return "this is one word with blanks in it: give each word by itself, without quotes around all of them"
 	case strings.Contains(e.Path, "/"):
-		return "check the path, and that this image has the gateway in it: ls -l " + e.Path
+		return "check the path, and that this image has the gateway in it: ls -l " + shell.Quote(e.Path)
 	}
 	return "no folder of PATH has it: check how it is spelt, install the gateway (npm install -g openclaw), or give its whole path"
 }

@@ -9,22 +9,35 @@ import (
 
 // client is a further device; its bundle is empty where it keeps its own key.
 type client struct {
-	device seed.Device
-	bundle seed.Bundle
-	// bridgeToken: the bundle gets a bridge token of its own.
-	bridgeToken bool
+	device   seed.Device
+	bundle   seed.Bundle
+	settings settings.Settings
 }
 
 // openClients finds the clients that are wanted, and makes the bundles that are
 // missing.
 func openClients(s settings.Settings, p place) ([]client, error) {
-	return eachClient(s, func(name string) (seed.Bundle, error) { return seed.OpenBundle(bundlesDir(s, p), name) })
+	var names []string
+	for _, wanted := range s.Clients {
+		if wanted.PublicKey == "" {
+			names = append(names, wanted.Name)
+		}
+	}
+	opened, err := seed.OpenBundles(bundlesDir(s, p), names)
+	if err != nil {
+		return nil, err
+	}
+	bundles := make(map[string]seed.Bundle, len(names))
+	for i, name := range names {
+		bundles[name] = opened[i]
+	}
+	return eachClient(s, p, func(name string) (seed.Bundle, error) { return bundles[name], nil })
 }
 
 // readClients finds them and makes nothing: a client that has no key yet is
 // left out.
 func readClients(s settings.Settings, p place) ([]client, error) {
-	return eachClient(s, func(name string) (seed.Bundle, error) { return seed.ReadBundle(bundlesDir(s, p), name) })
+	return eachClient(s, p, func(name string) (seed.Bundle, error) { return seed.ReadBundle(bundlesDir(s, p), name) })
 }
 
 func bundlesDir(s settings.Settings, p place) string {
@@ -34,15 +47,15 @@ func bundlesDir(s settings.Settings, p place) string {
 	return seed.BundlesDir(p.StateDir)
 }
 
-func eachClient(s settings.Settings, bundleOf func(name string) (seed.Bundle, error)) ([]client, error) {
+func eachClient(s settings.Settings, p place, bundleOf func(name string) (seed.Bundle, error)) ([]client, error) {
 	var clients []client
 	for _, wanted := range s.Clients {
-		c := client{device: seed.Device{Name: wanted.Name, Scopes: wanted.WantedScopes()}, bridgeToken: s.BridgeTokens}
+		c := client{device: seed.Device{Name: wanted.Name, Scopes: wanted.WantedScopes(p.Release)}, settings: s}
 		var err error
 		if wanted.PublicKey != "" {
 			c.device.PublicKey, err = identity.ParsePublicKey(wanted.PublicKey)
 		} else if c.bundle, err = bundleOf(wanted.Name); err == nil && !c.bundle.Identity.IsZero() {
-			c.device.PublicKey = c.bundle.Identity.RawPublicKey()
+			c.device.PublicKey, c.device.Made = c.bundle.Identity.RawPublicKey(), true
 		}
 		if err != nil {
 			return nil, err
@@ -54,20 +67,46 @@ func eachClient(s settings.Settings, bundleOf func(name string) (seed.Bundle, er
 	return clients, nil
 }
 
-// finish completes the bundle of a client that was paired.
-func (c client) finish(result seed.Result, url string) error {
-	if c.bundle.Dir == "" || result.Outcome == seed.Revoked {
-		return nil
+// finishClients completes the bundles of the clients that were paired; results has
+// one for each of them.
+func finishClients(clients []client, results []seed.Result, url string) error {
+	var all []seed.Finishing
+	for i, c := range clients {
+		if c.bundle.Dir == "" || results[i].Outcome == seed.Revoked {
+			continue
+		}
+		finishing, err := finishingOf(c.settings, c.bundle, results[i], url)
+		if err != nil {
+			return err
+		}
+		all = append(all, finishing)
 	}
-	return finishBundle(c.bundle, result, url, c.bridgeToken)
+	return seed.Finish(all)
 }
 
 // finishBundle writes what a client that was paired needs.
-func finishBundle(bundle seed.Bundle, result seed.Result, url string, bridgeToken bool) error {
-	if err := bundle.Finish(result, url); err != nil || !bridgeToken {
+func finishBundle(s settings.Settings, bundle seed.Bundle, result seed.Result, url string) error {
+	finishing, err := finishingOf(s, bundle, result, url)
+	if err != nil {
 		return err
 	}
-	return bridge.MakeToken(bundle)
+	return seed.Finish([]seed.Finishing{finishing})
+}
+
+func finishingOf(s settings.Settings, bundle seed.Bundle, result seed.Result, url string) (seed.Finishing, error) {
+	if s.BridgeTokens {
+		if err := bridge.MakeToken(bundle); err != nil {
+			return seed.Finishing{}, err
+		}
+	}
+	if s.BridgeURL == "" {
+		return bundle.Finishing(result, url)
+	}
+	token, err := bridge.Token(bundle)
+	if err != nil {
+		return seed.Finishing{}, &seed.StoreError{Path: bundle.Dir, Err: err, Mend: "a new one is made with --bridge-tokens where there is none"}
+	}
+	return bundle.FinishingBridged(result, string(s.BridgeURL), token)
 }
 
 // bundleURL is where a client is told to find the gateway: seldom where the

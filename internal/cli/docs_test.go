@@ -16,12 +16,12 @@ import (
 var update = flag.Bool("update", false, "write docs/reference.md and docs/bootstrap.1 anew")
 
 func TestTheReferenceIsWhatTheProgramSays(t *testing.T) {
-	a := &app{stdout: io.Discard, stderr: io.Discard}
+	a := &app{stdout: io.Discard}
 	mustEqual(t, "../../docs/reference.md", reference(a.commands()))
 }
 
 func TestTheManPageIsWhatTheProgramSays(t *testing.T) {
-	a := &app{stdout: io.Discard, stderr: io.Discard}
+	a := &app{stdout: io.Discard}
 	mustEqual(t, "../../docs/bootstrap.1", manPage(a.commands()))
 }
 

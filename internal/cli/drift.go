@@ -3,7 +3,9 @@ package cli
 import (
 	"slices"
 
+	"github.com/reflectt/bootstrap/internal/protocol"
 	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // drift is how a device in the store differs from what is wanted.
@@ -73,7 +75,7 @@ func driftOf(wanted seed.Device, there seed.Seen, nameRevoked bool) drift {
 		return isMissing
 	case !covers(there.Scopes, wanted.Scopes):
 		return narrower
-	case !covers(wanted.Scopes, there.Scopes):
+	case len(seed.Beyond(wanted.Scopes, there.Scopes)) > 0:
 		return wider
 	}
 	return inStep
@@ -141,7 +143,7 @@ func missingBecause(d statusDevice) string {
 // removeOlder is how a key goes whose name has another one now.
 func (a *app) removeOlder(d statusDevice) string {
 	if d.Name == seed.SelfName { // which is never pruned
-		return "openclaw devices remove " + d.DeviceID
+		return "openclaw devices remove " + shell.Quote(protocol.Clean(d.DeviceID))
 	}
 	return a.command("seed", "--prune") + "   (with every client that shall stay)"
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/shell"
 	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
@@ -71,14 +72,14 @@ func hostAndPort(address string) (host, port string) {
 // elsewhereFinding is what is seen, and the setting that leads there.
 func (a *app) elsewhereFinding(e elsewhere, p place) finding {
 	_, asked := hostAndPort(p.URL)
-	out := finding{What: fmt.Sprintf("a gateway (pid %d) runs on this state folder, and nothing answers at %s: it still starts, or it listens elsewhere", e.pid, p.URL)}
+	out := finding{What: fmt.Sprintf("a gateway (pid %d) runs on this state folder, and nothing answers at %s: it still starts, or it listens elsewhere", e.pid, p.shownURL())}
 	switch {
 	case e.port == 0:
 		out.Mend = "where its port stands in its command alone, " + setPort("PORT")
 	case strconv.Itoa(e.port) == asked:
 		out.Mend = "look at its log, and wait for it with: " + a.command("probe", "--wait", "120s")
 	default:
-		out.What = fmt.Sprintf("a gateway (pid %d) serves this state folder at port %d, and not at %s", e.pid, e.port, p.URL)
+		out.What = fmt.Sprintf("a gateway (pid %d) serves this state folder at port %d, and not at %s", e.pid, e.port, p.shownURL())
 		out.Mend = setPort(strconv.Itoa(e.port))
 	}
 	return out
@@ -101,7 +102,7 @@ func (a *app) hintAtHome(ctx context.Context, p place, verdict *probe.Verdict) {
 		}
 	case probe.GatewayAuth:
 		if file := madeToken(p); file != "" {
-			hint = "bootstrap run has made the gateway's token; show it with --gateway-token-file " + quoted(file)
+			hint = "bootstrap run has made the gateway's token; show it with --gateway-token-file " + shell.Quote(file)
 		}
 	}
 	if hint != "" {

@@ -36,9 +36,10 @@ const (
 	TLSOrOrigin       Code = 18
 	NotProvable       Code = 19
 	GatewayRunning    Code = 20
+	HookFailed        Code = 21
 	CannotRun         Code = 126
 	NotFound          Code = 127
-	// Signalled is added to the number of the signal that ended the gateway.
+	// Signalled is added to the number of the signal that ended the gateway, or us.
 	Signalled Code = 128
 )
 
@@ -48,7 +49,7 @@ type Meaning struct {
 	Meaning string
 }
 
-// Codes is the exit-code table. README and man page show the same one, and a
+// Codes is the exit-code table. The reference and the man page show the same one, and a
 // test compares them.
 func Codes() []Meaning {
 	return []Meaning{
@@ -69,9 +70,10 @@ func Codes() []Meaning {
 		{TLSOrOrigin, "TLS failed, or the gateway refused the origin"},
 		{NotProvable, "nothing can be proven here: the gateway asks for no token"},
 		{GatewayRunning, "a gateway already runs on this state folder or port"},
+		{HookFailed, "a hook failed, and --hook-failure is stop"},
 		{CannotRun, "the gateway command cannot be run"},
 		{NotFound, "the gateway command was not found"},
-		{Signalled, "128+n: the gateway died of signal n; otherwise the gateway's own code"},
+		{Signalled, "128+n: signal n ended the gateway, or this command before it was done; otherwise the gateway's own code"},
 	}
 }
 
@@ -97,7 +99,14 @@ type usageError struct {
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
-func (e *usageError) Hint() string  { return e.hint }
+
+// Hint is what to do about it: its own, or that of the error in it.
+func (e *usageError) Hint() string {
+	if e.hint == "" {
+		return hintOf(e.err)
+	}
+	return e.hint
+}
 
 // codeOf finds the exit code of an error by its type.
 func codeOf(err error) Code {
@@ -113,9 +122,11 @@ func codeOf(err error) Code {
 		store    *seed.StoreError
 		database *statedb.Error
 		state    *launch.StateDirError
+		owner    *launch.OwnerError
 		drop     *launch.PrivilegeError
 		locked   *atomicfile.LockedError
 		running  *runningError
+		hook     *hookError
 		refused  *refusedError
 		policy   *approve.PolicyError
 		memory   *approve.MemoryError
@@ -125,6 +136,8 @@ func codeOf(err error) Code {
 		return OK
 	case errors.As(err, &exit):
 		return exit.code
+	case errors.As(err, &hook):
+		return HookFailed
 	case errors.As(err, &command):
 		return Code(command.Code)
 	case errors.As(err, &stopped):
@@ -141,7 +154,7 @@ func codeOf(err error) Code {
 		return GatewayRunning
 	case errors.As(err, &memory):
 		return StoreUnusable
-	case errors.As(err, &store), errors.As(err, &database), errors.As(err, &state), errors.As(err, &drop):
+	case errors.As(err, &store), errors.As(err, &database), errors.As(err, &state), errors.As(err, &owner), errors.As(err, &drop):
 		return StoreUnusable
 	}
 	return Unexpected

@@ -13,12 +13,22 @@ import (
 // below it what that does.
 type option struct {
 	cli.DocGenerationFlag
+	names []string
 	// Arg names the value; empty where there is none.
 	Arg string
 	// Usage is the sentence, Default and Env are empty where there is none.
 	Usage, Default, Env string
 	// width is how many characters a line of the sentence may have.
 	width int
+}
+
+// Names are read once: the library looks for blanks in them with a regular
+// expression, whenever it is asked, and asks each flag of each command.
+func (o *option) Names() []string {
+	if o.names == nil {
+		o.names = o.DocGenerationFlag.Names()
+	}
+	return o.names
 }
 
 // IsVisible says that it is in the help; without it, it would not be.
@@ -60,7 +70,7 @@ func flags(command string, more ...cli.Flag) []cli.Flag {
 		if field.Flag == "" || !slices.Contains(field.Commands, command) {
 			continue
 		}
-		o := &option{Arg: field.Arg, Usage: field.Usage, Default: field.Default, Env: field.Env}
+		o := &option{names: []string{field.Flag}, Arg: field.Arg, Usage: field.Usage, Default: field.Default, Env: field.Env}
 		switch {
 		case field.Bool:
 			o.DocGenerationFlag, o.Default = &cli.BoolFlag{Name: field.Flag}, ""

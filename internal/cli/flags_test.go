@@ -73,3 +73,14 @@ func TestLinesAreBrokenAtSpacesAndExamplesAreNot(t *testing.T) {
 		}
 	}
 }
+
+// The library asks each flag of each command for its names, several times a start,
+// and answers for its own ones with a regular expression.
+func TestTheNamesOfAFlagAreMadeOnce(t *testing.T) {
+	for _, flag := range flags("run", jsonFlag()) {
+		flag.Names()
+		if allocations := testing.AllocsPerRun(10, func() { flag.Names() }); allocations != 0 {
+			t.Errorf("%q: %.0f allocations each time", flag.Names(), allocations)
+		}
+	}
+}

@@ -23,14 +23,21 @@ func supervised(s settings.Settings) bool {
 	return os.Getpid() == 1 || s.RequirePaired || s.HealthListen != "" || len(s.Approve) > 0 || len(s.Bridge) > 0 || s.ReadyFile != "" && s.ReadyFile != "off"
 }
 
-// exec leaves nothing of us behind; the proof is left to "bootstrap probe".
-func (a *app) exec(p place, signals *launch.Signals) error {
+// exec leaves nothing of us behind, and the proof to "bootstrap probe". Where the
+// gateway will make its database first, a helper pairs in it and then ends.
+func (a *app) exec(p place, seeded pairing, signals *launch.Signals) error {
 	signals.Release()
 	if signal, stopped := signals.Stopped(); stopped {
 		return &launch.StoppedError{Signal: signal}
 	}
+	if first := (&prover{p: p, seeded: seeded}); first.undecided() {
+		if err := startBeside(p.environ()); err != nil {
+			a.log.Warn().Err(err).Str("hint", "once it answers: "+a.command("seed")).Msg("nobody pairs in the database that the gateway will make")
+		}
+	}
 	a.log.Info().Str("handover", "exec").Str("release", p.Release.String()).
 		Str("prove", "bootstrap probe --wait 120s").Msg("starting " + p.what())
+	a.stderr.flush()
 	return launch.Exec(p.argv[0], p.argv, p.environ())
 }
 
@@ -47,7 +54,7 @@ func (a *app) warnAbout(p place) {
 
 // keptFree refuses to listen where the gateway is about to: the bridge would call
 // itself, and the gateway end because its port is taken.
-func keptFree(p place, bridge *openedBridge, health *health) error {
+func keptFree(p place, bridge *openedBridge, health *healthServer) error {
 	taken := func(flag, address string) error {
 		if !p.Command.Understood || !p.Listen.Takes(address) {
 			return nil
@@ -89,7 +96,7 @@ func (a *app) ended(p place, result launch.Result, failed Code) error {
 	}
 	if result.Code == unusableState && p.Command.Understood {
 		a.log.Error().Str("hint", "read the gateway's own lines above, then: bootstrap status").
-			Msg("exit 78: the gateway says that its state or configuration is unusable; starting it again will not help")
+			Msg("exit 78: the gateway says that its state or configuration is unusable; starting it again will not help, unless its lines speak of a lease or a heartbeat")
 	}
 	a.log.Info().Str("source", source).Int("code", int(code)).Int("gateway_code", result.Code).
 		Int("orphans_reaped", result.Orphans).Msg("exit")
@@ -97,5 +104,7 @@ func (a *app) ended(p place, result launch.Result, failed Code) error {
 }
 
 // unusableState is what the gateway ends with when a restart cannot help
-// (EX_CONFIG): unreadable state, a migration that was refused, no auth.
+// (EX_CONFIG): unreadable state, a migration that was refused, no auth. 2026.9.6
+// also ends its first boot with it when the machine is too busy for its own lease:
+// "state lease heartbeat did not become ready".
 const unusableState = 78

@@ -2,28 +2,25 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
 	"time"
 
+	"github.com/reflectt/bootstrap/internal/health"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
-// health answers an orchestrator: /livez while the gateway is being supervised,
-// /readyz once its pairing is proven and its bridge, where there is one, reaches
-// it. It tells nothing else and takes nothing.
-type health struct {
+// healthServer answers an orchestrator: /livez while the gateway is being
+// supervised, /readyz once its pairing is proven and its bridge, where there is one,
+// reaches it.
+type healthServer struct {
 	server  *http.Server
 	address string
 }
 
-// bridgePatience is how long the bridge may take to ask the gateway.
-const bridgePatience = 3 * time.Second
-
 // listenHealth starts to answer where the settings say; nil where they do not.
-func (a *app) listenHealth(s settings.Settings, ready *readiness, bridge *openedBridge) (*health, error) {
+func (a *app) listenHealth(s settings.Settings, ready *readiness, bridge *openedBridge) (*healthServer, error) {
 	if s.HealthListen == "" {
 		return nil, nil
 	}
@@ -31,23 +28,17 @@ func (a *app) listenHealth(s settings.Settings, ready *readiness, bridge *opened
 	if err != nil {
 		return nil, &usageError{err: errors.New("--health-listen (BOOTSTRAP_HEALTH_LISTEN): " + err.Error()), hint: "choose an address and port that are free"}
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok", "") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+	probes := health.Probes(func(ctx context.Context) (health.State, bool) {
 		verdict, ok := ready.state()
 		if !ok {
-			answer(w, http.StatusServiceUnavailable, verdict.Outcome.String(), verdict.Message)
-			return
+			return health.State{Status: verdict.Outcome.String(), Message: verdict.Message}, false
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), bridgePatience)
-		defer cancel()
 		if err := bridge.ready(ctx); err != nil {
-			answer(w, http.StatusServiceUnavailable, "bridge", err.Error())
-			return
+			return health.State{Status: "bridge", Message: err.Error()}, false
 		}
-		answer(w, http.StatusOK, "ready", verdict.Message)
-	})
-	h := &health{address: listener.Addr().String(), server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10}}
+		return health.State{Status: "ready", Message: verdict.Message}, true
+	}, http.StatusNotFound, "ask for /livez or /readyz")
+	h := &healthServer{address: listener.Addr().String(), server: health.NewServer(probes)}
 	go func() {
 		if err := h.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			a.log.Warn().Err(err).Msg("health answers no more")
@@ -57,20 +48,11 @@ func (a *app) listenHealth(s settings.Settings, ready *readiness, bridge *opened
 	return h, nil
 }
 
-func (h *health) close() {
+func (h *healthServer) close() {
 	if h == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = h.server.Shutdown(ctx)
-}
-
-func answer(w http.ResponseWriter, code int, status, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(struct {
-		Status  string `json:"status"`
-		Message string `json:"message,omitempty"`
-	}{status, message})
 }

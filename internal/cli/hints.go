@@ -5,13 +5,29 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/reflectt/bootstrap/internal/protocol"
 	"github.com/reflectt/bootstrap/internal/settings"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // command is a command of ours to paste: with the flags that were typed here and
 // that it takes as well, for without them it would work in another folder, or
 // want something else. What a variable says needs no repeating.
 func (a *app) command(name string, arguments ...string) string {
+	built, known := a.hints.Load(name)
+	if !known {
+		built, _ = a.hints.LoadOrStore(name, a.typedCommand(name))
+	}
+	typed, _ := built.(string)
+	if len(arguments) == 0 {
+		return typed
+	}
+	return typed + " " + quotedWords(arguments)
+}
+
+// typedCommand is a command with what was typed here: the same for each of the
+// thousands of devices that status may have a hint for.
+func (a *app) typedCommand(name string) string {
 	words := append([]string{"bootstrap"}, strings.Fields(name)...)
 	main, _, isSub := strings.Cut(name, " ")
 	taken := flags(main)
@@ -21,10 +37,16 @@ func (a *app) command(name string, arguments ...string) string {
 	for _, flag := range taken {
 		words = append(words, a.typedAs(flag.Names()[0])...)
 	}
-	for _, argument := range arguments {
-		words = append(words, quoted(argument))
-	}
 	return strings.Join(words, " ")
+}
+
+// quotedWords are arguments for a shell.
+func quotedWords(words []string) string {
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = shell.Quote(word)
+	}
+	return strings.Join(quoted, " ")
 }
 
 // typedAs is a flag of the settings as it was typed; nothing where it was not, or
@@ -40,19 +62,13 @@ func (a *app) typedAs(name string) (words []string) {
 		return []string{"--" + name + "=" + strconv.FormatBool(from.Bool(name))}
 	case field.Repeatable:
 		for _, value := range from.StringSlice(name) {
-			words = append(words, "--"+name, quoted(value))
+			words = append(words, "--"+name, shell.Quote(value))
 		}
 		return words
 	}
-	return []string{"--" + name, quoted(from.String(name))}
-}
-
-const plainCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789%+,-./:=@_"
-
-// quoted is one word for a shell.
-func quoted(word string) string {
-	if word != "" && strings.Trim(word, plainCharacters) == "" {
-		return word
+	value := from.String(name)
+	if strings.HasSuffix(name, "-url") {
+		value = protocol.DisplayURL(value) // the query may hold a token
 	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	return []string{"--" + name, shell.Quote(value)}
 }

@@ -1,24 +1,14 @@
 package cli
 
 import (
-	"os/exec"
+	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/launch"
 )
-
-func TestAQuotedWordIsOneWordForAShell(t *testing.T) {
-	for _, word := range []string{"plain", "", "two words", "it's", "$HOME", "`id`", "a\\b", "*", "~root", "#no", "a;b", "line\nbreak", "viewer:read", "NAME=a+b/c=="} {
-		out, err := exec.Command("sh", "-c", "printf %s. "+quoted(word)).Output()
-		if err != nil || string(out) != word+"." {
-			t.Errorf("%q became %q, %v", word, out, err)
-		}
-	}
-	if got := quoted("viewer:read"); got != "viewer:read" {
-		t.Errorf("quoted without need: %s", got)
-	}
-}
 
 func TestAGatewayElsewhereIsNamedAsFarAsItIsKnown(t *testing.T) {
 	p := place{Installation: gateway.Installation{URL: "ws://127.0.0.1:18789", Listen: gateway.Listen{Port: 18789}}}
@@ -33,6 +23,27 @@ func TestAGatewayElsewhereIsNamedAsFarAsItIsKnown(t *testing.T) {
 		got := (&app{}).elsewhereFinding(elsewhere{pid: 7, port: c.port}, p)
 		if !strings.Contains(got.What, "(pid 7)") || !strings.Contains(got.What, c.what) || !strings.Contains(got.Mend, c.mend) {
 			t.Errorf("at %d: %+v", c.port, got)
+		}
+	}
+}
+
+// The disk and the limits are to blame as well where the state directory is made.
+func TestAStateDirectoryThatCannotBeMadeHasANextStep(t *testing.T) {
+	for err, want := range map[syscall.Errno]string{syscall.ENOSPC: "df -h", syscall.EIO: "dmesg", syscall.EMFILE: "ulimit -n"} {
+		failed := &launch.StateDirError{Path: "/data/state", Reason: "cannot create it", Err: err}
+		if hint := hintOf(fmt.Errorf("unready: %w", failed)); !strings.Contains(hint, want) {
+			t.Errorf("%v: %q", err, hint)
+		}
+	}
+}
+
+// A program that is fine is not what to look at where a limit is reached (exit 126).
+func TestAStartThatMeetsALimitNamesTheLimits(t *testing.T) {
+	for err, want := range map[syscall.Errno]string{
+		syscall.EAGAIN: "--pids-limit", syscall.EMFILE: "nofile", syscall.ENFILE: "nofile", syscall.ENOMEM: "--memory", syscall.EACCES: "ls -l /bin/openclaw",
+	} {
+		if hint := hintOf(&launch.CommandError{Code: launch.CodeCannotRun, Path: "/bin/openclaw", Err: err}); !strings.Contains(hint, want) {
+			t.Errorf("%v: %q", err, hint)
 		}
 	}
 }

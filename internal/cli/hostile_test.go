@@ -2,12 +2,16 @@ package cli_test
 
 import (
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // Somebody else than root can write a volume; bootstrap starts as root on it.
@@ -82,12 +86,36 @@ func TestNothingThatIsPlantedInAVolumeIsFollowed(t *testing.T) {
 		if code != p.code {
 			t.Errorf("exit %d, not %d\n%s", code, p.code, out)
 		}
-		if !strings.Contains(out, p.path) || !strings.Contains(out, `"hint":"`) {
+		if !strings.Contains(out, p.path) || len(hints(t, out)) == 0 {
 			t.Errorf("the path is not named, or no remedy:\n%s", out)
 		}
+		wantPasteable(t, out, v.state)
 		// Before the fault is met, the other devices may have been paired.
 		wantKept(t, before, tree(t, v.state), grown...)
 	})
+}
+
+// hints are the remedies in a log of JSON lines.
+func hints(t *testing.T, log string) (found []string) {
+	t.Helper()
+	for line := range strings.Lines(log) {
+		var event struct{ Hint string }
+		if strings.HasPrefix(line, "{") && json.Unmarshal([]byte(line), &event) == nil && event.Hint != "" {
+			found = append(found, event.Hint)
+		}
+	}
+	return found
+}
+
+// wantPasteable: where a hint names a path below dir, it is one word to a shell.
+func wantPasteable(t *testing.T, log, dir string) {
+	t.Helper()
+	quoted := strings.TrimSuffix(shell.Quote(dir), "'")
+	for _, hint := range hints(t, log) {
+		if strings.Contains(strings.ReplaceAll(hint, quoted, ""), filepath.Base(dir)) {
+			t.Errorf("this cannot be pasted: %s", hint)
+		}
+	}
 }
 
 // grown are files that a run may have added to before it met a fault.
@@ -102,7 +130,7 @@ func eachPlanted(t *testing.T, test func(t *testing.T, v volume, p place, kind s
 			t.Parallel()
 			v := newVolume(t)
 			at := filepath.Join(v.state, p.path)
-			v.sh(t, `AT='`+at+`'; P=$(dirname "$AT"); [ -d "$P" ] || { mkdir "$P"; chown 1000 "$P"; }
+			v.sh(t, `AT=`+shell.Quote(at)+`; P=$(dirname "$AT"); [ -d "$P" ] || { mkdir "$P"; chown 1000 "$P"; }
 				[ ! -e "$AT" ] || mv "$AT" "$AT.moved"; `+script)
 			test(t, v, p, kind)
 		})
@@ -284,7 +312,7 @@ func TestWhatBelongsToSomebodyElseIsNamedWithTheCommandThatMendsIt(t *testing.T)
 				if code != storeUnusable && code != identityUnusable {
 					t.Errorf("exit %d\n%s", code, out)
 				}
-				if !strings.Contains(out, fmt.Sprintf("belongs to uid %d", owner)) || !strings.Contains(out, "as root: chown -R 1000:1000 "+v.state) {
+				if !strings.Contains(out, fmt.Sprintf("belongs to uid %d", owner)) || !strings.Contains(strings.Join(hints(t, out), "\n"), "as root: chown -R 1000:1000 "+strings.TrimSuffix(shell.Quote(v.state), "'")) {
 					t.Errorf("the remedy is not told:\n%s", out)
 				}
 				wantKept(t, before, tree(t, v.state), grown...)
@@ -321,6 +349,31 @@ func TestARefusalNeverQuotesAFile(t *testing.T) {
 			}
 			if harmless := slices.Contains(p.harmless, "a file"); !harmless && code != p.code || harmless && code != 0 {
 				t.Errorf("exit %d\n%s", code, out)
+			}
+		})
+	}
+}
+
+// The temporary directory is everybody's: what another user has put there first
+// must not keep a gateway from starting.
+func TestAReadyFileThatAnotherUserHasMadeIsPassedOver(t *testing.T) {
+	for name, plant := range map[string]string{
+		"nothing":         ``,
+		"the file":        `touch "$TARGET/bootstrap.ready"`,
+		"its directory":   `mkdir -m 777 "$TARGET/bootstrap-1000"`,
+		"a link for that": `ln -s / "$TARGET/bootstrap-1000"`,
+		"both":            `touch "$TARGET/bootstrap.ready"; mkdir -m 777 "$TARGET/bootstrap-1000"; touch "$TARGET/bootstrap-1000/bootstrap.ready"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVolume(t)
+			code, out := v.run(t, exec.CommandContext(t.Context(), "unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-u", "-c", plant+`
+				chown -hR 1001 "$TARGET"; chown 0 "$TARGET"; chmod 1777 "$TARGET"; export TMPDIR="$TARGET"
+				exec setpriv --reuid 1000 --regid 1000 --clear-groups bootstrap run -- sh -c 'echo started'`))
+			if code != 0 || !strings.Contains(out, "started") {
+				t.Errorf("exit %d\n%s", code, out)
+			}
+			if warned := strings.Contains(out, "there is no ready file"); warned != strings.Contains(plant, "bootstrap-1000") {
+				t.Errorf("warned: %v\n%s", warned, out)
 			}
 		})
 	}

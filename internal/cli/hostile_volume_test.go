@@ -16,7 +16,8 @@ type volume struct {
 	state, target string
 }
 
-// newVolume makes a seeded volume that belongs to volumeOwner.
+// newVolume makes a seeded volume that belongs to volumeOwner. Its path needs
+// quoting: what a hint says to type must not be about another path.
 func newVolume(t *testing.T) volume {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -28,7 +29,7 @@ func newVolume(t *testing.T) volume {
 			t.Fatal(err)
 		}
 	}
-	v := volume{filepath.Join(base, "volume"), filepath.Join(base, "target")}
+	v := volume{filepath.Join(base, `a "user's" volume`), filepath.Join(base, "target")}
 	v.sh(t, `mkdir "$TARGET"; printf keep >"$TARGET/file"`)
 	if code, out := v.bootstrap(t, "seed", "--client", "a"); code != 0 {
 		t.Fatalf("exit %d\n%s", code, out)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
@@ -130,30 +132,55 @@ func (a *app) importBundle(c *cli.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	bundle, err := seed.ReadBundle(filepath.Dir(filepath.Clean(dir)), filepath.Base(dir))
-	if err == nil && bundle.Identity.IsZero() {
-		err = &usageError{err: fmt.Errorf("%s is no client's bundle", dir), hint: "bootstrap seed --client NAME makes one"}
-	}
-	if err != nil {
-		return err
-	}
-	credentials, err := bundle.Credentials()
-	if err != nil {
-		return err
+	var credentials seed.Credentials
+	early := rootDecides(dir) // root may read it, and the target user may not
+	if early {
+		if credentials, err = readBundle(dir); err != nil {
+			return err
+		}
 	}
 	p, err := a.ready(s)
 	if err != nil {
 		return err
 	}
-	return a.inSession(c.Context, s, p, false, func(session *seed.Session) error {
-		if _, _, err := session.Self(c.Context, credentials.Identity); err != nil {
+	if !early {
+		if credentials, err = readBundle(dir); err != nil {
 			return err
 		}
-		if err := session.KeepCredentials(c.Context, credentials); err != nil {
+	}
+	// Success is said when the session is closed: then all of it is on the disk.
+	err = a.inSession(c.Context, s, p, false, func(session *seed.Session) error {
+		if _, _, err := session.Self(c.Context, credentials.Identity, identity.Identity{}); err != nil {
 			return err
 		}
-		return a.printIdentity(c, credentials.Identity)
+		return session.KeepCredentials(c.Context, credentials)
 	})
+	if err != nil {
+		return err
+	}
+	return a.printIdentity(c, credentials.Identity)
+}
+
+// rootDecides tells whether nobody but root can have put there what a path leads
+// to, or can exchange it.
+func rootDecides(path string) bool {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return false
+	}
+	owner, err := launch.OwnerOf(absolute, false)
+	return err == nil && owner.UID == 0
+}
+
+func readBundle(dir string) (seed.Credentials, error) {
+	bundle, err := seed.ReadBundle(filepath.Dir(filepath.Clean(dir)), filepath.Base(dir))
+	if err == nil && bundle.Identity.IsZero() {
+		err = &usageError{err: fmt.Errorf("%s is no client's bundle", dir), hint: "bootstrap seed --client NAME makes one"}
+	}
+	if err != nil {
+		return seed.Credentials{}, err
+	}
+	return bundle.Credentials()
 }
 
 // identityKeep makes sure that there is an identity: the imported one where
@@ -174,16 +201,19 @@ func (a *app) identityKeep(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.inSession(c.Context, s, place, false, func(session *seed.Session) error {
-		id, created, err := session.Self(c.Context, imported)
-		if err != nil {
-			return err
-		}
-		if !created {
-			a.log.Info().Str("device", id.DeviceID()).Msg("identity is there already, nothing changed")
-		}
-		return a.printIdentity(c, id)
+	var id identity.Identity
+	var created bool
+	err = a.inSession(c.Context, s, place, false, func(session *seed.Session) (err error) {
+		id, created, err = session.Self(c.Context, imported, identity.Identity{})
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	if !created {
+		a.log.Info().Str("device", id.DeviceID()).Msg("identity is there already, nothing changed")
+	}
+	return a.printIdentity(c, id)
 }
 
 // importedIdentity reads the key that the settings point at; zero without one.
@@ -193,6 +223,9 @@ func (a *app) importedIdentity(s settings.Settings) (identity.Identity, error) {
 	if s.IdentityFile != "" {
 		var err error
 		if text, err = readSecret(s.IdentityFile); err != nil {
+			if slip := misplaced(s.IdentityFile, err); slip != nil {
+				return identity.Identity{}, &identity.Error{Fault: "what --identity-file (BOOTSTRAP_IDENTITY_FILE) names: " + slip.Error(), Mend: "the key itself goes into BOOTSTRAP_IDENTITY"}
+			}
 			return identity.Identity{}, &identity.Error{Path: s.IdentityFile, Fault: "it cannot be read", Err: err}
 		}
 		from = s.IdentityFile
@@ -231,10 +264,28 @@ func readToken(path string) (string, error) {
 	case strings.ContainsFunc(token, unicode.IsControl):
 		err = errors.New("a token is one line of text, and this has a line break, a NUL or another control character within")
 	}
+	if slip := misplaced(path, err); slip != nil {
+		return "", slip
+	}
 	if err != nil {
 		return "", fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	return token, nil
+}
+
+// misplaced is the error about a file that is not there, where its name may be the
+// secret itself: then neither may be repeated. Nil for other errors, and where the
+// file's directory is there, for then the name is a path.
+func misplaced(name string, err error) error {
+	fault := (*fs.PathError)(nil)
+	if !errors.As(err, &fault) || errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	dir := filepath.Dir(name)
+	if info, err := os.Stat(dir); err == nil && info.IsDir() && dir != "/" && dir != "." {
+		return nil
+	}
+	return fmt.Errorf("there is no such file, and its name is not repeated, for it may be the secret itself: %w", fault.Err)
 }
 
 func (a *app) printIdentity(c *cli.Context, id identity.Identity) error {

@@ -105,7 +105,7 @@ func (a *app) join(c *cli.Context) error {
 func (a *app) newJoining(s settings.Settings, p place) *joining {
 	client := s.Clients[0]
 	return &joining{app: a, s: s, p: p, client: client, out: joined{
-		Name: client.Name, URL: p.URL, Scopes: client.WantedScopes(), Bundle: filepath.Join(bundlesDir(s, p), client.Name),
+		Name: client.Name, URL: p.shownURL(), Scopes: client.WantedScopes(p.Release), Bundle: filepath.Join(bundlesDir(s, p), client.Name),
 	}}
 }
 
@@ -128,7 +128,7 @@ func (j *joining) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = claim.Release() }()
+	defer claim.Release()
 	bundle := seed.Bundle{Dir: filepath.Join(bundlesDir(j.s, j.p), j.client.Name)}
 	recorded, err := bundle.Kind()
 	if err != nil {
@@ -189,6 +189,11 @@ func (j *joining) bySeeding(ctx context.Context) (done bool, err error) {
 		w.reseed = []string{j.client.Name}
 	}
 	seeded, err := j.pair(ctx, j.s, j.p, w)
+	if err != nil {
+		if done, err := j.byGateway(ctx, live, err); done || err != nil {
+			return done, err
+		}
+	}
 	switch {
 	case errors.As(err, new(*seed.StoreError)), errors.As(err, new(*seed.SchemaError)):
 		j.log.Info().Msg("the state folder cannot be seeded, asking the gateway instead: " + err.Error())
@@ -210,6 +215,33 @@ func (j *joining) bySeeding(ctx context.Context) (done bool, err error) {
 		j.out.Way = "already"
 	}
 	return true, refusedUnlessOK(verdict)
+}
+
+// byGateway has the gateway pair the client where its database is out of reach; it
+// is false where that cannot be, or fails: then the client itself has to ask.
+func (j *joining) byGateway(ctx context.Context, live bool, failed error) (done bool, err error) {
+	if !seed.OutOfReach(failed) {
+		return false, nil
+	}
+	clients, err := openClients(j.s, j.p)
+	if err != nil {
+		return false, err
+	}
+	clients[0].device.Reseed = j.again
+	var result seed.Result
+	var how approve.How
+	err = j.askGateway(ctx, j.s, j.p, live, failed, func(g *asking) (err error) {
+		result, how, err = g.pairClient(ctx, clients[0])
+		return err
+	})
+	if err != nil {
+		return false, nil // which is told by who asks next
+	}
+	if j.out.DeviceID = result.DeviceID; result.Outcome == seed.Revoked {
+		return false, j.removed()
+	}
+	j.out.Way = cmp.Or(string(how), "already")
+	return true, refusedUnlessOK(j.proveBundle(ctx, result.Token, j.client.WantedScopes(j.p.Release)))
 }
 
 // proveBundle is the proof with the bundle's key.
@@ -252,7 +284,7 @@ func (j *joining) byAsking(ctx context.Context) error {
 		return err
 	}
 	if known.Token != "" && !j.again {
-		verdict := j.probeBundle(ctx, bundle, known.Token, j.client.WantedScopes())
+		verdict := j.probeBundle(ctx, bundle, known.Token, j.client.WantedScopes(j.p.Release))
 		switch verdict.Outcome {
 		case probe.OK:
 			j.out.Way = "already"
@@ -273,7 +305,7 @@ func (j *joining) ask(ctx context.Context, bundle seed.Bundle) error {
 	gateway.URL = j.p.URL
 	result, err := approve.Join(ctx, approve.JoinOptions{
 		Options: approve.Options{
-			Gateway: gateway, Identity: bundle.Identity, Scopes: j.client.WantedScopes(),
+			Gateway: gateway, Identity: bundle.Identity, Scopes: j.client.WantedScopes(j.p.Release),
 			DisplayName: "bootstrap: " + j.client.Name, Platform: j.as.Platform, DeviceFamily: j.as.Family,
 			ClientID: j.as.ID, ClientMode: j.as.Mode,
 			Wait: j.wait, Progress: j.progress(),
@@ -302,7 +334,7 @@ func approveHint(requestID string) string {
 // BOOTSTRAP_CLIENT_URL is for who seeds.
 func (j *joining) finish(bundle seed.Bundle, token string, scopes []string) error {
 	result := seed.Result{Name: j.client.Name, DeviceID: j.out.DeviceID, Token: token, Scopes: scopes}
-	return finishBundle(bundle, result, j.p.URL, j.s.BridgeTokens)
+	return finishBundle(j.s, bundle, result, j.p.URL)
 }
 
 // joinError keeps the verdict, for the exit code and the request.

@@ -2,12 +2,14 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +33,7 @@ type doorman struct {
 	// refuse answers the connect of a client, the first of which is 1: an error, or
 	// nothing. "hang up" ends the connection without an answer.
 	refuse func(client string, connect int) string
+	token  string // what clients get as device token, as JSON text; one of their own where empty
 
 	mu       sync.Mutex
 	connects map[string]int // by client, with the gateway's token
@@ -83,7 +86,7 @@ func (d *doorman) serve(ctx context.Context, ws *websocket.Conn) {
 		return
 	case "":
 		say(`{"type":"res","id":"` + asked.ID + `","ok":true,"payload":{"type":"hello-ok","protocol":4,"server":{"version":"2026.9.6"},` +
-			`"auth":{"role":"operator","scopes":` + string(asked.Params.Scopes) + `,"deviceToken":"device-token-of-` + client + `"}}}`)
+			`"auth":{"role":"operator","scopes":` + string(asked.Params.Scopes) + `,"deviceToken":"` + cmp.Or(d.token, "device-token-of-"+client) + `"}}}`)
 	default:
 		say(`{"type":"res","id":"` + asked.ID + `","ok":false,"error":` + refusal + `}`)
 	}
@@ -213,4 +216,80 @@ func TestAJoinThatWaitsForAPersonHoldsUpNobodyButItself(t *testing.T) {
 	if again := join("slow"); again.Way != "already" {
 		t.Errorf("once more: %+v", again)
 	}
+}
+
+// The token is the gateway's to choose, or that of whoever answers in its place;
+// the bundle is read by a shell, as root in a host join.
+func TestADeviceTokenThatIsShellCodeIsNotTaken(t *testing.T) {
+	for _, token := range []string{`$(id>PWNED)`, `a\nid>PWNED`, `'`} {
+		d := openDoor(t, letAllIn)
+		d.token = token
+		from := newJoinFrom(t)
+		out, said := from.types(t, "join", "--json", "--name", "agent", "--gateway-url", d.url)
+		if out.OK || out.ExitCode != Unreachable {
+			t.Errorf("%s: exit %d\n%s", token, out.ExitCode, said)
+		}
+		if env, err := os.ReadFile(filepath.Join(from.bundles, "agent", "env")); err == nil {
+			t.Errorf("%s: this was written:\n%s", token, env)
+		}
+		if strings.Contains(said, "PWNED") {
+			t.Errorf("the token is in what was said:\n%s", said)
+		}
+	}
+}
+
+// A client that cannot sign gets variables that lead to the bridge: without the
+// device's token, with everything else that was in the file, and once only. Where the
+// bridge asks for no token there is a placeholder: without any, reflectt-node says
+// that no gateway is configured.
+func TestJoinForABridgeLeavesNoDeviceTokenInTheVariables(t *testing.T) {
+	d := openDoor(t, letAllIn)
+	from := newJoinFrom(t)
+	env := filepath.Join(from.bundles, "agent", "env")
+	joins := func(arguments ...string) {
+		t.Helper()
+		out, said := from.types(t, append([]string{"join", "--json", "--name", "agent", "--gateway-url", d.url}, arguments...)...)
+		if !out.OK {
+			t.Fatal(said)
+		}
+	}
+	want := func(lines ...string) {
+		t.Helper()
+		data, err := os.ReadFile(env)
+		if got := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n"); err != nil || !slices.Equal(got, lines) {
+			t.Errorf("got %q, %v, want %q", got, err, lines)
+		}
+	}
+	const first = "# Client agent: read by a shell (set -a; . ./env) or by docker --env-file."
+	joins()
+	if err := os.WriteFile(env, []byte(strings.Join([]string{first, "MINE=kept", "OPENCLAW_GATEWAY_URL=ws://elsewhere:1",
+		"# This is the device's own token, not the gateway's.", "OPENCLAW_GATEWAY_TOKEN=device-token-of-agent", ""}, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		joins("--bridge-url", "ws://127.0.0.1:18790/")
+		want(first, "MINE=kept", "OPENCLAW_GATEWAY_URL=ws://127.0.0.1:18790/agent", "# The bridge signs for this client: bootstrap bridge.",
+			"OPENCLAW_GATEWAY_TOKEN=none-the-bridge-signs")
+	}
+	for range 2 {
+		joins("--bridge-url", "ws://127.0.0.1:18790", "--bridge-tokens")
+		token, err := os.ReadFile(filepath.Join(from.bundles, "agent", "bridge-token"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(first, "MINE=kept", "OPENCLAW_GATEWAY_URL=ws://127.0.0.1:18790/agent", "# The bridge signs for this client: bootstrap bridge.",
+			"OPENCLAW_GATEWAY_TOKEN="+strings.TrimSpace(string(token)))
+	}
+	// A token that is shell code is none; whoever can write the bundle can put one there.
+	if err := os.WriteFile(filepath.Join(from.bundles, "agent", "bridge-token"), []byte("$(id>PWNED)-long-enough"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, said := from.types(t, "join", "--json", "--name", "agent", "--gateway-url", d.url, "--bridge-url", "ws://127.0.0.1:18790"); out.OK || strings.Contains(said, "PWNED") {
+		t.Errorf("it was taken: %s", said)
+	}
+	if err := os.Remove(filepath.Join(from.bundles, "agent", "bridge-token")); err != nil {
+		t.Fatal(err)
+	}
+	joins()
+	want(first, "MINE=kept", "OPENCLAW_GATEWAY_URL="+d.url, "# This is the device's own token, not the gateway's.", "OPENCLAW_GATEWAY_TOKEN=device-token-of-agent")
 }

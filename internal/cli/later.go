@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/reflectt/bootstrap/internal/approve"
 	"github.com/reflectt/bootstrap/internal/probe"
@@ -18,9 +19,11 @@ import (
 //
 // A device that has a token from an earlier start and is refused was removed by
 // somebody. It is not let in again, though the gateway would.
-func (a *app) pairLater(ctx context.Context, s settings.Settings, p place) probe.Verdict {
+//
+// patience is how long a gateway that does not answer is waited for.
+func (a *app) pairLater(ctx context.Context, s settings.Settings, p place, patience time.Duration) probe.Verdict {
 	failed := func(err error) probe.Verdict {
-		verdict := probe.Verdict{Outcome: probe.NotPaired, URL: p.URL, Message: err.Error()}
+		verdict := probe.Verdict{Outcome: probe.NotPaired, URL: p.shownURL(), Message: err.Error()}
 		if fault := (*approve.Error)(nil); errors.As(err, &fault) && fault.Verdict.Outcome != "" {
 			verdict = fault.Verdict
 		}
@@ -33,8 +36,8 @@ func (a *app) pairLater(ctx context.Context, s settings.Settings, p place) probe
 	if err != nil {
 		return failed(err)
 	}
-	release := sync.OnceValue(lock.Release)
-	defer func() { _ = release() }()
+	release := sync.OnceFunc(lock.Release)
+	defer release()
 	bundle, err := seed.OpenBundle(seed.BundlesDir(p.StateDir), seed.SelfName)
 	if err != nil {
 		return failed(err)
@@ -44,16 +47,16 @@ func (a *app) pairLater(ctx context.Context, s settings.Settings, p place) probe
 		return failed(err)
 	}
 	if known.Token != "" {
-		_ = release() // nothing is written from here on, and the gateway may take minutes
+		release() // nothing is written from here on, and the gateway may take minutes
 		options := proof(s, p, known.Identity, known.Token, known.Scopes)
-		options.Wait, options.Progress = s.ProveTimeout, a.progress()
+		options.Wait, options.Progress = patience, a.progress()
 		return probe.Run(ctx, options)
 	}
-	wanted := selfDevice(s, bundle.Identity)
+	wanted := selfDevice(s, p, bundle.Identity)
 	paired, err := approve.PairOverLoopback(ctx, approve.Options{
 		Gateway:  loopback(s, p),
 		Identity: bundle.Identity, Scopes: wanted.Scopes, DisplayName: "bootstrap: " + seed.SelfName,
-		Wait: s.ProveTimeout, Progress: a.progress(),
+		Wait: patience, Progress: a.progress(),
 	})
 	if err != nil {
 		return failed(fmt.Errorf("cannot pair over loopback: %w", err))
@@ -65,7 +68,7 @@ func (a *app) pairLater(ctx context.Context, s settings.Settings, p place) probe
 		return failed(err)
 	}
 	return probe.Verdict{
-		Outcome: probe.OK, OK: true, URL: p.URL, DeviceID: wanted.ID(), Server: paired.Server,
+		Outcome: probe.OK, OK: true, URL: p.shownURL(), DeviceID: wanted.ID(), Server: paired.Server,
 		Scopes: paired.Scopes, Message: "paired over loopback",
 	}
 }
@@ -73,5 +76,5 @@ func (a *app) pairLater(ctx context.Context, s settings.Settings, p place) probe
 // loopback is this machine's own way to the gateway, with the gateway's secret.
 func loopback(s settings.Settings, p place) approve.Gateway {
 	token, password := sharedSecret(p)
-	return approve.Gateway{URL: p.Listen.URL(), TLS: tlsOptions(s), Version: Release, Token: token, Password: password}
+	return approve.Gateway{URL: p.Listen.URL(), TLS: p.trust(s), Version: Release, Token: token, Password: password}
 }

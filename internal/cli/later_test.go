@@ -25,7 +25,7 @@ func TestPairingLaterWorksOnceAndRespectsARemoval(t *testing.T) {
 			state := gatewaytest.CopyState(t, version)
 			gateway := gatewaytest.Start(t, gatewaytest.Options{Version: version, StateDir: state, Token: "sekret"})
 			gateway.WaitReady(t)
-			a := &app{stdout: io.Discard, stderr: io.Discard, log: zerolog.Nop(), environ: append(os.Environ(),
+			a := &app{stdout: io.Discard, log: zerolog.Nop(), environ: append(os.Environ(),
 				"OPENCLAW_STATE_DIR="+state, "OPENCLAW_GATEWAY_TOKEN=sekret", fmt.Sprintf("OPENCLAW_GATEWAY_PORT=%d", gateway.Port))}
 			s, err := settings.Load(variables(a.environ), nil)
 			if err != nil {
@@ -37,18 +37,18 @@ func TestPairingLaterWorksOnceAndRespectsARemoval(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
-			first := a.pairLater(ctx, s, p)
-			if !first.OK || len(first.Scopes) != 6 {
+			first := a.pairLater(ctx, s, p, s.ProveTimeout)
+			if !first.OK || len(first.Scopes) != 7 { // "full", with no package in sight
 				t.Fatalf("the first start: %+v", first)
 			}
-			if second := a.pairLater(ctx, s, p); !second.OK || second.DeviceID != first.DeviceID {
+			if second := a.pairLater(ctx, s, p, s.ProveTimeout); !second.OK || second.DeviceID != first.DeviceID {
 				t.Errorf("a later start: %+v", second)
 			}
 			removed := gatewaytest.CLI(t, version, state, "devices", "remove", first.DeviceID, "--url", gateway.URL, "--token", "sekret")
 			if removed.Code != 0 || !strings.Contains(removed.Stdout+removed.Stderr, first.DeviceID) {
 				t.Fatalf("removing it: %+v", removed)
 			}
-			if after := a.pairLater(ctx, s, p); after.Outcome != probe.NotPaired {
+			if after := a.pairLater(ctx, s, p, s.ProveTimeout); after.Outcome != probe.NotPaired {
 				t.Errorf("after it was removed: %+v", after)
 			}
 		})

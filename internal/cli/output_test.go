@@ -30,7 +30,7 @@ func TestALogIsColouredOnATerminalAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			keyboard, terminal := openTerminal(t)
-			logger := newLogger(terminal, c.format, c.environ)
+			logger := newLogger(terminal, isTerminal(terminal), c.format, c.environ)
 			logger.Error().Str("hint", "bootstrap --help").Msg("wrong")
 			buffer := make([]byte, 4096)
 			n, err := keyboard.Read(buffer)
@@ -71,7 +71,7 @@ func openTerminal(t *testing.T) (keyboard, terminal *os.File) {
 
 func TestAnErrorIsToldOnceWithCodeAndHint(t *testing.T) {
 	var stderr bytes.Buffer
-	a := &app{stderr: &stderr, log: newLogger(&stderr, settings.FormatAuto, nil)}
+	a := &app{log: newLogger(&stderr, false, settings.FormatAuto, nil)}
 	a.report(&usageError{err: errors.New("wrong"), hint: "bootstrap --help"})
 	var line struct {
 		Level, Message, Hint string
@@ -87,7 +87,7 @@ func TestAnErrorIsToldOnceWithCodeAndHint(t *testing.T) {
 
 func TestACodeOfTheGatewaysOwnIsNoErrorToTell(t *testing.T) {
 	var stderr bytes.Buffer
-	a := &app{stderr: &stderr, log: newLogger(&stderr, settings.FormatAuto, nil)}
+	a := &app{log: newLogger(&stderr, false, settings.FormatAuto, nil)}
 	a.report(nil)
 	a.report(&exitError{code: 78})
 	if stderr.Len() > 0 {

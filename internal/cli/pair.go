@@ -50,16 +50,23 @@ func (a *app) inSession(ctx context.Context, s settings.Settings, p place, live 
 	if err != nil {
 		return err
 	}
+	for _, id := range session.Recovered() {
+		a.log.Warn().Str("device", shortID(id)).
+			Msg("a run before this one was killed beside a gateway; what that gateway wrote about this device just then is in the store again")
+	}
 	return errors.Join(do(session), session.Close())
 }
 
 // wishes are what one command wants beyond the settings.
 type wishes struct {
 	imported identity.Identity
-	reseed   []string // names of devices to pair as if for the first time
-	prune    bool     // remove what was seeded and is not wanted any more
-	live     bool     // a gateway serves this state folder meanwhile
-	vacant   bool     // none may: a lease on the folder ends it
+	known    identity.Identity // what the device becomes where there is none, before a new one is made
+	reseed   []string          // names of devices to pair as if for the first time
+	prune    bool              // remove what was seeded and is not wanted any more
+	live     bool              // a gateway serves this state folder meanwhile
+	vacant   bool              // none may: a lease on the folder ends it
+	// before is how it went the last time: what has not changed since is not reported.
+	before []seed.Result
 }
 
 // pair makes sure that there is an identity, and that it and every client that
@@ -78,7 +85,7 @@ func (a *app) pair(ctx context.Context, s settings.Settings, p place, w wishes) 
 		out, err = a.alreadyPaired(ctx, s, p, err)
 	}
 	if err == nil {
-		a.tell(out)
+		a.tell(out, w.before)
 	}
 	return out, err
 }
@@ -89,7 +96,7 @@ func (a *app) pairIn(ctx context.Context, session *seed.Session, s settings.Sett
 			return out, err
 		}
 	}
-	self, created, err := session.Self(ctx, w.imported)
+	self, created, err := session.Self(ctx, w.imported, w.known)
 	if err != nil {
 		return out, err
 	}
@@ -100,7 +107,7 @@ func (a *app) pairIn(ctx context.Context, session *seed.Session, s settings.Sett
 	if err != nil {
 		return out, err
 	}
-	out.self, out.devices = self, wantedDevices(s, self, clients)
+	out.self, out.devices = self, wantedDevices(s, p, self, clients)
 	if clients, err = addReseeded(session, s, p, &out, clients, w.reseed); err != nil {
 		return out, err
 	}
@@ -119,10 +126,8 @@ func (a *app) pairIn(ctx context.Context, session *seed.Session, s settings.Sett
 			return out, err
 		}
 	}
-	for i, client := range clients {
-		if err := client.finish(out.results[i+1], bundleURL(s, p)); err != nil {
-			return out, err
-		}
+	if err := finishClients(clients, out.results[1:], bundleURL(s, p)); err != nil {
+		return out, err
 	}
 	if w.prune {
 		if err := a.prune(ctx, session, s, p, &out, w.live); err != nil {
@@ -150,7 +155,7 @@ func (a *app) pairBarrier(ctx context.Context, session *seed.Session, s settings
 }
 
 func wasWritten(result seed.Result) bool {
-	return result.Outcome == seed.Created || result.Outcome == seed.Updated
+	return result.Outcome == seed.Created || result.Outcome == seed.Updated || len(result.Retired) > 0
 }
 
 func (a *app) prune(ctx context.Context, session *seed.Session, s settings.Settings, p place, out *pairing, live bool) (err error) {
@@ -190,7 +195,7 @@ func (a *app) alreadyPaired(ctx context.Context, s settings.Settings, p place, f
 	if err != nil || len(clients) != len(s.Clients) {
 		return pairing{}, failed
 	}
-	out := pairing{self: credentials.Identity, devices: wantedDevices(s, credentials.Identity, clients)}
+	out := pairing{self: credentials.Identity, devices: wantedDevices(s, p, credentials.Identity, clients)}
 	out.results, out.store, err = seed.Plan(ctx, p.seedOptions(s), out.devices...)
 	for _, result := range out.results {
 		if result.Outcome != seed.Unchanged {
@@ -224,7 +229,7 @@ func addReseeded(session *seed.Session, s settings.Settings, p place, out *pairi
 			return nil, err
 		}
 		if !bundle.Identity.IsZero() {
-			c.bundle, c.device.PublicKey = bundle, bundle.Identity.RawPublicKey()
+			c.bundle, c.device.PublicKey, c.device.Made = bundle, bundle.Identity.RawPublicKey(), true
 		}
 		c.device.Reseed = true
 		clients, out.devices = append(clients, c), append(out.devices, c.device)
@@ -248,10 +253,10 @@ func distinct(devices []seed.Device) error {
 }
 
 // wantedDevices are our own device, unless it has no key yet, and the clients'.
-func wantedDevices(s settings.Settings, self identity.Identity, clients []client) []seed.Device {
+func wantedDevices(s settings.Settings, p place, self identity.Identity, clients []client) []seed.Device {
 	var devices []seed.Device
 	if !self.IsZero() {
-		devices = append(devices, selfDevice(s, self))
+		devices = append(devices, selfDevice(s, p, self))
 	}
 	for _, client := range clients {
 		devices = append(devices, client.device)
@@ -260,17 +265,24 @@ func wantedDevices(s settings.Settings, self identity.Identity, clients []client
 }
 
 // selfDevice is the state folder's own device with the scopes it shall have.
-func selfDevice(s settings.Settings, self identity.Identity) seed.Device {
+func selfDevice(s settings.Settings, p place, self identity.Identity) seed.Device {
 	scopes := []string(s.Scopes)
 	if len(scopes) == 0 {
-		scopes, _ = seed.Scopes(string(s.Preset)) // checked when it was read
+		scopes, _ = seed.Scopes(string(s.Preset), p.Release) // checked when it was read
 	}
 	return seed.Device{Name: seed.SelfName, PublicKey: self.RawPublicKey(), Scopes: scopes, Local: true}
 }
 
-// tell logs one line a device.
-func (a *app) tell(out pairing) {
+// tell logs one line a device, but not for those that were like that before.
+func (a *app) tell(out pairing, before []seed.Result) {
+	known := make(map[string]seed.Result, len(before))
+	for _, result := range before {
+		known[result.DeviceID] = result
+	}
 	for _, result := range out.results {
+		if earlier, was := known[result.DeviceID]; was && sameState(earlier, result) {
+			continue
+		}
 		event := a.log.Info()
 		message := "paired"
 		reseed := func() string { return a.command("seed", "--reseed", result.Name) }
@@ -280,6 +292,9 @@ func (a *app) tell(out pairing) {
 		case seed.Updated:
 			message = "pairing completed"
 		case seed.Created:
+			if out.store.Kind == seed.Staged {
+				message = "to be paired as soon as the gateway has made its database"
+			}
 			if result.Again {
 				message = "paired again: the store it was in is gone, or it was reseeded"
 			}
@@ -299,10 +314,19 @@ func (a *app) tell(out pairing) {
 			event = event.Str("more_than_asked", brief(result.Wider))
 		}
 		event.Msg(message)
+		for _, id := range result.Retired {
+			a.log.Info().Str("name", result.Name).Str("device", shortID(id)).
+				Msg("an earlier key of this client was retired: its bundle was made anew")
+		}
 	}
 	for _, result := range out.pruned {
 		a.log.Info().Str("name", result.Name).Str("device", shortID(result.DeviceID)).Msg("removed: it is not wanted any more")
 	}
+}
+
+// sameState tells whether a device is where it was left.
+func sameState(before, now seed.Result) bool {
+	return before.DeviceID == now.DeviceID && !wasWritten(now) && (now.Outcome == seed.Revoked) == (before.Outcome == seed.Revoked)
 }
 
 // brief shortens scopes for a line that people read.

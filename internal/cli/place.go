@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/protocol"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
@@ -21,6 +21,10 @@ type place struct {
 	gateway.Installation
 	argv      []string
 	variables map[string]string
+	// starts: this command starts the gateway, and pairs once that has a store.
+	starts bool
+	// listener is nil where no gateway was started here.
+	listener *ownListener
 	// unready is why the state folder cannot be worked in; nil where it can.
 	unready error
 }
@@ -34,6 +38,10 @@ func (p place) what() string {
 }
 
 func (p place) stateDir() string { return p.StateDir }
+
+// shownURL is where the gateway answers, for people and logs: without a query,
+// which may hold a token.
+func (p place) shownURL() string { return protocol.DisplayURL(p.URL) }
 
 // environ is the environment for the gateway: without our own secrets.
 func (p place) environ() []string {
@@ -51,7 +59,11 @@ func (p place) environ() []string {
 }
 
 func (p place) seedOptions(s settings.Settings) seed.Options {
-	return seed.Options{StateDir: p.StateDir, Era: p.Release.Era(), LockTimeout: s.LockTimeout}
+	imports := p.Release.ImportsPairings()
+	return seed.Options{
+		StateDir: p.StateDir, Era: p.Release.Era(), LockTimeout: s.LockTimeout,
+		Stage: p.Release.Era() == gateway.EraSQLite && (p.starts || !imports), Withdraw: p.starts && !imports,
+	}
 }
 
 // settle finds the gateway, becomes the user whom its state folder belongs to,
@@ -71,7 +83,7 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (place, e
 	if err != nil {
 		return place{}, err
 	}
-	user, drop, err := runAs(s, stateDir)
+	user, drop, err := runAs(s, stateDir, prepare)
 	if err != nil {
 		return place{}, err
 	}
@@ -81,6 +93,8 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (place, e
 			// Another home must not lead to another state folder.
 			vars["OPENCLAW_STATE_DIR"] = stateDir
 		}
+		// Its descriptor is not handed on, and Node aborts where it is closed.
+		delete(vars, "NODE_CHANNEL_FD")
 		vars = variables(user.Env(environOf(vars)))
 		if stateDir, err = locate(s, argv, vars); err != nil {
 			return place{}, err
@@ -88,7 +102,7 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (place, e
 		if prepare {
 			unready = launch.PrepareStateDir(stateDir, user)
 		}
-		if err := launch.Drop(user); err != nil {
+		if err := launch.Drop(user, s.AllowEscalation); err != nil {
 			return place{}, err
 		}
 	}
@@ -100,8 +114,14 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (place, e
 		// Once more, without root's eyes: is the folder in reach?
 		unready = launch.PrepareStateDir(stateDir, user)
 	}
+	if prepare && user.UID == 0 && s.User == "" {
+		// Missing in /tmp it could have become anybody's meanwhile.
+		if err := launch.RequireRoots(stateDir); err != nil {
+			return place{}, err
+		}
+	}
 	p, err := inspect(s, argv, vars)
-	p.unready = unready
+	p.unready, p.starts = unready, prepare && len(argv) > 0
 	return p, err
 }
 
@@ -135,9 +155,10 @@ func packageError(err error) error {
 	return err
 }
 
-// runAs decides who to be: the user asked for, or, as root, the owner of the
-// state folder. drop is false where this process is that user already.
-func runAs(s settings.Settings, stateDir string) (user launch.User, drop bool, err error) {
+// runAs decides who to be: the user asked for, or, as root, whoever owns the
+// state directory or could put another in its place. drop is false where this
+// process is that user already.
+func runAs(s settings.Settings, stateDir string, prepare bool) (user launch.User, drop bool, err error) {
 	if s.User != "" {
 		user, err = launch.LookupUser(string(s.User))
 		return user, true, err
@@ -146,8 +167,8 @@ func runAs(s settings.Settings, stateDir string) (user launch.User, drop bool, e
 	if current.UID != 0 {
 		return current, false, nil
 	}
-	user, err = launch.OwnerOf(stateDir)
-	if errors.Is(err, fs.ErrNotExist) || (err == nil && user.UID == 0) {
+	user, err = launch.OwnerOf(stateDir, prepare)
+	if err == nil && user.UID == 0 {
 		return current, false, nil
 	}
 	return user, true, err

@@ -2,16 +2,27 @@ package cli
 
 import "github.com/reflectt/bootstrap/internal/probe"
 
-// preflight is one check as reflectt-node lists them; its own openclaw-gateway
-// check runs on macOS only. The form is a contract.
+// preflight is one result of a check, as reflectt-node's preflight lists them
+// (src/preflight.ts at 15c50d5); its own check of this name runs on macOS only. The
+// form is a contract: testdata/preflight.schema.json.
 type preflight struct {
-	ID     string `json:"id"`
-	Passed bool   `json:"passed"`
-	// Level is info, warning, or error: what will not mend itself.
-	Level    string           `json:"level"`
-	Message  string           `json:"message"`
-	Recovery []string         `json:"recovery"`
-	Details  preflightDetails `json:"details"`
+	Check  preflightCheck `json:"check"`
+	Passed bool           `json:"passed"`
+	// Level is pass, warn, or fail: what will not pass by waiting.
+	Level   string `json:"level"`
+	Message string `json:"message"`
+	// Recovery are the next commands, one a line; absent where it passed.
+	Recovery   []string         `json:"recovery,omitempty"`
+	Details    preflightDetails `json:"details"`
+	DurationMs int64            `json:"durationMs"`
+}
+
+type preflightCheck struct {
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	// Category is version, network, auth, system or apple.
+	Category string `json:"category"`
 }
 
 type preflightDetails struct {
@@ -22,25 +33,30 @@ type preflightDetails struct {
 	Release   string   `json:"release,omitempty"`
 	Scopes    []string `json:"scopes,omitempty"`
 	RequestID string   `json:"requestId,omitempty"`
-	ElapsedMs int64    `json:"elapsedMs"`
 }
 
 func newPreflight(v probe.Verdict) preflight {
 	out := preflight{
-		ID: "openclaw-gateway", Passed: v.OK, Level: "error", Message: v.Message, Recovery: append([]string{}, v.Hints...),
+		Check: preflightCheck{
+			ID: "openclaw-gateway", Name: "OpenClaw Gateway",
+			Description: "The gateway answers and lets this device in", Category: "system",
+		},
+		Passed: v.OK, Level: "fail", Message: v.Message, DurationMs: v.ElapsedMs,
 		Details: preflightDetails{
 			URL: v.URL, Outcome: v.Outcome.String(), ExitCode: verdictCode(v.Outcome), DeviceID: v.DeviceID,
-			Release: v.Server, Scopes: v.Scopes, RequestID: v.RequestID, ElapsedMs: v.ElapsedMs,
+			Release: v.Server, Scopes: v.Scopes, RequestID: v.RequestID,
 		},
 	}
 	switch v.Outcome {
 	case probe.OK:
-		out.Level = "info"
+		out.Level = "pass"
 	case probe.Unreachable, probe.StillStarting, probe.RateLimited, probe.NotProvable:
-		out.Level = "warning"
+		out.Level = "warn"
 	}
 	if v.OK {
 		out.Message = "the gateway lets this device in"
+	} else {
+		out.Recovery = v.Hints
 	}
 	return out
 }

@@ -89,7 +89,7 @@ func (a *app) printVerdict(c *cli.Context, verdict probe.Verdict) error {
 	lines := []string{verdict.Message}
 	add := func(name, value string) {
 		if value != "" {
-			lines = append(lines, fmt.Sprintf("  %-9s %s", name, value))
+			lines = append(lines, fmt.Sprintf("  %-9s %s", name, printable(value)))
 		}
 	}
 	add("gateway", verdict.URL)

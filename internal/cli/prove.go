@@ -2,10 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
+	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/protocol"
@@ -13,66 +16,233 @@ import (
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
-// prove shows, by a handshake with the device token alone, that the gateway
-// that was just started knows our device. It returns OK unless a failure shall
-// end the gateway: then it has asked it to stop.
-func (a *app) prove(ctx context.Context, s settings.Settings, p place, seeded pairing, ready *readiness, process *launch.Process) Code {
-	// The flow is over, its garbage too: what stays is an init.
-	defer debug.FreeOSMemory()
-	started := time.Now()
-	var verdict probe.Verdict
-	switch {
-	case seeded.later:
-		verdict = a.pairLater(ctx, s, p)
-	case seeded.self.IsZero():
+// startedGateway is the gateway that this process, or the one before it, started.
+type startedGateway interface {
+	// Stopping tells whether it was told to end.
+	Stopping() bool
+	// Asked is closed when it was.
+	Asked() <-chan struct{}
+	Stop(signal syscall.Signal)
+}
+
+// prover keeps the pairing true while the gateway runs: it pairs in the store that
+// the boot has made, proves that by a handshake, and does both again when the
+// gateway restarts or the store changes. It gives up only when the gateway ends.
+type prover struct {
+	*app
+	s       settings.Settings
+	p       place
+	ready   *readiness
+	process startedGateway
+	// once: end with the first proof; nothing stays beside the gateway.
+	once bool
+	// hooks run after the first proof; nil where nobody stays for them.
+	hooks *provenHooks
+
+	seeded pairing
+	// socket is the gateway's listening socket when it was looked at last.
+	socket string
+	// end tells when that is gone; nil where it was not tried, or cannot be had.
+	end      *gateway.ListenerEnd
+	endTried bool
+	// proven: the gateway has let our device in once.
+	proven bool
+	// warned is what was reported last, so that it is not reported again.
+	warned  probe.Outcome
+	watcher watching
+}
+
+const (
+	// firstRetry and lastRetry bound the pauses between two proofs that fail. Ten
+	// refusals in a minute lock an address out (2026.5.28).
+	firstRetry = 10 * time.Second
+	lastRetry  = time.Minute
+)
+
+// start is keep, unless nothing was seeded: then there is nothing to prove.
+func (r *prover) start(ctx context.Context) Code {
+	if r.seeded.self.IsZero() && !r.seeded.later {
 		return OK
-	default:
-		options := proof(s, p, seeded.self, seeded.own().Token, seeded.devices[0].Scopes)
-		options.Wait, options.Progress, options.Command = s.ProveTimeout, a.progress(), a.command
-		verdict = probe.Run(ctx, options)
 	}
-	if err := ready.prove(verdict); err != nil {
-		a.log.Warn().Err(err).Msg("the ready file does not say what was proven")
+	return r.keep(ctx)
+}
+
+// keep returns OK unless a failure shall end the gateway: then it has asked it to
+// stop.
+func (r *prover) keep(ctx context.Context) Code {
+	defer r.watcher.stop()
+	defer func() {
+		if r.end != nil {
+			r.end.Close()
+		}
+	}()
+	socketWhenTold := r.socketWhenTold(ctx)
+	patience, retry := r.s.ProveTimeout, firstRetry
+	for !r.process.Stopping() && ctx.Err() == nil {
+		verdict := r.prove(ctx, patience)
+		// It is over, its garbage too: what stays is an init.
+		debug.FreeOSMemory()
+		if ctx.Err() != nil || r.process.Stopping() {
+			break
+		}
+		if answered(verdict) {
+			r.watcher.ensure(ctx, r.app, r.s, r.p)
+		}
+		switch {
+		case verdict.OK && r.once:
+			return OK
+		case verdict.OK:
+			r.proven, retry, patience = true, firstRetry, r.s.ProveTimeout
+			r.hooks.begin(ctx)
+			r.stays(ctx)
+		case r.s.RequirePaired && !r.proven:
+			r.log.Error().Msg("stopping the gateway, because --require-paired is set")
+			r.process.Stop(syscall.SIGTERM)
+			return verdictCode(verdict.Outcome)
+		default:
+			patience = 0 // the pauses are the waiting
+			if r.restarted(ctx, retry) {
+				patience = r.s.ProveTimeout
+			}
+			retry = min(2*retry, lastRetry)
+		}
+	}
+	if !r.once {
+		select {
+		case <-ctx.Done():
+		case r.socket = <-socketWhenTold:
+			r.tellAgain(ctx)
+		}
+	}
+	return OK
+}
+
+// socketWhenTold is the gateway's listening socket at the moment when it was told to
+// end: one that is there later belongs to a gateway that took no notice.
+func (r *prover) socketWhenTold(ctx context.Context) <-chan string {
+	socket := make(chan string, 1)
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-r.process.Asked():
+			now, _ := gateway.Listener(r.p.Listen.Port)
+			socket <- now
+		}
+	}()
+	return socket
+}
+
+// answered tells whether there is a gateway at all.
+func answered(verdict probe.Verdict) bool {
+	return verdict.Outcome != probe.Unreachable && verdict.Outcome != probe.StillStarting
+}
+
+// prove shows, by a handshake with the device token alone, that the gateway knows
+// our device. What is missing in its store is put there first, and again after a
+// refusal. patience is how long a gateway that does not answer is waited for.
+func (r *prover) prove(ctx context.Context, patience time.Duration) probe.Verdict {
+	started := time.Now()
+	r.awaitDatabase(ctx, patience)
+	verdict := r.handshake(ctx, max(0, patience-time.Since(started)))
+	if !verdict.OK && answered(verdict) && r.pairAgain(ctx) {
+		verdict = r.handshake(ctx, 0)
+	}
+	if ctx.Err() != nil {
+		return verdict
+	}
+	if err := r.ready.prove(verdict); err != nil {
+		r.log.Warn().Err(err).Msg("the ready file does not say what was proven")
 	}
 	switch {
 	case verdict.OK:
-		a.afterImport(ctx, s, p, seeded)
-		a.log.Info().Str("device", shortID(verdict.DeviceID)).Str("gateway", verdict.Server).
+		r.warned = ""
+		r.pairAgain(ctx)
+		event := r.log.Info()
+		if owner := r.p.listener.seen(); owner != "" {
+			event = event.Str("listener", owner)
+		}
+		event.Str("device", shortID(verdict.DeviceID)).Str("gateway", verdict.Server).
 			Str("took", time.Since(started).Round(10*time.Millisecond).String()).Msg("ready: the pairing is proven")
-		return OK
-	case ctx.Err() != nil:
-		return OK // the gateway has ended first
-	case !p.Command.Understood && verdict.Outcome == probe.Unreachable:
+	case !r.p.Command.Understood && !answered(verdict):
 		// A shell, or a job, has no gateway to prove anything to.
-		a.log.Debug().Str("outcome", verdict.Outcome.String()).Msg(verdict.Message)
-		return OK
+		r.log.Debug().Str("outcome", verdict.Outcome.String()).Msg(verdict.Message)
+	case r.warned != verdict.Outcome:
+		r.warned = verdict.Outcome
+		r.warnVerdict(verdict)
 	}
-	a.warnVerdict(verdict)
-	if !s.RequirePaired {
-		return OK
-	}
-	a.log.Error().Msg("stopping the gateway, because --require-paired is set")
-	process.Stop(syscall.SIGTERM)
-	return verdictCode(verdict.Outcome)
+	return verdict
 }
 
-// afterImport brings the store into which a first boot has taken the files up to
-// date: 2026.8.2 imports the pairing and leaves the CLI without its token. A
-// failure costs the CLI in this folder its token until the next start.
-func (a *app) afterImport(ctx context.Context, s settings.Settings, p place, seeded pairing) {
-	if seeded.later || seeded.store.Kind != seed.JSON {
-		return
+func (r *prover) handshake(ctx context.Context, patience time.Duration) probe.Verdict {
+	switch {
+	case r.seeded.later:
+		return r.pairLater(ctx, r.s, r.p, patience)
+	case r.seeded.self.IsZero(), len(r.seeded.devices) == 0:
+		return probe.Verdict{Outcome: probe.StillStarting, Message: "the gateway has not made its database, and does not listen"}
 	}
-	err := a.inSession(ctx, s, p, true, func(session *seed.Session) error {
-		if session.Store().Kind == seed.JSON {
-			return nil
+	options := proof(r.s, r.p, r.seeded.self, r.seeded.own().Token, r.seeded.devices[0].Scopes)
+	options.Wait, options.Progress, options.Command = patience, r.progress(), r.command
+	return probe.Run(ctx, options)
+}
+
+// databasePoll is how often the first boot of a gateway is looked at: some ten
+// microseconds each time.
+const databasePoll = 100 * time.Millisecond
+
+// awaitDatabase waits until the gateway has made its database, where it will make
+// one, and pairs in it: no release is relied on to import what was seeded before
+// (2026.9.5 does not). A gateway that listens without one reads files.
+func (r *prover) awaitDatabase(ctx context.Context, patience time.Duration) {
+	if !r.undecided() || r.seeded.own().Outcome == seed.Revoked {
+		return // or there will be nothing to prove in either store
+	}
+	started, progress, poll := time.Now(), r.progress(), databasePoll
+	if !r.p.Command.Understood {
+		poll = restartPoll // which may open the database
+	}
+	for ctx.Err() == nil && !r.process.Stopping() {
+		elapsed := time.Since(started)
+		if bootedHere(ctx, r.p) {
+			r.pairAgain(ctx)
+			return
 		}
-		_, err := session.Pair(ctx, seeded.devices...)
-		return err
-	})
-	if err != nil && ctx.Err() == nil {
-		a.log.Warn().Err(err).Msg("the CLI in this state folder has no device token until the next start")
+		if elapsed >= patience {
+			return
+		}
+		progress(probe.Waiting{Elapsed: elapsed, Remaining: patience - elapsed, Reason: "it has not made its database yet"})
+		select {
+		case <-ctx.Done():
+		case <-time.After(poll):
+		}
 	}
+}
+
+// undecided tells whether the gateway may still turn to another store than the
+// one that was seeded.
+func (r *prover) undecided() bool {
+	return !r.seeded.later && r.seeded.store.Kind != "" && r.seeded.store.Kind != seed.SQLite && r.p.Release.Era() != gateway.EraJSON
+}
+
+// pairAgain puts into the gateway's store what is missing there, and tells whether
+// anything was. What somebody removed stays removed.
+func (r *prover) pairAgain(ctx context.Context) bool {
+	if r.seeded.later {
+		return false
+	}
+	before := r.seeded
+	out, err := r.pair(ctx, r.s, r.p, wishes{known: before.self, live: true, before: before.results})
+	if err != nil {
+		if errors.As(err, new(*seed.SchemaError)) {
+			r.seeded.later = true
+			return true
+		}
+		if ctx.Err() == nil {
+			r.log.Warn().Err(err).Str("hint", hintOf(err)).Msg("cannot look after the pairing beside the gateway")
+		}
+		return false
+	}
+	r.seeded = out
+	return out.own().Token != before.own().Token || slices.ContainsFunc(out.results, wasWritten)
 }
 
 func (a *app) warnVerdict(verdict probe.Verdict) {
@@ -105,3 +275,5 @@ func (a *app) progress() func(probe.Waiting) {
 func tlsOptions(s settings.Settings) protocol.TLSOptions {
 	return protocol.TLSOptions{CAFile: s.CAFile, PinnedFingerprint: string(s.Fingerprint)}
 }
+
+var _ startedGateway = (*launch.Process)(nil)

@@ -39,7 +39,7 @@ func (a *app) newReadiness(ctx context.Context, s settings.Settings, p place) (*
 	default:
 		if r.file = usualReadyFile("/run", os.TempDir()); r.file == "" {
 			a.log.Warn().Str("hint", "give the container a tmpfs on /run, or name another place with --ready-file, or off").
-				Msg("there is no ready file: neither /run nor " + os.TempDir() + " can be written")
+				Msg("there is no ready file: neither in /run nor in " + os.TempDir() + " can this user keep one that nobody else can make")
 		}
 	}
 	if _, err := os.Lstat(r.file); err != nil || isLive(ctx, p) || gateway.Running(p.StateDir) {
@@ -56,16 +56,30 @@ func (r *readiness) begin() error {
 	return nil
 }
 
-// usualReadyFile is where the ready file goes without being told, "" where none
-// of the folders can be written. It is never on a volume, which would keep it when
-// the container is gone.
-func usualReadyFile(folders ...string) string {
-	for _, folder := range folders {
-		if unix.Access(folder, unix.W_OK) == nil {
-			return filepath.Join(folder, "bootstrap.ready")
-		}
+// usualReadyFile is where the ready file goes without being told: into run, or
+// into a directory of this user's own in temp, for that is everybody's. It is ""
+// where neither can be written, or somebody else was there first. It is never on a
+// volume, which would keep it when the container is gone.
+func usualReadyFile(run, temp string) string {
+	const name = "bootstrap.ready"
+	self := os.Geteuid()
+	isOurs := func(path string) bool {
+		var stat unix.Stat_t
+		err := unix.Lstat(path, &stat)
+		return errors.Is(err, fs.ErrNotExist) || err == nil && (self == 0 || int(stat.Uid) == self)
 	}
-	return ""
+	if file := filepath.Join(run, name); unix.Access(run, unix.W_OK) == nil && isOurs(file) {
+		return file
+	}
+	private := filepath.Join(temp, fmt.Sprintf("bootstrap-%d", self))
+	if err := os.Mkdir(private, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return ""
+	}
+	var stat unix.Stat_t
+	if unix.Lstat(private, &stat) != nil || int(stat.Uid) != self || stat.Mode&(unix.S_IFMT|0o022) != unix.S_IFDIR {
+		return ""
+	}
+	return filepath.Join(private, name)
 }
 
 // prove takes in a verdict, and makes or removes the file.

@@ -1,22 +1,27 @@
 package cli
 
 import (
+	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 )
 
-func TestTheUsualReadyFileIsInTheFirstFolderThatCanBeWritten(t *testing.T) {
-	first, second := t.TempDir(), t.TempDir()
-	for _, c := range []struct {
-		folders []string
-		want    string
-	}{
-		{[]string{first, second}, filepath.Join(first, "bootstrap.ready")},
-		{[]string{"/proc/nowhere", second}, filepath.Join(second, "bootstrap.ready")},
-		{[]string{"/proc/nowhere", "/proc/nowhere/either"}, ""},
+func TestTheUsualReadyFileIsWhereNobodyElseCanHaveMadeIt(t *testing.T) {
+	run, temp := t.TempDir(), t.TempDir()
+	inTemp := filepath.Join(temp, "bootstrap-"+strconv.Itoa(os.Geteuid()), "bootstrap.ready")
+	for _, c := range []struct{ run, temp, want string }{
+		{run, temp, filepath.Join(run, "bootstrap.ready")},
+		{"/proc/nowhere", temp, inTemp},
+		{"/proc/nowhere", temp, inTemp}, // its directory is there already
+		{"/proc/nowhere", "/proc/nowhere/either", ""},
 	} {
-		if got := usualReadyFile(c.folders...); got != c.want {
-			t.Errorf("of %q: got %q, want %q", c.folders, got, c.want)
+		if got := usualReadyFile(c.run, c.temp); got != c.want {
+			t.Errorf("of %s, %s: got %q, want %q", c.run, c.temp, got, c.want)
 		}
+	}
+	info, err := os.Lstat(filepath.Dir(inTemp))
+	if err != nil || info.Mode() != os.ModeDir|0o700 {
+		t.Errorf("its directory: %v, %v", info, err)
 	}
 }

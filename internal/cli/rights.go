@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // rightsFindings looks at what the gateway needs in a state folder, without
@@ -42,7 +44,7 @@ func rightsFindings(stateDir string) []finding {
 	if uid := os.Geteuid(); uid != 0 && int(owner.Uid) != uid {
 		out = append(out, finding{
 			What: fmt.Sprintf("the state folder belongs to uid %d, and this is uid %d", owner.Uid, uid),
-			Mend: fmt.Sprintf("as root: chown -R %d %s", uid, quoted(stateDir)), Code: StoreUnusable,
+			Mend: fmt.Sprintf("as root: chown -R %d %s", uid, shell.Quote(stateDir)), Code: StoreUnusable,
 		})
 	}
 	for _, name := range []string{
@@ -71,13 +73,13 @@ func rightsOf(path, stateDir string, owner *syscall.Stat_t) []finding {
 	if stat.Uid != owner.Uid {
 		out = append(out, finding{
 			What: fmt.Sprintf("%s belongs to uid %d, and the state folder to uid %d", path, stat.Uid, owner.Uid),
-			Mend: fmt.Sprintf("as root: chown -R %d:%d %s", owner.Uid, owner.Gid, quoted(stateDir)),
+			Mend: fmt.Sprintf("as root: chown -R %d:%d %s", owner.Uid, owner.Gid, shell.Quote(stateDir)),
 		})
 	}
 	if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
 		out = append(out, finding{
 			What: fmt.Sprintf("%s holds secrets and can be read by others (mode %04o)", path, info.Mode().Perm()),
-			Mend: "chmod 600 " + quoted(path),
+			Mend: "chmod 600 " + shell.Quote(path),
 		})
 	}
 	return out

@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/hooks"
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/seed"
@@ -29,21 +31,22 @@ func (a *app) runCommand() *cli.Command {
 // exampleGateway starts on an empty volume, too.
 const exampleGateway = "openclaw gateway --port 18789 --allow-unconfigured"
 
-// run is the whole flow: settings, vacant?, identity, seed, launch, prove,
-// ready, serve.
+// run is the whole flow: settings, vacant?, identity, seed, hooks, launch, prove,
+// ready, hooks, serve.
 func (a *app) run(c *cli.Context) error {
 	ctx := c.Context
+	beside := a.takeBeside()
 	s, err := a.load(c)
 	if err != nil {
 		return err
 	}
 	argv := c.Args().Slice()
+	if beside != "" {
+		return a.proveBeside(ctx, s, argv, beside)
+	}
 	if len(argv) == 0 {
 		return &usageError{err: errors.New("there is no gateway command"), hint: "bootstrap run -- " + exampleGateway}
 	}
-	// From here on a signal is kept until somebody can take it: PID 1 would
-	// ignore it otherwise.
-	signals := launch.Catch()
 	imported, err := a.importedIdentity(s)
 	if err != nil {
 		return err
@@ -60,20 +63,29 @@ func (a *app) run(c *cli.Context) error {
 		return err
 	}
 	a.warnAbout(p)
+	found, err := a.findHooks(s, p)
+	if err != nil {
+		return err
+	}
+	stays := supervised(s) || len(found.Proven) > 0
 	var ready *readiness
-	if supervised(s) {
+	if stays {
 		if ready, err = a.newReadiness(ctx, s, p); err != nil {
 			return err
 		}
 	}
 
-	seeded, err := a.prepare(ctx, s, p, imported, signals)
+	seeded, err := a.prepare(ctx, s, p, imported)
+	if stopped := a.stopping.handOver(); stopped != nil {
+		return stopped
+	}
+	signals := a.stopping.signals
 	switch {
 	case err == nil:
-	case p.Command.Understood && supervised(s) && errors.As(err, new(*seed.SchemaError)):
+	case p.Command.Understood && stays && errors.As(err, new(*seed.SchemaError)):
 		a.log.Warn().Err(err).Msg("the database is left alone; pairing over loopback as soon as the gateway answers")
 		seeded.later = true
-	case p.Command.Understood, errors.As(err, new(*launch.StoppedError)):
+	case p.Command.Understood:
 		return err
 	default:
 		// A shell in the image must work whatever state the volume is in.
@@ -83,32 +95,39 @@ func (a *app) run(c *cli.Context) error {
 		p.variables["OPENCLAW_GATEWAY_TOKEN"] = seeded.gatewayToken
 		p.Auth.Secret = gateway.NewSecret(seeded.gatewayToken)
 	}
-	if supervised(s) {
-		return a.supervise(ctx, s, p, seeded, ready, bridgeToken, signals)
+	if stays {
+		return a.supervise(ctx, s, p, seeded, ready, bridgeToken, found, signals)
 	}
-	return a.exec(p, signals)
+	if err := a.preStart(ctx, s, p, found.PreStart, signals); err != nil {
+		return err
+	}
+	return a.exec(p, seeded, signals)
 }
 
 // prepare is what happens before anything is started: nobody serves here, there
-// is an identity, and the devices are paired. A terminating signal ends it.
-func (a *app) prepare(ctx context.Context, s settings.Settings, p place, imported identity.Identity, signals *launch.Signals) (seeded pairing, err error) {
+// is an identity, and the devices are paired.
+func (a *app) prepare(ctx context.Context, s settings.Settings, p place, imported identity.Identity) (seeded pairing, err error) {
 	// A volume that is read-only may be paired all the same; that shows later.
 	if p.unready != nil && !errors.Is(p.unready, syscall.EROFS) {
 		return seeded, p.unready
 	}
-	ctx, done := signals.Context(ctx)
-	seeded, err = a.pairWhenVacant(ctx, s, p, imported)
-	if stopped := done(); stopped != nil {
-		return seeded, stopped
-	}
-	return seeded, err
+	return a.pairWhenVacant(ctx, s, p, imported)
 }
+
+// restGCPercent is how much garbage there may be before it is collected, of what is
+// in use. What stays beside a gateway for months does little, and its garbage of the
+// first minute would be most of its memory. A bridge has work, and keeps the usual 100.
+const restGCPercent = 40
 
 // supervise starts the gateway as a child, proves the pairing and serves the
 // bridge while it runs, and ends as it ends.
-func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seeded pairing, ready *readiness, bridgeToken string, signals *launch.Signals) error {
+func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seeded pairing, ready *readiness, bridgeToken string, found hooks.Set, signals *launch.Signals) error {
 	if err := ready.begin(); err != nil {
 		return err
+	}
+	p.listener = &ownListener{port: p.Listen.Port}
+	if len(s.Bridge) == 0 {
+		debug.SetGCPercent(restGCPercent)
 	}
 	bridge, err := a.bridgeBeside(s, p, bridgeToken)
 	if err != nil {
@@ -123,6 +142,9 @@ func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seede
 	if err := keptFree(p, bridge, health); err != nil {
 		return err
 	}
+	if err := a.preStart(ctx, s, p, found.PreStart, signals); err != nil {
+		return err
+	}
 	process, err := launch.Start(launch.Options{
 		Command: p.argv[0], Argv: p.argv, Env: p.environ(),
 		RestartSignal: p.Release.RestartSignal(), StopTimeout: s.StopTimeout, Signals: signals,
@@ -130,16 +152,22 @@ func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seede
 	if err != nil {
 		return err
 	}
+	p.listener.started(process.Pid())
 	a.log.Info().Str("handover", "supervise").Str("release", p.Release.String()).
 		Int("pid", process.Pid()).Msg("starting " + p.what())
 	bridge.serve(a)
 
 	ctx, cancel := context.WithCancel(ctx)
 	proven := make(chan Code, 1)
-	go func() { proven <- a.keepProving(ctx, s, p, seeded, ready, process) }()
+	after := &provenHooks{app: a, s: s, p: p, list: found.Proven, process: process}
+	prover := prover{app: a, s: s, p: p, ready: ready, process: process, seeded: seeded, hooks: after}
+	go func() { proven <- prover.start(ctx) }()
 	result := process.Run()
 	cancel()
 	failed := <-proven
+	if code := after.wait(); failed == OK {
+		failed = code
+	}
 	bridge.drain()
 	if err := ready.forget(); err != nil {
 		a.log.Warn().Err(err).Msg("the gateway has ended, and the ready file says otherwise")

@@ -24,7 +24,7 @@ import (
 func lock(ts *testscript.TestScript, _ bool, args []string) {
 	held, err := atomicfile.Acquire(context.Background(), filepath.Join(ts.MkAbs(args[0]), "bootstrap", "lock"), 0)
 	ts.Check(err)
-	ts.Defer(func() { _ = held.Release() })
+	ts.Defer(held.Release)
 }
 
 // patience is how long something that is sure to come may take.

@@ -56,6 +56,11 @@ func setUpScript(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("HOST_JOIN", hook)
+	beside, err := filepath.Abs("../../docker/reflectt-beside")
+	if err != nil {
+		return err
+	}
+	env.Setenv("BESIDE", beside)
 	env.Setenv("DASH", strictShell())
 	// Under -race every run would sleep for a second at its end.
 	env.Setenv("GORACE", "atexit_sleep_ms=0")

@@ -75,9 +75,20 @@ func (a *app) seed(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	seeded, err := a.pair(c.Context, s, p, wishes{
-		imported: imported, reseed: c.StringSlice("reseed"), prune: c.Bool("prune"), live: live,
-	})
+	w := wishes{imported: imported, reseed: c.StringSlice("reseed"), prune: c.Bool("prune"), live: live}
+	seeded, err := a.pair(c.Context, s, p, w)
+	if err != nil {
+		err = a.askGateway(c.Context, s, p, live, err, func(g *asking) (err error) {
+			if seeded, err = g.pairAll(c.Context, w); err == nil {
+				a.tell(seeded, nil)
+			}
+			return err
+		})
+	}
+	if err == nil && seeded.store.Kind == seed.Staged {
+		a.log.Warn().Str("hint", "start the gateway by bootstrap run, or once it answers: "+a.command("seed")).
+			Msg("nobody is paired yet: " + p.Release.String() + " reads no pairing files, and has not made its database")
+	}
 	if err != nil || !c.Bool("json") {
 		return err
 	}
@@ -124,7 +135,7 @@ func (a *app) seedDryRun(c *cli.Context, s settings.Settings, imported identity.
 	if err != nil {
 		return err
 	}
-	wanted := wantedDevices(s, self, clients)
+	wanted := wantedDevices(s, p, self, clients)
 	results, store, err := seed.Plan(c.Context, p.seedOptions(s), wanted...)
 	if err != nil {
 		return err
@@ -146,7 +157,7 @@ func (a *app) seedDryRun(c *cli.Context, s settings.Settings, imported identity.
 			verb = "stays"
 		}
 		line := fmt.Sprintf("%-8s %-10s %-20s %s", verb, device.Outcome, device.Name, brief(device.Changes))
-		if _, err := fmt.Fprintln(a.stdout, strings.TrimSpace(line)); err != nil {
+		if _, err := fmt.Fprintln(a.stdout, printable(strings.TrimSpace(line))); err != nil {
 			return err
 		}
 	}
@@ -172,7 +183,8 @@ func keyless(s settings.Settings, self identity.Identity, known []seed.Result) [
 }
 
 func (a *app) seedRevoke(c *cli.Context) error {
-	return a.byName(c, func(session *seed.Session, _ settings.Settings, _ place, name string) ([]seed.Result, error) {
+	ask := func(g *asking, name string) error { return g.revoke(c.Context, name) }
+	return a.byName(c, ask, func(session *seed.Session, _ settings.Settings, _ place, name string) ([]seed.Result, error) {
 		results, err := session.Revoke(c.Context, name)
 		for _, result := range results {
 			message := "revoked"
@@ -186,7 +198,8 @@ func (a *app) seedRevoke(c *cli.Context) error {
 }
 
 func (a *app) seedRotate(c *cli.Context) error {
-	return a.byName(c, func(session *seed.Session, s settings.Settings, p place, name string) ([]seed.Result, error) {
+	ask := func(g *asking, name string) error { return g.rotate(c.Context, name) }
+	return a.byName(c, ask, func(session *seed.Session, s settings.Settings, p place, name string) ([]seed.Result, error) {
 		results, err := session.Rotate(c.Context, name)
 		if err != nil {
 			return results, err
@@ -194,7 +207,7 @@ func (a *app) seedRotate(c *cli.Context) error {
 		bundle, err := seed.ReadBundle(bundlesDir(s, p), name)
 		for _, result := range results {
 			if err == nil && !bundle.Identity.IsZero() && bundle.Identity.DeviceID() == result.DeviceID {
-				err = bundle.Finish(result, bundleURL(s, p))
+				err = finishBundle(s, bundle, result, bundleURL(s, p))
 			}
 			a.log.Info().Str("name", name).Str("device", shortID(result.DeviceID)).Msg("token rotated: the old one is refused from now on")
 		}
@@ -202,8 +215,9 @@ func (a *app) seedRotate(c *cli.Context) error {
 	})
 }
 
-// byName does something with the one device that is named.
-func (a *app) byName(c *cli.Context, do func(*seed.Session, settings.Settings, place, string) ([]seed.Result, error)) error {
+// byName does something with the one device that is named; ask does it where the
+// gateway has to be asked.
+func (a *app) byName(c *cli.Context, ask func(*asking, string) error, do func(*seed.Session, settings.Settings, place, string) ([]seed.Result, error)) error {
 	if err := flagBehind(c); err != nil {
 		return err
 	}
@@ -225,7 +239,7 @@ func (a *app) byName(c *cli.Context, do func(*seed.Session, settings.Settings, p
 	if err != nil {
 		return err
 	}
-	return a.inSession(c.Context, s, p, live, func(session *seed.Session) error {
+	err = a.inSession(c.Context, s, p, live, func(session *seed.Session) error {
 		results, err := do(session, s, p, c.Args().First())
 		if err != nil || !needsBarrier(session, live) {
 			return err
@@ -239,6 +253,10 @@ func (a *app) byName(c *cli.Context, do func(*seed.Session, settings.Settings, p
 			return session.Reassert(c.Context, results...)
 		})
 	})
+	if err == nil {
+		return nil
+	}
+	return a.askGateway(c.Context, s, p, live, err, func(g *asking) error { return ask(g, c.Args().First()) })
 }
 
 // report is what "seed --json" prints. It holds no secret.
@@ -255,6 +273,7 @@ type reportDevice struct {
 	Changes  []string     `json:"changes,omitempty"`
 	Scopes   []string     `json:"scopes,omitempty"`
 	Wider    []string     `json:"wider,omitempty"`
+	retired  []string
 }
 
 func newReport(store seed.Info, results []seed.Result) report {
@@ -262,14 +281,20 @@ func newReport(store seed.Info, results []seed.Result) report {
 	for _, result := range results {
 		out.Devices = append(out.Devices, reportDevice{
 			Name: result.Name, DeviceID: result.DeviceID, Outcome: result.Outcome,
-			Changes: result.Changes, Scopes: result.Scopes, Wider: result.Wider,
+			Changes: result.Changes, Scopes: result.Scopes, Wider: result.Wider, retired: result.Retired,
 		})
 	}
 	return out
 }
 
-// with adds the clients that are not wanted any more, and are not there now.
+// with adds the clients that are not wanted any more, and the keys whose place
+// another one took: neither is there now.
 func (r report) with(pruned []seed.Result) report {
+	for _, device := range r.Devices {
+		for _, id := range device.retired {
+			r.Devices = append(r.Devices, reportDevice{Name: device.Name, DeviceID: id, Outcome: "retired"})
+		}
+	}
 	for _, result := range pruned {
 		r.Devices = append(r.Devices, reportDevice{Name: result.Name, DeviceID: result.DeviceID, Outcome: "pruned"})
 	}

@@ -105,7 +105,7 @@ func (a *app) status(c *cli.Context) error {
 func (a *app) look(c *cli.Context, s settings.Settings, p place) status {
 	out := status{
 		StateDir: p.StateDir, Config: p.ConfigPath, Release: p.Release.String(), Package: p.PackageDir,
-		URL: p.URL, Running: answers(c.Context, p), Auth: string(p.Auth.Mode), AuthFrom: authFrom(s, p),
+		URL: p.shownURL(), Running: answers(c.Context, p), Auth: string(p.Auth.Mode), AuthFrom: authFrom(s, p),
 		Devices: []statusDevice{}, Findings: []finding{},
 	}
 	fail := func(err error) bool {
@@ -125,7 +125,7 @@ func (a *app) look(c *cli.Context, s settings.Settings, p place) status {
 	if err == nil {
 		out.Store, out.StorePath, out.StoreWhy = survey.Store.Kind, survey.Store.Path, survey.Store.Why
 		clients, err := readClients(s, p)
-		wanted, keyless := wantedDevices(s, credentials.Identity, clients), []string(nil)
+		wanted, keyless := wantedDevices(s, p, credentials.Identity, clients), []string(nil)
 		if !fail(err) && len(out.Findings) == 0 { // else a key may be there, and could not be read
 			keyless = withoutKey(s, wanted)
 		}
@@ -148,12 +148,16 @@ func (a *app) look(c *cli.Context, s settings.Settings, p place) status {
 // withoutKey are the names that are wanted, our own device's too, and have no key
 // here yet.
 func withoutKey(s settings.Settings, wanted []seed.Device) (names []string) {
+	hasKey := map[string]bool{}
+	for _, device := range wanted {
+		hasKey[device.Name] = true
+	}
 	all := []string{seed.SelfName}
 	for _, client := range s.Clients {
 		all = append(all, client.Name)
 	}
 	for _, name := range all {
-		if !slices.ContainsFunc(wanted, func(d seed.Device) bool { return d.Name == name }) {
+		if !hasKey[name] {
 			names = append(names, name)
 		}
 	}
@@ -243,7 +247,7 @@ func (a *app) printStatus(out status) error {
 	table := tabwriter.NewWriter(text, 0, 0, 2, ' ', 0)
 	row := func(name string, values ...string) {
 		if value := strings.Join(slices.DeleteFunc(values, func(v string) bool { return v == "" }), ", "); value != "" {
-			_, _ = fmt.Fprintf(table, "%s\t%s\n", name, value)
+			_, _ = fmt.Fprintf(table, "%s\t%s\n", name, printable(value))
 		}
 	}
 	row("state folder", out.StateDir)
@@ -268,7 +272,7 @@ func (a *app) printStatus(out status) error {
 	if len(out.Devices) > 0 {
 		_, _ = fmt.Fprintf(table, "\nNAME\tDEVICE\tDRIFT\tSCOPES\n")
 		for _, d := range out.Devices {
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", orDash(d.Name), orDash(shortID(d.DeviceID)), d.Drift, orDash(brief(d.Scopes)))
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", printable(orDash(d.Name)), printable(orDash(shortID(d.DeviceID))), d.Drift, printable(orDash(brief(d.Scopes))))
 		}
 		_ = table.Flush()
 	}
@@ -276,9 +280,9 @@ func (a *app) printStatus(out status) error {
 		if i == 0 {
 			text.WriteString("\n")
 		}
-		text.WriteString("! " + finding.What + "\n")
+		text.WriteString("! " + printable(finding.What) + "\n")
 		if finding.Mend != "" {
-			text.WriteString("  mend: " + finding.Mend + "\n")
+			text.WriteString("  mend: " + printable(finding.Mend) + "\n")
 		}
 	}
 	if len(out.Findings) == 0 {

@@ -17,3 +17,17 @@ func TestAClockThatWasNeverSetIsTold(t *testing.T) {
 		t.Errorf("a clock that is right: %+v", wrong)
 	}
 }
+
+// A folder may have thousands of devices that nobody named. What is allocated for
+// one does not depend on how many flags there are.
+func TestAHintForOneOfManyDevicesCostsLittle(t *testing.T) {
+	devices := make([]statusDevice, 1000)
+	for i := range devices {
+		devices[i] = statusDevice{Name: "agent-1", DeviceID: "0123456789abcdef", Drift: notWanted}
+	}
+	a := &app{}
+	allocations := testing.AllocsPerRun(1, func() { a.driftFindings(devices) })
+	if most := 40.0 * float64(len(devices)); allocations > most {
+		t.Errorf("%.0f allocations for %d devices, more than %.0f", allocations, len(devices), most)
+	}
+}

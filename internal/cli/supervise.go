@@ -2,78 +2,157 @@ package cli
 
 import (
 	"context"
+	"runtime/debug"
 	"syscall"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
-	"github.com/reflectt/bootstrap/internal/launch"
-	"github.com/reflectt/bootstrap/internal/settings"
+	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
-// restartPoll is how often the gateway's socket is looked at. It costs two
-// questions to the kernel, some 40 microseconds, and no traffic.
-const restartPoll = 2 * time.Second
+const (
+	// restartPoll is how often the gateway's socket is looked at, where the kernel
+	// does not tell that it is gone. It costs two questions to the kernel, some 40
+	// microseconds, and no traffic.
+	restartPoll = 2 * time.Second
+	// storePoll is how often the store is looked at, where it was written since:
+	// somebody may have removed our device, or lost its entry.
+	storePoll = 2 * time.Minute
+)
 
-// keepProving proves the pairing, and proves it again whenever the gateway has
-// restarted in place, which its pid does not tell.
-func (a *app) keepProving(ctx context.Context, s settings.Settings, p place, seeded pairing, ready *readiness, process *launch.Process) Code {
-	var watcher watching
-	defer watcher.stop()
-	for !process.Stopping() {
-		if code := a.prove(ctx, s, p, seeded, ready, process); code != OK {
-			return code
-		}
-		if process.Stopping() {
-			break
-		}
-		watcher.ensure(ctx, a, s, p)
-		if !waitForRestart(ctx, p.Listen.Port) {
-			return OK
-		}
-		if err := ready.forget(); err != nil {
-			a.log.Warn().Err(err).Msg("the gateway has gone, and the ready file says otherwise")
-		}
-		if !process.Stopping() {
-			a.log.Info().Msg("the gateway restarts in place; proving again")
-		}
-	}
-	a.tellAgain(ctx, p, process)
-	return OK
-}
-
-// tellAgain is for a gateway that was told to stop while it restarted in place:
-// then it takes no notice (2026.9.6: "received SIGTERM during shutdown;
-// ignoring"). Whenever it listens anew it is told once more, until it ends.
-func (a *app) tellAgain(ctx context.Context, p place, process *launch.Process) {
-	for ctx.Err() == nil {
-		if listener, err := gateway.Listener(p.Listen.Port); err == nil && listener != "" {
-			a.log.Info().Msg("the gateway has restarted instead of stopping; told again")
-			process.Stop(syscall.SIGTERM)
-		}
-		if !waitForRestart(ctx, p.Listen.Port) {
+// stays waits while the pairing holds: until the store says otherwise, or until
+// the gateway has restarted in place, which its pid does not tell; then it is not
+// ready until the next proof.
+func (r *prover) stays(ctx context.Context) {
+	before := seed.Stamp(r.p.StateDir)
+	for ctx.Err() == nil && !r.process.Stopping() {
+		if r.restarted(ctx, storePoll) {
+			if err := r.ready.forget(); err != nil {
+				r.log.Warn().Err(err).Msg("the gateway has gone, and the ready file says otherwise")
+			}
+			if !r.process.Stopping() {
+				r.log.Info().Msg("the gateway restarts in place; proving again")
+			}
 			return
 		}
+		now := seed.Stamp(r.p.StateDir)
+		if now != before && !r.seeded.later && !r.holds(ctx) {
+			return
+		}
+		before = now
 	}
 }
 
-// waitForRestart waits until the gateway listens with another socket than now;
-// false where it ended first, or where nothing can be seen.
-func waitForRestart(ctx context.Context, port int) bool {
-	before, err := gateway.Listener(port)
+// holds tells whether the store still has what was seeded. A store that cannot be
+// read at this moment says nothing.
+func (r *prover) holds(ctx context.Context) bool {
+	results, _, err := seed.Plan(ctx, r.p.seedOptions(r.s), r.seeded.devices...)
+	// What that took is most of what this process has, and not wanted for minutes.
+	debug.FreeOSMemory()
 	if err != nil {
-		<-ctx.Done()
-		return false
+		return true
 	}
+	for i, result := range results {
+		if result.Outcome != r.seeded.results[i].Outcome && result.Outcome != seed.Unchanged {
+			return false
+		}
+	}
+	return true
+}
+
+// restarted waits until the gateway listens with another socket than now, at most
+// for limit; false where it did not, or where it ended first. Where it listens and
+// its store is settled, the kernel tells when that socket is gone; else it is looked
+// at again and again.
+func (r *prover) restarted(ctx context.Context, limit time.Duration) bool {
+	end := r.now().Add(limit)
+	watch := r.listenerEnd(ctx) // before the look, so that nothing falls in between
+	before, err := gateway.Listener(r.p.Listen.Port)
+	r.socket = before
+	if watch != nil && err == nil && before != "" && !r.undecided() {
+		if gone, err := r.isGone(ctx, watch, before, end); err == nil {
+			return gone
+		}
+		watch.Close()
+		r.end = nil
+	}
+	return r.looksAgain(ctx, before, err, end)
+}
+
+// listenerEnd is what the kernel tells of the gateway's port; nil where it does not.
+func (r *prover) listenerEnd(ctx context.Context) *gateway.ListenerEnd {
+	if !r.endTried {
+		r.endTried = true
+		r.end, _ = gateway.WatchListenerEnd(ctx, r.p.Listen.Port)
+	}
+	return r.end
+}
+
+// isGone waits until the kernel says that a listener on the port is gone, and looks
+// whether it is this one: what was said before may be about an earlier one. At the
+// end it looks anyway, for the kernel says nothing where it lacks memory.
+func (r *prover) isGone(ctx context.Context, watch *gateway.ListenerEnd, before string, end time.Time) (bool, error) {
+	for {
+		told, err := watch.Wait(ctx, end.Sub(r.now()))
+		if err != nil || ctx.Err() != nil {
+			return false, err
+		}
+		now, err := gateway.Listener(r.p.Listen.Port)
+		if err != nil || now != before || !told {
+			return err == nil && now != before, err
+		}
+	}
+}
+
+// looksAgain looks every few seconds; failed says that there is nothing to be seen.
+func (r *prover) looksAgain(ctx context.Context, before string, failed error, until time.Time) bool {
+	end := time.After(until.Sub(r.now()))
 	tick := time.NewTicker(restartPoll)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return false
+		case <-end:
+			return false
 		case <-tick.C:
 		}
-		if now, err := gateway.Listener(port); err == nil && now != before {
+		if failed != nil {
+			continue // nothing can be seen here
+		}
+		now, err := gateway.Listener(r.p.Listen.Port)
+		if err == nil && now != before || r.undecided() && bootedHere(ctx, r.p) {
 			return true
 		}
 	}
+}
+
+// tellAgain is for a gateway that was told to stop while it restarted in place:
+// then it takes no notice (2026.9.6: "received SIGTERM during shutdown;
+// ignoring"). Whenever it listens anew it is told once more, until it ends.
+func (r *prover) tellAgain(ctx context.Context) {
+	for ctx.Err() == nil {
+		if listener, err := gateway.Listener(r.p.Listen.Port); err == nil && listener != "" && listener != r.socket {
+			r.log.Info().Msg("the gateway has restarted instead of stopping; told again")
+			r.process.Stop(syscall.SIGTERM)
+		}
+		r.restarted(ctx, storePoll)
+	}
+}
+
+// bootedHere tells whether the gateway is through with making its store: it
+// listens, which it does seconds before it lets anybody in. Until then its database
+// is not opened: to close it is to fold its -wal, and a first boot of 2026.9.6 that
+// meets that lock ends with 78 ("database is locked"). Where the port is not known
+// for certain, the database's own record has to do.
+func bootedHere(ctx context.Context, p place) bool {
+	if listener, err := gateway.Listener(p.Listen.Port); err == nil && listener != "" {
+		return true
+	}
+	if p.Command.Understood {
+		return false
+	}
+	booted, err := statedb.Booted(ctx, p.StateDir)
+	return err == nil && booted
 }

@@ -9,24 +9,17 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/reflectt/bootstrap/internal/approve"
-	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
 // approveWatch is "approve --watch": it stays until a signal ends it.
 func (a *app) approveWatch(c *cli.Context, s settings.Settings) error {
-	signals := launch.Catch()
 	p, err := a.ready(s)
 	if err != nil {
 		return err
 	}
-	ctx, done := signals.Context(c.Context)
-	err = a.watch(ctx, s, p)
-	if stopped := done(); stopped != nil && err == nil {
-		return nil // that is how it ends
-	}
-	return err
+	return a.watch(c.Context, s, p)
 }
 
 // watch answers pairing requests by the policy until the context ends.
@@ -37,10 +30,11 @@ func (a *app) watch(ctx context.Context, s settings.Settings, p place) error {
 		return err
 	}
 	memory, err := approve.OpenMemory(ctx, seed.Dir(p.StateDir))
-	if err := errors.Join(err, lock.Release()); err != nil {
+	lock.Release()
+	if err != nil {
 		return err
 	}
-	defer func() { _ = memory.Close() }()
+	defer memory.Close()
 	a.warnPolicy(s)
 	err = approve.Watch(ctx, approve.WatchOptions{
 		Policy: s.ApprovalPolicy(), AuthMode: string(p.Auth.Mode), Memory: memory,
@@ -181,8 +175,16 @@ func (w *watching) ensure(ctx context.Context, a *app, s settings.Settings, p pl
 	w.ended = ended
 	go func() {
 		defer close(ended)
-		if err := a.watch(ctx, s, p); err != nil && ctx.Err() == nil {
-			a.log.Error().Str("hint", hintOf(err)).Msg("no pairing request is approved from here on: " + err.Error())
+		for pause := firstRetry; ctx.Err() == nil; pause = min(2*pause, lastRetry) {
+			err := a.watch(ctx, s, p)
+			if err == nil || ctx.Err() != nil {
+				return
+			}
+			a.log.Error().Str("hint", hintOf(err)).Str("again_in", pause.String()).Msg("no pairing request is approved until then: " + err.Error())
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
 		}
 	}()
 }

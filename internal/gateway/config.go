@@ -25,9 +25,8 @@ type Config struct {
 	AuthMode       string
 	Token          SecretInput
 	Password       SecretInput
-	RemoteURL      string // gateway.remote.url, which clients use in mode "remote"
-	RemoteToken    bool   // gateway.remote.token is set
-	ShellEnv       bool   // env.shellEnv.enabled: a login shell's variables count too
+	RemoteToken    bool // gateway.remote.token is set
+	ShellEnv       bool // env.shellEnv.enabled: a login shell's variables count too
 
 	// InDoubt says why these values may not be the gateway's: the file cannot be
 	// read or understood. "" means no doubt. It holds no secrets.
@@ -58,12 +57,16 @@ func readConfig(path string, env Environment, release Release, vars variables) C
 		config.InDoubt = err.Error()
 		return config
 	}
+	includes := newIncluder(path, env, release)
+	if err := includes.count(data); err != nil {
+		config.InDoubt = fmt.Sprintf("cannot read %s: %v", path, err)
+		return config
+	}
 	value, err := parseJSON5(data)
 	if err != nil {
 		config.InDoubt, config.Broken = fmt.Sprintf("cannot read %s: %v", path, err), true
 		return config
 	}
-	includes := newIncluder(path, env, release)
 	value, err = includes.resolve(value, []string{path})
 	config.Files = includes.files
 	if err != nil {
@@ -101,7 +104,6 @@ func (r *configReader) read(config *Config) {
 	config.AuthMode = r.text("gateway.auth.mode")
 	config.Token = r.secret("gateway.auth.token")
 	config.Password = r.secret("gateway.auth.password")
-	config.RemoteURL = r.text("gateway.remote.url")
 	config.RemoteToken = r.at("gateway.remote.token") != nil
 	config.ShellEnv = r.flag("env.shellEnv.enabled")
 	r.choice("gateway.bind", config.Bind, bindModes)
@@ -137,8 +139,8 @@ func (r *configReader) applyEnv() {
 		if r.vars.trimmed(name) != "" {
 			continue
 		}
-		value, missing := substitute(entries[name], r.vars)
-		if len(missing) > 0 {
+		value, problem := substitute(entries[name], r.vars)
+		if problem != "" {
 			continue
 		}
 		r.vars.set(name, value, Source{SourceConfigEnv, name})
@@ -166,9 +168,9 @@ func (r *configReader) text(path string) string {
 	case nil:
 		return ""
 	case string:
-		text, missing := substitute(value, r.vars)
-		if len(missing) > 0 {
-			r.doubt("%s needs %s, which is not set", path, strings.Join(missing, " and "))
+		text, problem := substitute(value, r.vars)
+		if problem != "" {
+			r.doubt("%s %s", path, problem)
 			return ""
 		}
 		return trimJS(text)

@@ -12,11 +12,13 @@ import (
 )
 
 // Bounds on $include. The depth is the gateway's own; number and total size are
-// ours, because files that include others twice grow by powers of two.
+// ours, because files that include others twice grow by powers of two. So is the
+// number of values: two bytes can be one, which takes a hundred in memory.
 const (
 	maxIncludeDepth = 10
 	maxIncludeFiles = 1000
 	maxIncludeTotal = 16 << 20
+	maxValues       = 250_000
 )
 
 const includeKey = "$include"
@@ -26,9 +28,10 @@ const includeKey = "$include"
 // lie in the folder of the configuration or in OPENCLAW_INCLUDE_ROOTS (from
 // 2026.5.28), by its name and by its real path, and have one hard link.
 type includer struct {
-	roots []string
-	files []string // read so far
-	bytes int      // in all of them
+	roots  []string
+	files  []string // read so far
+	bytes  int      // in all of them
+	values int      // at most so many, in all of them and the configuration itself
 }
 
 func newIncluder(config string, env Environment, release Release) *includer {
@@ -134,11 +137,28 @@ func (in *includer) load(name string, chain []string) (any, error) {
 	if in.bytes += len(data); in.bytes > maxIncludeTotal {
 		return nil, errors.New("the included files are too large together")
 	}
+	if err := in.count(data); err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
 	value, err := parseJSON5(data)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	return in.resolve(value, append(slices.Clone(chain), path))
+}
+
+// count adds up the values that a file can have: before each there is one of these
+// characters, wherever else they stand.
+func (in *includer) count(data []byte) error {
+	for _, c := range data {
+		if c == ',' || c == '[' || c == '{' {
+			in.values++
+		}
+	}
+	if in.values > maxValues {
+		return fmt.Errorf("it has more than %d values, with what is included", maxValues)
+	}
+	return nil
 }
 
 func (in *includer) contained(path string) error {
@@ -178,32 +198,29 @@ func isInside(root, path string) bool {
 }
 
 // mergeConfig lays one value over another: objects merge, lists are joined, all
-// else is replaced. Keys that would reach a JavaScript prototype are left out.
+// else is replaced. Keys that would reach a JavaScript prototype are left out. What
+// lies below is changed, not copied, or a thousand includes would copy it as often.
 func mergeConfig(below, above any) any {
 	switch above := above.(type) {
 	case []any:
 		if below, ok := below.([]any); ok {
-			return slices.Concat(below, above)
+			return append(below, above...)
 		}
 	case map[string]any:
 		below, ok := below.(map[string]any)
 		if !ok {
 			break
 		}
-		merged := make(map[string]any, len(below)+len(above))
-		for key, value := range below {
-			merged[key] = value
-		}
 		for key, value := range above {
 			if key == "__proto__" || key == "constructor" || key == "prototype" {
 				continue
 			}
-			if old, ok := merged[key]; ok {
+			if old, ok := below[key]; ok {
 				value = mergeConfig(old, value)
 			}
-			merged[key] = value
+			below[key] = value
 		}
-		return merged
+		return below
 	}
 	return above
 }

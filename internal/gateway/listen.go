@@ -16,13 +16,12 @@ const defaultPort = 18789
 
 // Listen is where the gateway will listen.
 type Listen struct {
-	Bind       string // loopback, lan, tailnet, auto or custom, by flag, configuration or default
-	Host       string // the address it binds: 127.0.0.1, 0.0.0.0, or one of this host's
-	Dial       string // an address of this host on which it answers
-	Port       int
-	PortSource Source
-	TLS        bool
-	Problems   []string // values that the gateway passes over
+	Bind     string // loopback, lan, tailnet, auto or custom, by flag, configuration or default
+	Host     string // the address it binds: 127.0.0.1, 0.0.0.0, or one of this host's
+	Dial     string // an address of this host on which it answers
+	Port     int
+	TLS      bool
+	Problems []string // values that the gateway passes over
 }
 
 // Loopback tells whether only this host can reach it.
@@ -114,7 +113,7 @@ func tailscaleOn(flag, config string) bool {
 // of its own for each named profile, 18789.
 func (l *Listen) resolvePort(command Command, config Config, vars variables, release Release) {
 	if command.Port != 0 {
-		l.Port, l.PortSource = command.Port, Source{SourceArgv, "--port"}
+		l.Port = command.Port
 		return
 	}
 	for _, name := range portVariables(release) {
@@ -123,21 +122,21 @@ func (l *Listen) resolvePort(command Command, config Config, vars variables, rel
 			continue
 		}
 		if port, ok := parsePortVariable(text, release); ok {
-			l.Port, l.PortSource = port, vars.sources[name]
+			l.Port = port
 			return
 		}
 		l.Problems = append(l.Problems, fmt.Sprintf("%s %.40q is not a port", name, text))
 	}
 	if config.Port != 0 {
-		l.Port, l.PortSource = config.Port, Source{SourceConfig, "gateway.port"}
+		l.Port = config.Port
 		return
 	}
 	profile := vars.trimmed("OPENCLAW_PROFILE")
 	if release.since(2026, 8, 1) && profileName().MatchString(profile) && !strings.EqualFold(profile, "default") {
-		l.Port, l.PortSource = profilePort(profile), Source{SourceDefault, "profile " + profile}
+		l.Port = profilePort(profile)
 		return
 	}
-	l.Port, l.PortSource = defaultPort, Source{Kind: SourceDefault}
+	l.Port = defaultPort
 }
 
 func portVariables(release Release) []string {

@@ -56,7 +56,7 @@ func TestPortIsTheGateways(t *testing.T) {
 			}
 			in := inspect(t, "openclaw "+argv, env)
 			if in.Listen.Port != c.want || (len(in.Problems) > 0) != c.problem {
-				t.Errorf("got %d (%s), problems %q", in.Listen.Port, in.Listen.PortSource, in.Problems)
+				t.Errorf("got %d, problems %q", in.Listen.Port, in.Problems)
 			}
 		})
 	}

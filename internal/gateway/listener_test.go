@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func TestAListenerIsToldFromALaterOneOnTheSamePort(t *testing.T) {
 }
 
 func TestBothWaysToFindAListenerAgree(t *testing.T) {
-	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0", "127.2.3.4:0", "[::ffff:127.0.0.5]:0"} {
 		listener, err := net.Listen("tcp", address)
 		if err != nil {
 			t.Fatal(err)
@@ -54,7 +55,8 @@ func TestBothWaysToFindAListenerAgree(t *testing.T) {
 			t.Fatal(err)
 		}
 		read, err := readListeners(port)
-		if err != nil || len(asked) != 1 || !slices.Equal(asked, read) {
+		if err != nil || len(asked) != 1 || !slices.Equal(asked, read) || asked[0].uid != os.Geteuid() ||
+			asked[0].address != listener.Addr().(*net.TCPAddr).AddrPort().Addr().Unmap() {
 			t.Errorf("%s: asked %v, read %v, %v", address, asked, read, err)
 		}
 		_, _ = client.Close(), listener.Close()
@@ -77,9 +79,9 @@ func FuzzParseDiag(f *testing.F) {
 	f.Add(make([]byte, 88), 0)
 	f.Add(append([]byte{88, 0, 0, 0, 20, 0, 2, 0}, make([]byte, 80)...), 0)
 	f.Fuzz(func(t *testing.T, data []byte, port int) {
-		inodes, _, err := parseDiag(data, port)
-		if err != nil && inodes != nil {
-			t.Errorf("both %v and %v", inodes, err)
+		all, _, err := parseDiag(data, port)
+		if err != nil && all != nil {
+			t.Errorf("both %v and %v", all, err)
 		}
 	})
 }
@@ -87,10 +89,10 @@ func FuzzParseDiag(f *testing.F) {
 func FuzzParseListeners(f *testing.F) {
 	f.Add("  0: 0100007F:4965 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 12345 1 0 100 0 0 10 0\n", 18789)
 	f.Fuzz(func(t *testing.T, table string, port int) {
-		inodes, _ := parseListeners(bufio.NewScanner(strings.NewReader(table)), port)
-		for _, inode := range inodes {
-			if strings.ContainsAny(inode, " \t\n") {
-				t.Errorf("an inode %q", inode)
+		all, _ := parseListeners(bufio.NewScanner(strings.NewReader(table)), port)
+		for _, s := range all {
+			if strings.ContainsAny(s.inode, " \t\n") || !s.address.IsValid() {
+				t.Errorf("a socket %+v", s)
 			}
 		}
 	})

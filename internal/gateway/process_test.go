@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -49,6 +51,7 @@ func TestAGatewayThatBootsIsSeen(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = input.Close(); _ = cmd.Wait() })
+			waitForEnvironment(t, cmd.Process.Pid)
 			if got := Running(state); got != test.want {
 				t.Errorf("seen: %v, want %v", got, test.want)
 			}
@@ -59,5 +62,21 @@ func TestAGatewayThatBootsIsSeen(t *testing.T) {
 	}
 	if Running(filepath.Join(state, "missing")) {
 		t.Error("a folder that is not there is served")
+	}
+}
+
+// The kernel closes what an exec must close, which is what Start waits for, before
+// it lays out the new program's arguments and, after them, its environment.
+func waitForEnvironment(t *testing.T, pid int) {
+	t.Helper()
+	for {
+		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(environ) > 0 {
+			return
+		}
+		runtime.Gosched()
 	}
 }

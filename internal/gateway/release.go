@@ -11,9 +11,8 @@ import (
 
 // Release is an installed gateway package. The zero value is "not known".
 type Release struct {
-	Version     Version
-	Known       bool
-	StateSchema int // package.json openclaw.schemaVersions.state, 0 before 2026.7.2-beta.3
+	Version Version
+	Known   bool
 }
 
 // Era is the kind of pairing store that a release reads.
@@ -30,13 +29,8 @@ const firstYear = 2026
 
 // manifest is the part of package.json that matters here.
 type manifest struct {
-	Name     string `json:"name"`
-	Version  string `json:"version"`
-	OpenClaw struct {
-		SchemaVersions struct {
-			State int `json:"state"`
-		} `json:"schemaVersions"`
-	} `json:"openclaw"`
+	Name    string `json:"name"`
+	Version string `json:"version"`
 }
 
 // ReadRelease reads the release from a package folder. No folder ("") and no
@@ -59,7 +53,7 @@ func ReadRelease(packageDir string) (Release, error) {
 	if version.Year < firstYear {
 		return Release{}, nil // a build from source that was never numbered
 	}
-	return Release{Version: version, Known: true, StateSchema: found.OpenClaw.SchemaVersions.State}, nil
+	return Release{Version: version, Known: true}, nil
 }
 
 func readManifest(packageDir string) (manifest, error) {
@@ -106,6 +100,13 @@ func (r Release) Era() Era {
 // HasOwnerLease tells whether the gateway keeps a lease on its state folder that
 // a kill leaves behind (from 2026.9.5).
 func (r Release) HasOwnerLease() bool { return r.Known && r.since(2026, 9, 5) }
+
+// ImportsPairings tells whether a first boot takes devices/paired.json over into
+// the database: 2026.8.1 to 2026.9.4 and 2026.9.6 do, 2026.9.5 leaves it alone and
+// complains ("Legacy pairing stores require repair"). Later ones are not known.
+func (r Release) ImportsPairings() bool {
+	return !r.Known || r.Version.compareCore(Version{Year: 2026, Month: 9, Patch: 5}) != 0
+}
 
 // RestartSignal is the signal that makes the gateway restart in place: SIGUSR1 up
 // to 2026.9.5, SIGUSR2 from 2026.9.6, where SIGUSR1 opens Node's inspector. It is

@@ -44,11 +44,11 @@ func (r *configReader) secretText(path, value string) SecretInput {
 		return SecretInput{}
 	}
 	input := SecretInput{Set: true, Source: Source{SourceConfig, path}}
-	text, missing := substitute(value, r.vars)
+	text, problem := substitute(value, r.vars)
 	switch {
-	case len(missing) > 0:
+	case problem != "":
 		input.ByRef = true
-		input.InDoubt = path + " needs " + strings.Join(missing, " and ") + ", which is not set"
+		input.InDoubt = path + " " + problem
 	case envShorthand().MatchString(trimJS(text)) && r.release.since(2026, 5, 7):
 		input.ByRef = true
 		input.InDoubt = path + " has the short form $NAME, which not every release reads alike"
@@ -100,8 +100,8 @@ func (r *configReader) secretVariable(id string, provider map[string]any) (strin
 // or a place in a JSON object, given as a JSON pointer.
 func (r *configReader) secretFile(id string, provider map[string]any) (string, Source, string) {
 	name, _ := provider["path"].(string)
-	name, missing := substitute(name, r.vars)
-	if name == "" || len(missing) > 0 {
+	name, problem := substitute(name, r.vars)
+	if name == "" || problem != "" {
 		return "", Source{}, "refers to a file without a usable path"
 	}
 	path := expandPath(name, r.env, r.release)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/binary"
 	"errors"
+	"net/netip"
 	"strconv"
 	"syscall"
 
@@ -11,15 +12,16 @@ import (
 
 // askListeners asks the kernel for the sockets that listen on a TCP port, by
 // sock_diag(7), which needs no rights.
-func askListeners(port int) (inodes []string, err error) {
+func askListeners(port int) (all []socket, err error) {
+	buffer := make([]byte, diagAnswer)
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		found, err := askFamily(family, port)
+		found, err := askFamily(family, port, buffer)
 		if err != nil {
 			return nil, err
 		}
-		inodes = append(inodes, found...)
+		all = append(all, found...)
 	}
-	return inodes, nil
+	return all, nil
 }
 
 // What sock_diag(7) is asked: SOCK_DIAG_BY_FAMILY, with a struct inet_diag_req_v2
@@ -27,7 +29,10 @@ func askListeners(port int) (inodes []string, err error) {
 const (
 	diagByFamily = 20
 	diagRequest  = 56 // bytes
-	stateListen  = 10
+	// diagAnswer is the most that the kernel puts into one message for a reader of
+	// whose buffer it knows nothing yet: a page, or half of it (NLMSG_GOODSIZE).
+	diagAnswer  = 8 << 10
+	stateListen = 10
 )
 
 func diagQuestion(family byte, port int) []byte {
@@ -42,7 +47,7 @@ func diagQuestion(family byte, port int) []byte {
 	return question
 }
 
-func askFamily(family byte, port int) (inodes []string, err error) {
+func askFamily(family byte, port int, buffer []byte) (all []socket, err error) {
 	socket, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_INET_DIAG)
 	if err != nil {
 		return nil, err
@@ -55,22 +60,27 @@ func askFamily(family byte, port int) (inodes []string, err error) {
 	if err := unix.Sendto(socket, diagQuestion(family, port), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, err
 	}
-	for buffer := make([]byte, 32<<10); ; {
-		n, _, err := unix.Recvfrom(socket, buffer, 0)
+	for {
+		// MSG_TRUNC: how long the message is, not how much of it there was room for.
+		n, _, err := unix.Recvfrom(socket, buffer, unix.MSG_TRUNC)
 		if err != nil {
 			return nil, err
 		}
+		if n > len(buffer) {
+			return nil, errors.New("sock_diag answers too much at once")
+		}
 		found, done, err := parseDiag(buffer[:n], port)
-		if inodes = append(inodes, found...); err != nil || done {
-			return inodes, err
+		if all = append(all, found...); err != nil || done {
+			return all, err
 		}
 	}
 }
 
-// parseDiag reads a struct inet_diag_msg of each message: the state is its second
-// byte, the local port lies at 4 in the network's order, the inode at 68.
-func parseDiag(data []byte, port int) (inodes []string, done bool, err error) {
-	const inodeAt, size = 68, 72
+// parseDiag reads a struct inet_diag_msg of each message: the family is its first
+// byte, the state its second; the local port lies at 4 in the network's order, the
+// local address at 8, the user at 64, the inode at 68.
+func parseDiag(data []byte, port int) (all []socket, done bool, err error) {
+	const addressAt, uidAt, inodeAt, size = 8, 64, 68, 72
 	messages, err := syscall.ParseNetlinkMessage(data)
 	if err != nil {
 		return nil, false, err
@@ -78,14 +88,22 @@ func parseDiag(data []byte, port int) (inodes []string, done bool, err error) {
 	for _, message := range messages {
 		switch {
 		case message.Header.Type == unix.NLMSG_DONE:
-			return inodes, true, nil
+			return all, true, nil
 		case message.Header.Type == unix.NLMSG_ERROR:
 			return nil, false, errors.New("sock_diag is refused")
 		case len(message.Data) < size:
 			return nil, false, errors.New("sock_diag answers too little")
 		case message.Data[1] == stateListen && int(binary.BigEndian.Uint16(message.Data[4:])) == port:
-			inodes = append(inodes, strconv.FormatUint(uint64(binary.NativeEndian.Uint32(message.Data[inodeAt:])), 10))
+			address := netip.AddrFrom16([16]byte(message.Data[addressAt:]))
+			if message.Data[0] == unix.AF_INET {
+				address = netip.AddrFrom4([4]byte(message.Data[addressAt:]))
+			}
+			all = append(all, socket{
+				inode:   strconv.FormatUint(uint64(binary.NativeEndian.Uint32(message.Data[inodeAt:])), 10),
+				uid:     int(binary.NativeEndian.Uint32(message.Data[uidAt:])),
+				address: address.Unmap(),
+			})
 		}
 	}
-	return inodes, false, nil
+	return all, false, nil
 }

@@ -11,7 +11,6 @@ const (
 	SourceDotenv    SourceKind = "dotenv"      // a .env file
 	SourceConfigEnv SourceKind = "config-env"  // env.vars in openclaw.json
 	SourceFile      SourceKind = "file"        // a file named by argv or a secret reference
-	SourceDefault   SourceKind = "default"
 )
 
 // Source is a place and its name there: a flag, a variable, a configuration key

@@ -30,6 +30,7 @@ func openGateway(t *testing.T, version string, prefix ...string) *gatewaytest.Ga
 // What the policy "token" rests on: nobody gets to ask without the gateway's
 // token. And what "local" rests on, which is not true everywhere.
 func TestOnlyWhoPassesAuthenticationCanAsk(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"2026.2.26", "2026.5.28", "2026.8.2", "2026.9.6"} {
 		t.Run(version, func(t *testing.T) {
 			g := openGateway(t, version)
@@ -73,6 +74,7 @@ func TestOnlyWhoPassesAuthenticationCanAsk(t *testing.T) {
 }
 
 func TestPoliciesOnRealGateways(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"2026.5.28", "2026.8.2", "2026.9.6"} {
 		t.Run(version, func(t *testing.T) {
 			g := openGateway(t, version)
@@ -306,6 +308,7 @@ func (p policies) byID(t *testing.T) {
 // Who knocks while the gateway restarts in place is not forgotten, and "run"
 // answers by itself.
 func TestRunAnswersAcrossARestart(t *testing.T) {
+	t.Parallel()
 	for version, restart := range map[string]syscall.Signal{"2026.5.28": syscall.SIGUSR1, "2026.9.6": syscall.SIGUSR2} {
 		t.Run(version, func(t *testing.T) {
 			remote := gatewaytest.NewRemote(t)

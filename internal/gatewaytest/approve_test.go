@@ -29,6 +29,7 @@ type approver struct {
 }
 
 func TestApprovalOnRealGateways(t *testing.T) {
+	t.Parallel()
 	// 2026.3.13 is the one that leaves a caller without a device no scopes.
 	for _, version := range []string{"2026.2.26", "2026.3.13", "2026.5.28", "2026.8.2", "2026.9.6"} {
 		t.Run(version, func(t *testing.T) {
@@ -134,7 +135,7 @@ func (a approver) newDevice(t *testing.T) {
 	}
 	device := a.listed(t, id)
 	if !slices.Equal(device.Scopes, readWrite) || !slices.Equal(device.Roles, []string{"operator"}) ||
-		device.PublicKey != id.PublicKey() || len(device.Tokens) != 1 || device.ApprovedAt.IsZero() {
+		device.PublicKey != id.PublicKey() || len(device.Tokens) != 1 || device.CreatedAt.IsZero() {
 		t.Errorf("listed as %s", device.Raw)
 	}
 	if again := a.pair(t, id, readWrite); again.DeviceToken != first.DeviceToken {

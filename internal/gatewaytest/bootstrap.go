@@ -13,6 +13,9 @@ import (
 // -cover leaves what it reached. Where it is set, ours is built so, and told of it.
 const coverDir = "GOCOVERDIR"
 
+// givenProgram names a program that is tested in place of one built here.
+const givenProgram = "BOOTSTRAP_PROGRAM"
+
 // One build a test process.
 var build = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "gatewaytest-")
@@ -37,6 +40,9 @@ var build = sync.OnceValues(func() (string, error) {
 // Bootstrap builds the program and returns its path.
 func Bootstrap(t testing.TB) string {
 	t.Helper()
+	if path := os.Getenv(givenProgram); path != "" {
+		return path
+	}
 	path, err := build()
 	if err != nil {
 		t.Fatal(err)

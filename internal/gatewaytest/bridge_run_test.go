@@ -46,6 +46,12 @@ type reflectt struct {
 // visitBridge connects; over is nil, or dials something else than the URL says.
 func visitBridge(t *testing.T, url string, over *http.Client) *reflectt {
 	t.Helper()
+	return visitBridgeWith(t, url, over, "none-of-yours")
+}
+
+// visitBridgeWith shows a token in its request.
+func visitBridgeWith(t *testing.T, url string, over *http.Client, token string) *reflectt {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	ws, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: over})
@@ -56,7 +62,7 @@ func visitBridge(t *testing.T, url string, over *http.Client) *reflectt {
 	t.Cleanup(func() { _ = ws.CloseNow() })
 	r := &reflectt{t: t, ws: ws}
 	answer, err := r.call("connect", `{"minProtocol":3,"maxProtocol":3,"client":{"id":"cli","version":"1.0.0","platform":"node","mode":"cli"},`+
-		`"role":"operator","scopes":["operator.read","operator.write"],"auth":{"token":"none-of-yours"}}`)
+		`"role":"operator","scopes":["operator.read","operator.write"],"auth":{"token":"`+token+`"}}`)
 	for err == nil && !answer.OK {
 		_, _, err = ws.Read(ctx) // the close frame comes next
 	}
@@ -125,6 +131,7 @@ type bridgedGateway struct {
 }
 
 func TestRunServesTheBridgeBesideARealGateway(t *testing.T) {
+	t.Parallel()
 	// The last of these is the one before databases, which rewrites its file when
 	// anybody connects.
 	for _, version := range []string{"2026.9.6", "2026.5.28"} {

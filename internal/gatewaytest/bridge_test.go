@@ -89,6 +89,7 @@ type visited struct {
 }
 
 func TestBridgeLetsInWhoCannotSignOnRealGateways(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"2026.2.26", "2026.3.13", "2026.5.28", "2026.9.6"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()

@@ -36,12 +36,12 @@ func (a approver) rotatedAndRevoked(t *testing.T) {
 		t.Errorf("rotated by the device itself: %v", err)
 	}
 
-	at, err := approve.RevokeToken(t.Context(), admin, id.DeviceID(), "operator")
-	if err != nil || at.IsZero() || letsIn(mine.Token) {
-		t.Errorf("revoked at %v: %v", at, err)
+	_, err = admin.Call(t.Context(), "device.token.revoke", map[string]string{"deviceId": id.DeviceID(), "role": "operator"})
+	if err != nil || letsIn(mine.Token) {
+		t.Errorf("revoked: %v", err)
 	}
-	if tokens := a.listed(t, id).Tokens; len(tokens) != 1 || !tokens[0].RevokedAt.Equal(at) {
-		t.Errorf("listed with %+v, revoked at %v", tokens, at)
+	if tokens := a.listed(t, id).Tokens; len(tokens) != 1 || tokens[0].RevokedAt.IsZero() {
+		t.Errorf("listed with %+v", tokens)
 	}
 
 	_, err = approve.RotateToken(t.Context(), admin, newDevice(t).DeviceID(), "operator")

@@ -12,4 +12,5 @@
 // # Environment
 //
 //	BOOTSTRAP_GATEWAY_CACHE  folder of installed releases and booted states
+//	BOOTSTRAP_PROGRAM        the program under test; unset, it is built
 package gatewaytest

@@ -38,6 +38,28 @@ func changesFiles() map[uint64]bool {
 // same order, for which GOMAXPROCS=1 is, this misses none.
 func killBeforeCall(t *testing.T, cmd *exec.Cmd, n int) bool {
 	t.Helper()
+	calls := changesFiles()
+	return killAtCall(t, cmd, func(call systemCall) bool {
+		if call.isOne(calls) {
+			n--
+		}
+		return n == 0
+	})
+}
+
+// systemCall is one that a stopped thread is about to make.
+type systemCall struct {
+	tid    int
+	number uint64
+	args   [6]uint64
+}
+
+// killAtCall runs a command, stops it before each of its system calls, and kills
+// it before the first of which isThere says so; false where it ended without. A test
+// that uses it is not parallel: this thread may have started another test's program
+// before, and would take its end for itself.
+func killAtCall(t *testing.T, cmd *exec.Cmd, isThere func(systemCall) bool) bool {
+	t.Helper()
 	// A tracer is a thread. No other one may wait for its children, and it must
 	// wait for nobody else's: hence __WNOTHREAD.
 	runtime.LockOSThread()
@@ -48,7 +70,7 @@ func killBeforeCall(t *testing.T, cmd *exec.Cmd, n int) bool {
 		Env: append(cmd.Env, "GOMAXPROCS=1"), Files: []uintptr{null.Fd(), null.Fd(), null.Fd()},
 		Sys: &syscall.SysProcAttr{Ptrace: true, Pdeathsig: syscall.SIGKILL},
 	}))(t)
-	calls, seen, killed := changesFiles(), map[int]bool{}, false
+	seen, killed := map[int]bool{}, false
 	for {
 		var status syscall.WaitStatus
 		tid, err := syscall.Wait4(-1, &status, unix.WALL|unix.WNOTHREAD, nil)
@@ -76,12 +98,10 @@ func killBeforeCall(t *testing.T, cmd *exec.Cmd, n int) bool {
 				}
 			}
 		case signal == syscall.SIGTRAP|0x80:
-			if entersOne(tid, calls) && !killed {
-				if n--; n == 0 {
-					killed = true
-					_ = unix.Kill(pid, unix.SIGKILL)
-					continue
-				}
+			if call, enters := entered(tid); enters && !killed && isThere(call) {
+				killed = true
+				_ = unix.Kill(pid, unix.SIGKILL)
+				continue
 			}
 		case signal != syscall.SIGTRAP:
 			pass = signal
@@ -90,9 +110,9 @@ func killBeforeCall(t *testing.T, cmd *exec.Cmd, n int) bool {
 	}
 }
 
-// entersOne tells whether a stopped thread is about to make one of the calls,
-// and not to write to people or to open a file for reading.
-func entersOne(tid int, calls map[uint64]bool) bool {
+// entered is the call that a stopped thread is about to make; false where it
+// comes back from one.
+func entered(tid int) (systemCall, bool) {
 	var info struct { // struct ptrace_syscall_info
 		op     uint8
 		arch   uint32
@@ -103,14 +123,17 @@ func entersOne(tid int, calls map[uint64]bool) bool {
 	const entry = 1
 	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GET_SYSCALL_INFO,
 		uintptr(tid), unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)), 0, 0)
-	if errno != 0 || info.op != entry || !calls[info.number] {
-		return false
-	}
-	switch info.number {
+	return systemCall{tid, info.number, info.args}, errno == 0 && info.op == entry
+}
+
+// isOne tells whether it is one of the calls, and not one that writes to people
+// or opens a file for reading.
+func (c systemCall) isOne(calls map[uint64]bool) bool {
+	switch c.number {
 	case unix.SYS_WRITE:
-		return info.args[0] > 2
+		return calls[c.number] && c.args[0] > 2
 	case unix.SYS_OPENAT:
-		return info.args[2]&(unix.O_ACCMODE|unix.O_CREAT) != 0
+		return calls[c.number] && c.args[2]&(unix.O_ACCMODE|unix.O_CREAT) != 0
 	}
-	return true
+	return calls[c.number]
 }

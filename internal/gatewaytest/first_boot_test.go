@@ -16,6 +16,7 @@ import (
 // start. Whenever a seeding falls into that, the devices are paired afterwards,
 // and those from before are who they were.
 func TestSeedingAtAnyMomentOfAFirstBootHolds(t *testing.T) {
+	t.Parallel()
 	const moments = 10 // on each of two volumes
 	for _, version := range []string{"2026.8.2", "2026.9.6"} {
 		t.Run(version, func(t *testing.T) {
@@ -38,8 +39,7 @@ func (v volume) bootMeanwhile(t *testing.T, moments int) {
 	before := survey{}
 	tokens := map[string]string{}
 	if _, err := os.Stat(filepath.Join(v.state, "devices", "paired.json")); err == nil {
-		file := volume{version: jsonEra, state: v.state}
-		before = file.survey(t)
+		before = v.survey(t)
 		tokens = tokensOf(before)
 	}
 	began := time.Now()
@@ -70,8 +70,7 @@ func (v volume) bootMeanwhile(t *testing.T, moments int) {
 	seeding.Wait()
 	g.WaitReady(t)
 	t.Logf("ready %v after the start", time.Since(began).Round(10*time.Millisecond))
-	now := v.asRead()
-	self, devices := now.self(t), now.paired(t)
+	self, devices := v.self(t), v.paired(t)
 	if before.self != "" && self != before.self {
 		t.Errorf("the device was %s and is %s", before.self, self)
 	}

@@ -12,6 +12,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestGatewayBootsOnACopiedStateIsReachedFromElsewhereAndStopsWithZero(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"2026.5.28", "2026.9.6"} {
 		t.Run(version, func(t *testing.T) {
 			state := gatewaytest.CopyState(t, version)

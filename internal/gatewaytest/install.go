@@ -14,7 +14,7 @@ import (
 // The first installation of a release takes about 40 s, any other milliseconds.
 func Install(t testing.TB, version string) []string {
 	t.Helper()
-	needGateway(t)
+	NeedGateway(t)
 	cmd := exec.CommandContext(t.Context(), filepath.Join(scripts(t), "gateway-install"), version)
 	cmd.Env = append(os.Environ(), "BOOTSTRAP_GATEWAY_CACHE="+cacheDir(t))
 	var stderr bytes.Buffer
@@ -30,7 +30,8 @@ func Install(t testing.TB, version string) []string {
 	return argv
 }
 
-func needGateway(t testing.TB) {
+// NeedGateway skips a test under -short, all of it.
+func NeedGateway(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("skipped under -short: this test starts a real gateway")

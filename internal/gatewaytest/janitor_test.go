@@ -19,6 +19,7 @@ import (
 const leaverVariable = "GATEWAYTEST_LEAVER"
 
 func TestKilledTestProcessLeavesNoProcessAndNoNetworkBehind(t *testing.T) {
+	t.Parallel()
 	if os.Getenv(leaverVariable) != "" {
 		leave(t)
 	}

@@ -60,6 +60,7 @@ func readJoin(t *testing.T, result gatewaytest.Result) joinReport {
 }
 
 func TestJoinOnRealGateways(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"2026.5.28", "2026.8.2", "2026.9.6"} {
 		t.Run(version, func(t *testing.T) {
 			g := openGateway(t, version)
@@ -84,7 +85,7 @@ func TestJoinOnRealGateways(t *testing.T) {
 				far.hostJoinWithWrongToken(t)
 			})
 			t.Run("nobody is there", func(t *testing.T) {
-				far.url = "ws://" + remote.HostAddr + ":1"
+				far.url, far.dir = "ws://"+remote.HostAddr+":1", t.TempDir()
 				if r := far.join(t, "--name", "agent"); r.ExitCode != 10 {
 					t.Errorf("got %+v", r)
 				}

@@ -31,6 +31,7 @@ type knock struct {
 	Mode      string // client mode
 	Platform  string
 	Forwarded string // sent as X-Forwarded-For, as by a proxy
+	Bearer    string // sent as Authorization, for a bridge
 	Again     int    // how often it comes again while it is not let in
 }
 
@@ -90,6 +91,7 @@ func knockAt(t testing.TB, remote *gatewaytest.Remote, knocks ...knock) []probe.
 // TestClientProcess is no test of its own: started by knockAt, in another network
 // namespace, it is the clients.
 func TestClientProcess(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("GATEWAYTEST_CLIENTS") == "" {
 		return
 	}
@@ -123,7 +125,10 @@ func (k knock) connect(t *testing.T) probe.Verdict {
 	}
 	url := k.URL
 	if k.Forwarded != "" {
-		url = forward(t, url, k.Forwarded)
+		url = forward(t, url, "X-Forwarded-For: "+k.Forwarded)
+	}
+	if k.Bearer != "" {
+		url = forward(t, url, "Authorization: Bearer "+k.Bearer)
 	}
 	options := probe.Options{
 		URL: url, Auth: k.Auth, Identity: id, Role: k.Role, Scopes: k.Scopes, ClientMode: k.Mode, DisplayName: k.Name,
@@ -145,7 +150,7 @@ func (k knock) connect(t *testing.T) probe.Verdict {
 
 // forward is a proxy of one client's own making: it passes everything on and
 // adds a header to the first request.
-func forward(t *testing.T, url, address string) string {
+func forward(t *testing.T, url, header string) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -157,13 +162,13 @@ func forward(t *testing.T, url, address string) string {
 			if err != nil {
 				return
 			}
-			go pass(client, strings.TrimPrefix(url, "ws://"), address)
+			go pass(client, strings.TrimPrefix(url, "ws://"), header)
 		}
 	}()
 	return "ws://" + listener.Addr().String()
 }
 
-func pass(client net.Conn, to, address string) {
+func pass(client net.Conn, to, header string) {
 	defer func() { _ = client.Close() }()
 	gateway, err := net.Dial("tcp", to)
 	if err != nil {
@@ -175,7 +180,7 @@ func pass(client net.Conn, to, address string) {
 	if err != nil {
 		return
 	}
-	_, _ = io.WriteString(gateway, first+"X-Forwarded-For: "+address+"\r\n")
+	_, _ = io.WriteString(gateway, first+header+"\r\n")
 	go func() { _, _ = io.Copy(gateway, reader) }()
 	_, _ = io.Copy(client, gateway)
 }

@@ -11,15 +11,27 @@ import (
 	"testing"
 )
 
-// migrated tells whether the gateway of this volume reads a database: those of
-// the SQLite era do once one of them has started here.
+// migrated tells whether the gateway of this volume reads a database. The volume
+// shows it, whatever the release: 2026.6.11 and 2026.7.1 make a database too, of
+// version 1 and without this column, and read the files.
 func (v volume) migrated(t *testing.T) bool {
 	t.Helper()
 	_, err := os.Stat(databaseOf(v.state))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	return err == nil && v.version == sqliteEra
+	db := openDatabase(t, databaseOf(v.state))
+	defer func() { _ = db.Close() }()
+	var schema, columns int
+	err = db.QueryRow(`SELECT user_version, (SELECT count(*) FROM pragma_table_info('device_pairing_paired') WHERE name = 'approved_via')
+		FROM pragma_user_version`).Scan(&schema, &columns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema >= 2 && columns == 1 && !v.downgraded
 }
 
 // paired reads the store that the gateway reads, by device id.

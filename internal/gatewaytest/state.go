@@ -16,7 +16,7 @@ const stateRevision = "1"
 // costs about 20 CPU seconds) and shared: use CopyState to change anything.
 func BootedState(t testing.TB, version string) string {
 	t.Helper()
-	needGateway(t)
+	NeedGateway(t)
 	dir := filepath.Join(cacheDir(t), "booted-"+version+"-r"+stateRevision)
 	// Two packages may ask for the same state at once.
 	unlock := lock(t, dir+".lock")

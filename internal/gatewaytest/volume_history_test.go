@@ -1,7 +1,6 @@
 package gatewaytest_test
 
 import (
-	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,25 +10,17 @@ import (
 	"github.com/reflectt/bootstrap/internal/gatewaytest"
 )
 
-// asRead is the volume as readers in these tests take it: every release of the
-// SQLite era reads the database as the newest one does.
-func (v volume) asRead() volume {
-	if v.version == "2026.8.2" {
-		v.version = sqliteEra
-	}
-	return v
-}
-
 // token is the operator's token of a device in the store; empty where there is
 // no such device.
 func (v volume) token(t *testing.T, deviceID string) string {
 	t.Helper()
-	return v.asRead().paired(t)[deviceID].Tokens["operator"].Token
+	return v.paired(t)[deviceID].Tokens["operator"].Token
 }
 
 // One volume goes from release to release, each time started as a container is:
 // by "bootstrap run" with the same clients. Nobody runs a doctor.
 func TestAVolumeKeepsItsDevicesThroughUpgradesAndADowngrade(t *testing.T) {
+	t.Parallel()
 	gatewaytest.Install(t, "2026.9.6") // which skips all of it under -short
 	for _, path := range [][]string{
 		{"2026.5.28", "2026.9.6", "2026.9.6", "2026.5.28"},
@@ -39,8 +30,8 @@ func TestAVolumeKeepsItsDevicesThroughUpgradesAndADowngrade(t *testing.T) {
 			h := history{volume: newVolume(t, path[0], t.TempDir())}
 			for i, version := range path {
 				h.version = version
-				back := i > 0 && path[i-1] > version
-				t.Run(fmt.Sprintf("%d on %s", i+1, version), func(t *testing.T) { h.life(t, i, back) })
+				h.downgraded = i > 0 && path[i-1] > version
+				t.Run(fmt.Sprintf("%d on %s", i+1, version), func(t *testing.T) { h.life(t, i) })
 				if len(h.tokens) == 0 {
 					t.Fatal("there is nothing that could be kept")
 				}
@@ -63,7 +54,7 @@ var historyClients = []string{"stays", "leaves-first", "leaves-second"}
 
 // life is one start of the gateway. In the first two a client is removed with
 // the official CLI; before the third, older tools leave things behind.
-func (h *history) life(t *testing.T, number int, downgraded bool) {
+func (h *history) life(t *testing.T, number int) {
 	if number == 2 {
 		h.dropLeftovers(t)
 	}
@@ -76,13 +67,13 @@ func (h *history) life(t *testing.T, number int, downgraded bool) {
 	if number == 0 {
 		h.remember(t)
 	}
-	if got := must(readSelf(h.volume))(t); got != h.self {
+	if got := h.volume.self(t); got != h.self {
 		t.Errorf("the device was %s and is %s", h.self, got)
 	}
 	for _, id := range []string{h.self, h.ids["stays"]} {
 		if token := h.token(t, id); token == "" {
 			t.Errorf("%s is not in the store", id)
-		} else if downgraded {
+		} else if h.downgraded {
 			// The files are long gone, and what the database holds is not read by this
 			// release: paired anew, by the same keys.
 			t.Logf("after the downgrade %.12s has its old token: %v", id, token == h.tokens[id])
@@ -92,7 +83,7 @@ func (h *history) life(t *testing.T, number int, downgraded bool) {
 	}
 	// Only with the release known it is the files that count again.
 	release := filepath.Dir(gatewaytest.Install(t, h.version)[1])
-	h.wantLetIn(t, h.self, fullScopes, "--gateway-package", release)
+	h.wantLetIn(t, h.self, fullOf(h.version), "--gateway-package", release)
 	h.wantLetIn(t, h.ids["stays"], standardScopes, "--state-dir", h.bundle("stays"))
 	if number < 2 {
 		h.removeNext(t)
@@ -109,25 +100,12 @@ func (h *history) life(t *testing.T, number int, downgraded bool) {
 }
 
 func (h *history) remember(t *testing.T) {
-	h.self = must(readSelf(h.volume))(t)
+	h.self = h.volume.self(t)
 	h.ids, h.tokens = map[string]string{}, map[string]string{h.self: h.token(t, h.self)}
 	for _, client := range historyClients {
 		id := must(readIdentity(h.bundle(client)))(t)
 		h.ids[client], h.tokens[id] = id, h.token(t, id)
 	}
-}
-
-// readSelf is the id of the state folder's own device, where this release looks.
-func readSelf(v volume) (string, error) {
-	if v.asRead().version != sqliteEra {
-		return readIdentity(v.state)
-	}
-	db, err := sql.Open("sqlite", "file:"+databaseOf(v.state)+"?mode=rw&_pragma=busy_timeout(5000)")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = db.Close() }()
-	return database{db}.primary()
 }
 
 // removeNext removes a client as a person would, with the CLI beside the
@@ -170,6 +148,7 @@ func (h *history) dropLeftovers(t *testing.T) {
 // "openclaw config set" on an empty folder makes a database that has all
 // tables, no identity and no device.
 func TestADatabaseThatConfigSetMadeIsSeeded(t *testing.T) {
+	t.Parallel()
 	v := newVolume(t, sqliteEra, t.TempDir())
 	for _, setting := range [][]string{{"gateway.mode", "local"}, {"plugins.enabled", "false"}} {
 		if result := v.cli(t, "config", "set", setting[0], setting[1]); result.Code != 0 {
@@ -200,7 +179,6 @@ func TestADatabaseThatConfigSetMadeIsSeeded(t *testing.T) {
 		if err := os.RemoveAll(filepath.Join(v.state, "state")); err != nil {
 			t.Fatal(err)
 		}
-		v.version = jsonEra // no database, so the files are read
 		v.seed(t, "--client", "agent-1").wantOutcomes(t, "self created", "agent-1 created")
 	})
 }

@@ -20,6 +20,7 @@ import (
 // While clients come and go, a process for each device seeds the live gateway,
 // and others take some out again.
 func TestSeedingBesideALiveGatewayLosesNothing(t *testing.T) {
+	t.Parallel()
 	onEachEra(t, func(t *testing.T, version string) {
 		v := newVolume(t, version, gatewaytest.CopyState(t, version))
 		v.seed(t, "--client", "caller-0", "--client", "caller-1")
@@ -65,6 +66,7 @@ func TestSeedingBesideALiveGatewayLosesNothing(t *testing.T) {
 // The devices that the gateway itself lets in meanwhile, on loopback, are as
 // little to be lost as ours.
 func TestSeedingBesideALiveGatewayKeepsWhatTheGatewayPairsMeanwhile(t *testing.T) {
+	t.Parallel()
 	onEachEra(t, func(t *testing.T, version string) {
 		v := newVolume(t, version, gatewaytest.CopyState(t, version))
 		v.seed(t)
@@ -108,6 +110,7 @@ func TestSeedingBesideALiveGatewayKeepsWhatTheGatewayPairsMeanwhile(t *testing.T
 // The negative control: the same writes to the same gateway without the
 // barrier. If none were lost, the tests above would show nothing.
 func TestWithoutTheBarrierALiveGatewayLosesDevices(t *testing.T) {
+	t.Parallel()
 	v := newVolume(t, jsonEra, gatewaytest.CopyState(t, jsonEra))
 	v.seed(t, "--client", "caller-0", "--client", "caller-1")
 	g := v.start(t)

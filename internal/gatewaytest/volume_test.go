@@ -16,14 +16,24 @@ import (
 const sharedToken = "the-gateway-s-own-token"
 
 // fullScopes and standardScopes are the presets of the state folder's own
-// device and of a client, spelt out once more: what is let in has these.
+// device and of a client, spelt out once more: what is let in has these. They are
+// what "bootstrap seed" writes in these tests, where it sees no package.
 var (
 	fullScopes = []string{
-		"operator.admin", "operator.approvals", "operator.pairing",
+		"operator.admin", "operator.approvals", "operator.pairing", "operator.questions",
 		"operator.read", "operator.talk.secrets", "operator.write",
 	}
 	standardScopes = []string{"operator.read", "operator.write"}
 )
+
+// fullOf is what "bootstrap run" writes, which sees the package of a release.
+func fullOf(version string) []string {
+	full := slices.Clone(fullScopes)
+	if parts := strings.Split(version, "."); parts[0] == "2026" && len(parts[1]) == 1 && parts[1] < "8" {
+		full = slices.DeleteFunc(full, func(scope string) bool { return scope == "operator.questions" })
+	}
+	return full
+}
 
 // volume is a state folder with the port of its gateway, and the remote side
 // from which that is asked.
@@ -32,11 +42,14 @@ type volume struct {
 	state   string
 	port    int
 	remote  *gatewaytest.Remote
+
+	// downgraded: the release is older than the database, and reads the files.
+	downgraded bool
 }
 
 func newVolume(t *testing.T, version, state string) volume {
 	t.Helper()
-	return volume{version, state, gatewaytest.FreePort(t), gatewaytest.NewRemote(t)}
+	return volume{version: version, state: state, port: gatewaytest.FreePort(t), remote: gatewaytest.NewRemote(t)}
 }
 
 // start starts a gateway that listens for the remote side too; the words of the

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // FilePath is where gateways up to 2026.7.35, and the CLI beside them, keep
@@ -67,6 +68,21 @@ func Unmarshal(data []byte) (Identity, error) {
 // in its database: both keys must parse, belong together and give the device
 // id. It fails with an [Error] that names the value at fault.
 func FromRecord(deviceID, publicPEM, privatePEM string, created time.Time) (Identity, error) {
+	id, err := fromPEMs(publicPEM, privatePEM, created)
+	if err != nil {
+		return Identity{}, err
+	}
+	if deviceID != id.DeviceID() {
+		return Identity{}, &Error{Fault: "deviceId is not the SHA-256 of the public key (expected " + id.DeviceID() + ")"}
+	}
+	return id, nil
+}
+
+// fromPEMs is the identity of two keys that belong together.
+func fromPEMs(publicPEM, privatePEM string, created time.Time) (Identity, error) {
+	if private, ok := quickPair(publicPEM, privatePEM); ok {
+		return fromPrivate(private, created), nil
+	}
 	id, err := FromPEM(privatePEM, created)
 	if err != nil {
 		return Identity{}, err
@@ -77,9 +93,6 @@ func FromRecord(deviceID, publicPEM, privatePEM string, created time.Time) (Iden
 	}
 	if !public.Equal(id.public()) {
 		return Identity{}, &Error{Fault: "the public key does not belong to the private key"}
-	}
-	if deviceID != id.DeviceID() {
-		return Identity{}, &Error{Fault: "deviceId is not the SHA-256 of the public key (expected " + id.DeviceID() + ")"}
 	}
 	return id, nil
 }
@@ -97,7 +110,7 @@ func Load(path string) (Identity, error) {
 	id, err := Unmarshal(data)
 	if fault := (*Error)(nil); errors.As(err, &fault) {
 		fault.Path = path
-		fault.Mend = "restore it from a backup; or, to become a new device, which has to be paired anew with --reseed: mv " + path + " " + path + ".broken"
+		fault.Mend = "restore it from a backup; or, to become a new device, which has to be paired anew with --reseed: mv " + shell.Quote(path) + " " + shell.Quote(path+".broken")
 	}
 	return id, err
 }
@@ -105,11 +118,19 @@ func Load(path string) (Identity, error) {
 // Store writes the identity to a path where nothing is yet: mode 0600 in a
 // folder of mode 0700. It never replaces a file: the error then wraps
 // [fs.ErrExist].
-func (id Identity) Store(path string) error {
+func (id Identity) Store(path string) error { return id.store(path, atomicfile.Create) }
+
+// StoreUnsynced is [Identity.Store] for who writes more into the folder: the file is
+// on disk once the caller has called [atomicfile.SyncDir] for that.
+func (id Identity) StoreUnsynced(path string) error {
+	return id.store(path, atomicfile.CreateUnsynced)
+}
+
+func (id Identity) store(path string, create func(string, []byte) error) error {
 	if err := atomicfile.MakeDir(filepath.Dir(path)); err != nil {
 		return &Error{Path: path, Fault: "its folder cannot be made", Err: err}
 	}
-	if err := atomicfile.Create(path, id.Marshal()); err != nil {
+	if err := create(path, id.Marshal()); err != nil {
 		return &Error{Path: path, Fault: "it cannot be written", Err: err}
 	}
 	return nil

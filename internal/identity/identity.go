@@ -67,9 +67,11 @@ func (id Identity) PublicKey() string {
 	return base64.RawURLEncoding.EncodeToString(id.public())
 }
 
-// Sign returns the Ed25519 signature of a payload in base64url without padding.
+// Sign returns the Ed25519 signature of a payload in base64url without padding. The
+// public key in it is the one that the private key makes, never one that was read.
 func (id Identity) Sign(payload string) string {
-	return base64.RawURLEncoding.EncodeToString(ed25519.Sign(id.private, []byte(payload)))
+	private := ed25519.NewKeyFromSeed(id.private.Seed())
+	return base64.RawURLEncoding.EncodeToString(ed25519.Sign(private, []byte(payload)))
 }
 
 // RawPublicKey is the public key's 32 bytes.

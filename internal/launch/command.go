@@ -29,7 +29,28 @@ func (e *CommandError) Error() string {
 	if errors.Is(e.Err, syscall.ENOENT) && strings.Contains(e.Path, "/") && exists(e.Path) {
 		return fmt.Sprintf("cannot run %s: its interpreter is missing: %v", e.Path, e.Err)
 	}
+	if why := e.exhausted(); why != "" {
+		return fmt.Sprintf("cannot run %s: %s: %v", e.Path, why, e.Err)
+	}
 	return fmt.Sprintf("cannot run %s: %v", e.Path, e.Err)
+}
+
+// Exhausted says that the program is fine, and that something was used up which
+// starting it takes.
+func (e *CommandError) Exhausted() bool { return e.exhausted() != "" }
+
+func (e *CommandError) exhausted() string {
+	switch {
+	case errors.Is(e.Err, syscall.EAGAIN):
+		return "no process is left for it"
+	case errors.Is(e.Err, syscall.EMFILE), errors.Is(e.Err, syscall.ENFILE):
+		return "no file descriptor is left for starting it"
+	case errors.Is(e.Err, syscall.ENOMEM):
+		return "no memory is left for it"
+	case errors.Is(e.Err, syscall.E2BIG):
+		return "its arguments and environment are too long"
+	}
+	return ""
 }
 
 func (e *CommandError) Unwrap() error { return e.Err }

@@ -45,14 +45,29 @@ func (e *PrivilegeError) Hint() string {
 // Every error is a *PrivilegeError; after one the process must end, for it may
 // be half way.
 //
+// What root would leave behind goes, too: descriptors above 2 are not handed on
+// to the command, the inheritable and ambient capabilities are cleared, and,
+// unless mayGain, the bounding set as well, with no_new_privs: then no setuid
+// program or file capability gains anything, for the command and all below it.
+//
 // The kernel makes the process undumpable by this, which is wanted: others of
 // the same uid cannot read our memory. execve ends it for the gateway.
-func Drop(u User) error {
+func Drop(u User, mayGain bool) error {
 	if isAlready(u) {
 		return nil
 	}
 	if u.UID < 0 || u.GID < 0 {
 		return &PrivilegeError{User: u, Err: errors.New("negative id")}
+	}
+	if err := closeExtraOnExec(); err != nil {
+		return &PrivilegeError{User: u, Err: fmt.Errorf("open descriptors would be handed on: %w", err)}
+	}
+	confined := !mayGain && u.UID != 0
+	if confined {
+		// While there is CAP_SETPCAP.
+		if err := clearBoundingSet(); err != nil {
+			return &PrivilegeError{User: u, Err: fmt.Errorf("cannot clear the bounding set: %w", err)}
+		}
 	}
 	// Groups first, the uid last: without the uid the others are out of reach.
 	// The syscall package's calls act on every thread.
@@ -64,6 +79,14 @@ func Drop(u User) error {
 	}
 	if err := syscall.Setresuid(u.UID, u.UID, u.UID); err != nil {
 		return dropError(u, "CAP_SETUID", err)
+	}
+	if err := clearInheritable(); err != nil {
+		return &PrivilegeError{User: u, Err: fmt.Errorf("cannot clear the inheritable capabilities: %w", err)}
+	}
+	if confined {
+		if err := forbidNewPrivileges(); err != nil {
+			return &PrivilegeError{User: u, Err: fmt.Errorf("cannot set no_new_privs: %w", err)}
+		}
 	}
 	return verifyDrop(u)
 }

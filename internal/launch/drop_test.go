@@ -21,7 +21,7 @@ func dropAndReport(specs []string) int {
 	for _, spec := range specs {
 		u, err := LookupUser(spec)
 		if err == nil {
-			err = Drop(u)
+			err = Drop(u, false)
 		}
 		var missing *PrivilegeError
 		if errors.As(err, &missing) {

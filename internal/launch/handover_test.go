@@ -100,6 +100,31 @@ func TestTheCommandsEndIsOurs(t *testing.T) {
 	}
 }
 
+func TestACommandThatNothingIsLeftForSaysSo(t *testing.T) {
+	for mode, c := range map[string]struct {
+		says string
+		root bool
+	}{
+		"supervise-starved-files":     {"no file descriptor is left for starting it: too many open files", false},
+		"supervise-starved-processes": {"no process is left for it: resource temporarily unavailable", true},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			if c.root && os.Geteuid() != 0 {
+				t.Skip("needs root, to become somebody else")
+			}
+			command := exec.Command(self(t), helperPrefix+mode, "/bin/true")
+			var stderr bytes.Buffer
+			command.Stderr = &stderr
+			if code := codeOf(t, command.Run()); code != 126 {
+				t.Errorf("code %d, want 126", code)
+			}
+			if !strings.Contains(stderr.String(), c.says) {
+				t.Errorf("it says %q", stderr.String())
+			}
+		})
+	}
+}
+
 func TestArgumentsAndEnvironmentPassUnchanged(t *testing.T) {
 	bothWays(t, func(t *testing.T, mode string) {
 		args := []string{self(t), "helper:dump", "", "two words", "\xff\xfe", "line\nbreak", "-x", "--"}

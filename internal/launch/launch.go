@@ -14,6 +14,9 @@
 //
 // # Supervise
 //
+// [Start] reserves the threads that this process will need: the gateway may use up
+// the processes. It caps GOMAXPROCS at 4 for that.
+//
 // [Start] makes the child in a process group of its own, as tini does, so that
 // a Ctrl-C reaches it once: from the terminal when the child has it, otherwise
 // through us. Descriptors 0, 1 and 2 are the child's own, untouched; nothing is
@@ -45,4 +48,9 @@
 // The child gets no parent-death signal. It is bound to the thread that forked,
 // which the Go runtime may end at any time, and if somebody does kill us with
 // SIGKILL a gateway that keeps running is the lesser harm.
+//
+// # Jobs
+//
+// [RunJob] runs a program to its end before there is a child, [Process.RunJob] beside
+// it: there Run alone waits, and hands over how the job ended.
 package launch

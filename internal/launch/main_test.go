@@ -46,6 +46,8 @@ func helper(mode string, args []string) int {
 		return supervise(Options{Command: args[0], Argv: args, Env: os.Environ(), RestartSignal: syscall.SIGUSR2})
 	case "supervise-timeout":
 		return supervise(Options{Command: args[0], Argv: args, Env: os.Environ(), StopTimeout: 1})
+	case "supervise-starved-files", "supervise-starved-processes":
+		return superviseStarved(mode, args)
 	case "supervise-talking":
 		process, err := Start(Options{Command: args[0], Argv: args, Env: os.Environ()})
 		if err != nil {
@@ -53,6 +55,8 @@ func helper(mode string, args []string) int {
 		}
 		fmt.Println("supervisor speaks")
 		return process.Run().Code
+	case "job":
+		return runsJobs(args)
 	case "prepare":
 		return prepareAsUser(args)
 	case "supervise-stop":
@@ -105,6 +109,22 @@ func supervise(options Options) int {
 		fmt.Fprintln(os.Stderr, "killed")
 	}
 	return result.Code
+}
+
+// superviseStarved has nothing left that a child would need.
+func superviseStarved(mode string, args []string) int {
+	resource, limit := unix.RLIMIT_NOFILE, unix.Rlimit{Cur: 3, Max: 3}
+	if mode == "supervise-starved-processes" {
+		resource, limit = unix.RLIMIT_NPROC, unix.Rlimit{Cur: 1, Max: 1}
+		if err := syscall.Setresuid(61235, 61235, 61235); err != nil {
+			return failed(err)
+		}
+	}
+	reserveThreads() // or the Go runtime is what fails
+	if err := unix.Setrlimit(resource, &limit); err != nil {
+		return failed(err)
+	}
+	return supervise(Options{Command: args[0], Argv: args, Env: os.Environ()})
 }
 
 // superviseAndStop calls Stop from another goroutine when the child says so,

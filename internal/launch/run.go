@@ -39,8 +39,8 @@ func (p *Process) Run() Result {
 // forward passes a signal on. The child cannot have been reaped yet, so its pid
 // is its own; that it may just have ended is no error.
 func (p *Process) forward(sig syscall.Signal) {
-	if terminates(sig) {
-		p.told.Store(true)
+	if terminates(sig) && p.told.CompareAndSwap(false, true) {
+		close(p.asked)
 	}
 	if terminates(sig) && p.stopTimeout > 0 && p.deadline == nil {
 		p.deadline = time.NewTimer(p.stopTimeout)
@@ -78,6 +78,7 @@ func (p *Process) reap() bool {
 		case pid == p.pid:
 			p.ended = true
 			p.result.Code, p.result.Signal = exitCode(status)
+		case p.jobs.finish(pid, status):
 		default:
 			p.result.Orphans++
 		}

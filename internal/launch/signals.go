@@ -20,8 +20,9 @@ type Signals struct {
 // kernel merges what it has not delivered, we only must not drop what it has.
 const forwardBuffer = 64
 
-// Catch starts to hold the signals that end a program, for Start. Call it
-// before anything that takes time, and Release when there will be no Start.
+// Catch starts to hold the signals that end a program, for Start. Call it before
+// anything that takes time. Go's own answers to them are a death by the signal, or
+// exit code 2 where there is none (PID 1), and a dump for QUIT.
 func Catch() *Signals {
 	s := &Signals{
 		forward: make(chan os.Signal, forwardBuffer),
@@ -49,8 +50,9 @@ func (s *Signals) notify(signals ...syscall.Signal) {
 	}
 }
 
-// Release gives the signals back to Go's defaults. What has arrived before can
-// still be asked for with Stopped.
+// Release gives the signals back to Go's defaults, for a program that lives on
+// without them, or becomes another one. What has arrived before can still be asked
+// for with Stopped.
 func (s *Signals) Release() {
 	signal.Stop(s.forward)
 	signal.Stop(s.child)
@@ -73,9 +75,10 @@ func (s *Signals) Stopped() (syscall.Signal, bool) {
 }
 
 // Context returns a context that ends when a terminating signal arrives, for
-// whatever takes time before there is a child. done must be called before the
-// signals are used again: it returns a *StoppedError if one arrived, else nil.
-// Other signals are dropped meanwhile, as by Stopped.
+// whatever takes time before there is a child. done must be called, once, before
+// the signals are used again: it returns a *StoppedError if one arrived, else nil,
+// and then the context never ends. Other signals are dropped meanwhile, as by
+// Stopped.
 func (s *Signals) Context(parent context.Context) (ctx context.Context, done func() error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	quit, ended := make(chan struct{}), make(chan struct{})
@@ -96,7 +99,6 @@ func (s *Signals) Context(parent context.Context) (ctx context.Context, done fun
 	return ctx, func() error {
 		close(quit)
 		<-ended
-		defer cancel(nil)
 		if stopped := (*StoppedError)(nil); errors.As(context.Cause(ctx), &stopped) {
 			return stopped
 		}

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 const (
@@ -69,14 +71,10 @@ func PrepareStateDir(path string, u User) error {
 
 // prepareUnprivileged has no rights that a planted link could misuse.
 func prepareUnprivileged(path string, u User) error {
-	err := os.MkdirAll(filepath.Dir(path), parentDirMode)
-	if err == nil {
-		err = os.MkdirAll(path, stateDirMode)
-	}
-	if err != nil {
+	if err := makeAll(path, stateDirMode); err != nil {
 		return &StateDirError{
 			Path: path, User: u, Reason: "cannot create it", Err: err,
-			hint: fmt.Sprintf("as root: mkdir -p %s && chown %s %s", quote(path), u, quote(path)),
+			hint: fmt.Sprintf("as root: mkdir -p %s && chown %s %s", shell.Quote(path), u, shell.Quote(path)),
 		}
 	}
 	if err := unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
@@ -87,6 +85,39 @@ func prepareUnprivileged(path string, u User) error {
 		return &StateDirError{Path: path, User: u, Reason: "cannot write it", Err: err, hint: hint}
 	}
 	return nil
+}
+
+// makeAll makes a directory and its parents, as far as they are missing, and has
+// each on disk: what is written into the volume is lost with a directory above it.
+func makeAll(path string, mode os.FileMode) error {
+	if isDirectory(path) || path == filepath.Dir(path) {
+		return nil
+	}
+	if err := makeAll(filepath.Dir(path), parentDirMode); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, mode); err != nil && !isDirectory(path) {
+		return err
+	}
+	parent, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil // it may be written and not read: only its owner can sync it
+	}
+	defer func() { _ = parent.Close() }()
+	return synced(parent.Sync())
+}
+
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// synced overlooks that some filesystems (old FUSE, 9p) cannot sync a directory.
+func synced(err error) error {
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
+		return nil
+	}
+	return err
 }
 
 // handOver gives the open folder to the user if it is root's and empty. A group
@@ -162,5 +193,5 @@ func writableBy(stat *unix.Stat_t, u User) bool {
 }
 
 func mendOwner(path string, u User) string {
-	return fmt.Sprintf("as root: chown -R %s %s", u, quote(path))
+	return fmt.Sprintf("as root: chown -R %s %s", u, shell.Quote(path))
 }

@@ -22,8 +22,9 @@ type Options struct {
 	// StopTimeout, counted from the first terminating signal, ends in SIGKILL
 	// for the child. 0 means never.
 	StopTimeout time.Duration
-	// Signals that have been held since an earlier Catch; nil catches now. The
-	// process takes them over, also when Start fails.
+	// Signals that have been held since an earlier Catch; they stay caught to the
+	// end of the program, so that one more cannot change its exit code. nil catches
+	// now, and until Run ends.
 	Signals *Signals
 }
 
@@ -34,10 +35,13 @@ type Process struct {
 	restart     syscall.Signal
 	stopTimeout time.Duration
 	signals     *Signals
+	caughtHere  bool      // and so released here
 	terminal    *terminal // nil when stdin is not our controlling terminal
 	subreaper   bool      // we made ourselves one
 	stops       chan syscall.Signal
-	told        atomic.Bool // a terminating signal was passed on
+	told        atomic.Bool   // a terminating signal was passed on
+	asked       chan struct{} // closed with told
+	jobs        jobs
 	done        chan struct{}
 	deadline    *time.Timer      // nil until somebody wants the child to end
 	expired     <-chan time.Time // the timer's, nil likewise
@@ -69,15 +73,17 @@ func Start(options Options) (*Process, error) {
 		stopTimeout: options.StopTimeout,
 		signals:     options.Signals,
 		stops:       make(chan syscall.Signal, 1),
+		asked:       make(chan struct{}),
+		jobs:        jobs{running: map[int]chan<- syscall.WaitStatus{}},
 		done:        make(chan struct{}),
 	}
 	if p.signals == nil {
-		p.signals = Catch()
+		p.signals, p.caughtHere = Catch(), true
 	}
 	p.signals.catchAll()
 	path, err := Find(options.Command, options.Env)
 	if err != nil {
-		p.signals.Release()
+		p.release()
 		return nil, err
 	}
 	p.subreaper = becomeSubreaper()
@@ -85,6 +91,7 @@ func Start(options Options) (*Process, error) {
 		p.release()
 		return nil, &StoppedError{Signal: sig}
 	}
+	hideMemory()
 	p.terminal = controllingTerminal()
 	// syscall.ForkExec, not os/exec: Run alone may wait for children.
 	p.pid, err = syscall.ForkExec(path, options.Argv, &syscall.ProcAttr{
@@ -104,6 +111,9 @@ func Start(options Options) (*Process, error) {
 		return nil, commandError(path, err)
 	}
 	p.terminal.givenTo(p.pid)
+	// Behind the fork, which says clearly that there is no process left; a program
+	// that has just been started has not used them up.
+	reserveThreads()
 	return p, nil
 }
 
@@ -112,6 +122,9 @@ func (p *Process) Pid() int { return p.pid }
 
 // Stopping tells whether the child has been told to end.
 func (p *Process) Stopping() bool { return p.told.Load() }
+
+// Asked is closed when the child is told to end.
+func (p *Process) Asked() <-chan struct{} { return p.asked }
 
 // Stop asks for the child to get a signal, by the same rules as one that came
 // from outside. It does not wait for the child to end; after that it does
@@ -125,7 +138,9 @@ func (p *Process) Stop(sig syscall.Signal) {
 
 // release undoes what Start changed in this process.
 func (p *Process) release() {
-	p.signals.Release()
+	if p.caughtHere {
+		p.signals.Release()
+	}
 	if p.subreaper {
 		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 	}

@@ -6,11 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // User is who the gateway runs as.
@@ -45,53 +43,6 @@ func LookupUser(spec string) (User, error) {
 		return User{}, err
 	}
 	return resolveUser(spec, passwd, group)
-}
-
-// OwnerOf returns the user who owns path. A symbolic link is followed where it is
-// root's; anybody else's says itself whose doing it is. The group is the user's
-// own where /etc/passwd knows it, else that of path.
-func OwnerOf(path string) (User, error) {
-	info, err := lstatBeyondRoot(path)
-	if err != nil {
-		return User{}, fmt.Errorf("cannot read owner: %w", err)
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return User{}, fmt.Errorf("cannot read owner of %s: not known on this system", path)
-	}
-	passwd, group, err := readAccounts()
-	if err != nil {
-		return User{}, err
-	}
-	u := User{UID: int(stat.Uid), GID: int(stat.Gid)}
-	if entry, found := findUID(passwd, u.UID); found {
-		u = entry.user(group)
-	}
-	return u, nil
-}
-
-// lstatBeyondRoot is [os.Lstat], gone on with from a link that belongs to root.
-func lstatBeyondRoot(path string) (fs.FileInfo, error) {
-	for range maxLinks {
-		info, err := os.Lstat(path)
-		if err != nil || info.Mode()&fs.ModeSymlink == 0 {
-			return info, err
-		}
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid != 0 {
-			return info, nil
-		}
-		target, err := os.Readlink(path)
-		if err != nil {
-			return nil, err
-		}
-		// Not by filepath.Join, which takes a folder and ".." for nothing, even
-		// where the folder is a link.
-		if !filepath.IsAbs(target) {
-			target = path[:strings.LastIndexByte(path, '/')+1] + strings.TrimRight(target, "/")
-		}
-		path = target
-	}
-	return nil, &fs.PathError{Op: "lstat", Path: path, Err: syscall.ELOOP}
 }
 
 // Env returns a copy of env with HOME, USER and LOGNAME of the user. Without a

@@ -139,15 +139,19 @@ func TestTheOwnerIsWhoALinkOfRootsPointsAtAndElseTheLinksOwn(t *testing.T) {
 		"mount/link": {UID: 45682, GID: 45683},
 		"somebody's": {UID: 45680, GID: 45681}, "root's to somebody's": {UID: 45680, GID: 45681},
 	} {
-		if got, err := OwnerOf(in(name)); err != nil || got.String() != want.String() {
+		if got, err := OwnerOf(in(name), false); err != nil || got.String() != want.String() {
 			t.Errorf("%s: got %s, %v, want %s", name, got, err, want)
 		}
 	}
-	if _, err := OwnerOf(in("loop")); !errors.Is(err, syscall.ELOOP) {
+	if _, err := OwnerOf(in("loop"), false); !errors.Is(err, syscall.ELOOP) {
 		t.Errorf("a link to itself: got %v, want too many links", err)
 	}
-	if _, err := OwnerOf(in("none")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("got %v, want not exist", err)
+	// Missing in root's place it is root's, and elsewhere the place's.
+	if got, err := OwnerOf(in("none"), false); err != nil || got.UID != 0 {
+		t.Errorf("got %v, %v, want root", got, err)
+	}
+	if got, err := OwnerOf(in("folder/none"), false); err != nil || got.String() != "45678:45679" {
+		t.Errorf("got %v, %v, want the owner of the directory that it is missing in", got, err)
 	}
 }
 

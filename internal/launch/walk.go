@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // maxLinks is the kernel's own bound on symbolic links in one path.
@@ -24,16 +26,31 @@ type walk struct {
 	// change, and stays: whoever can rename there decides what lies below.
 	foreign bool
 	links   int
+	here    string // where the walk is
+
+	// looks makes nothing, and notes who decides what is at path.
+	looks      bool
+	willCreate bool // the caller creates what is missing
+	claims     []claim
+	// shared is a directory of root's in which others can replace what is on the
+	// way, "" where there is none; sharedHint is the command against it.
+	shared, sharedHint string
+	// before is called with each part of the path; for tests.
+	before func(name string)
 }
 
 // open returns a descriptor of the folder, creating what is missing.
 func (w *walk) open() (int, error) {
-	fd, err := unix.Open("/", openDir, 0)
+	fd, err := w.openAt(unix.AT_FDCWD, "/")
 	if err != nil {
 		return -1, w.fail("/", "cannot open it", err)
 	}
+	w.here = "/"
 	rest := split(w.path)
 	for len(rest) > 0 {
+		if w.before != nil {
+			w.before(rest[0])
+		}
 		next, more, err := w.step(fd, rest[0], rest[1:])
 		if next != fd {
 			_ = unix.Close(fd)
@@ -57,6 +74,10 @@ func (w *walk) step(fd int, name string, rest []string) (int, []string, error) {
 	err := unix.Fstatat(fd, name, &entry, unix.AT_SYMLINK_NOFOLLOW)
 	if errors.Is(err, syscall.ENOENT) {
 		w.foreign = w.foreign || !onlyRootWrites(&dir)
+		if w.looks {
+			w.decide(fd, name, &dir, nil)
+			return -1, nil, errSeen
+		}
 		next, err := w.create(fd, name, &dir, len(rest) == 0)
 		return next, rest, err
 	}
@@ -64,13 +85,20 @@ func (w *walk) step(fd int, name string, rest []string) (int, []string, error) {
 		return -1, nil, w.fail(name, "cannot read it", err)
 	}
 	w.foreign = w.foreign || !rootDecides(&dir, &entry)
+	if w.looks {
+		w.decide(fd, name, &dir, &entry)
+	}
 	if entry.Mode&unix.S_IFMT == unix.S_IFLNK {
+		if w.looks && (w.foreign || len(w.claims) > 0) {
+			return -1, nil, errSeen
+		}
 		return w.follow(fd, name, rest)
 	}
-	next, err := unix.Openat(fd, name, openDir, 0)
+	next, err := w.openAt(fd, name)
 	if err != nil {
 		return -1, nil, w.fail(name, "is not a folder that can be opened", err)
 	}
+	w.here = filepath.Join(w.here, name)
 	return next, rest, nil
 }
 
@@ -81,7 +109,7 @@ func (w *walk) follow(fd int, name string, rest []string) (int, []string, error)
 	}
 	w.links++
 	if w.links > maxLinks {
-		return -1, nil, w.fail(name, "too many symbolic links", nil)
+		return -1, nil, w.fail(name, "too many symbolic links", syscall.ELOOP)
 	}
 	target := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(fd, name, target)
@@ -92,11 +120,22 @@ func (w *walk) follow(fd int, name string, rest []string) (int, []string, error)
 	if n > 0 && target[0] != '/' {
 		return fd, more, nil
 	}
-	root, err := unix.Open("/", openDir, 0)
+	root, err := w.openAt(unix.AT_FDCWD, "/")
 	if err != nil {
 		return -1, nil, w.fail("/", "cannot open it", err)
 	}
+	w.here = "/"
 	return root, more, nil
+}
+
+// openAt opens a directory. To look, it need not be readable: root may be
+// without CAP_DAC_READ_SEARCH.
+func (w *walk) openAt(fd int, name string) (int, error) {
+	flags := openDir
+	if w.looks {
+		flags |= unix.O_PATH
+	}
+	return unix.Openat(fd, name, flags, 0)
 }
 
 // create makes one missing folder. The last one is the state folder and the
@@ -111,7 +150,13 @@ func (w *walk) create(fd int, name string, parent *unix.Stat_t, last bool) (int,
 	if err != nil {
 		return -1, w.fail(name, "cannot open it after creating it", err)
 	}
-	if err := w.settle(next, name, parent, last); err != nil {
+	err = w.settle(next, name, parent, last)
+	if err == nil {
+		if err = synced(unix.Fsync(fd)); err != nil {
+			err = w.fail(name, "cannot sync the directory that it is in", err)
+		}
+	}
+	if err != nil {
 		_ = unix.Close(next)
 		return -1, err
 	}
@@ -168,19 +213,11 @@ func (w *walk) fail(part, reason string, err error) error {
 		e.Reason = fmt.Sprintf("its part %q %s", part, reason)
 	}
 	if errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) {
-		e.hint = fmt.Sprintf("mount a writable volume at %s", quote(w.path))
+		e.hint = fmt.Sprintf("mount a writable volume at %s", shell.Quote(w.path))
 	}
 	return e
 }
 
 func split(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
-}
-
-// quote makes a path safe to paste into a shell.
-func quote(path string) string {
-	if strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@%") == "" {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }

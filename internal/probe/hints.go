@@ -116,6 +116,9 @@ func gatewayAuthHints(refusal *protocol.Refusal) []string {
 	if refusal.Kind == protocol.AuthChanged {
 		return []string{"try again: its configuration was just reloaded"}
 	}
+	if refusal.Kind == protocol.Bridge {
+		return []string{"a bridge answers at this URL: it signs for clients without a device, at the path /NAME, for the bridge token of that client; a client with a device connects to the gateway itself"}
+	}
 	if strings.Contains(refusal.Said(), "proxy client attribution") {
 		return []string{hintProxy}
 	}
@@ -176,6 +179,8 @@ func transportHints(failed *protocol.TransportError) []string {
 		return []string{"check host and port; a gateway with --bind loopback answers only inside its own container"}
 	case protocol.Lost:
 		return []string{"if the gateway serves TLS, its URL starts with wss://"}
+	case protocol.Foreign:
+		return []string{"stop what listens at that port (ss -ltnp), or give the gateway another one"}
 	case protocol.NotGateway:
 		return []string{"something else listens there: check the port"}
 	}

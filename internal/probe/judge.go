@@ -3,6 +3,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/protocol"
@@ -47,7 +48,7 @@ func outcomeOf(auth Auth, kind protocol.RefusalKind) Outcome {
 			return NotPaired
 		}
 		return GatewayAuth
-	case protocol.AuthSetup, protocol.AuthChanged:
+	case protocol.AuthSetup, protocol.AuthChanged, protocol.Bridge:
 		return GatewayAuth
 	case protocol.RateLimited:
 		return RateLimited
@@ -82,6 +83,8 @@ func message(outcome Outcome, refusal *protocol.Refusal) string {
 		return "paired, but a change awaits approval: " + said
 	case outcome == StillStarting:
 		return "the gateway is not ready yet: " + said
+	case refusal.Kind == protocol.Bridge:
+		return "refused by a bridge: " + strings.TrimPrefix(said, "bridge: ")
 	case refusal.Kind == protocol.AuthChanged:
 		return "the gateway's authentication changed during the handshake: " + said
 	}

@@ -60,6 +60,9 @@ type Options struct {
 	// Wait is how long a gateway that does not answer yet is waited for; zero
 	// means one try.
 	Wait time.Duration
+	// Started: the gateway was started by us, on this machine. It is asked every
+	// 100 ms until it answers, not when it wants its many clients to come again.
+	Started bool
 	// Progress, if set, is told before every pause, in Run's own goroutine.
 	Progress func(Waiting)
 

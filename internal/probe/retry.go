@@ -62,6 +62,9 @@ func (r *runner) run(ctx context.Context) Verdict {
 			return r.finish(r.judgeError(err))
 		}
 		wait := min(askedPause(err, next), remaining)
+		if r.opts.Started && isBooting(err) {
+			wait = min(firstPause, remaining)
+		}
 		next = min(2*next, maxPause)
 		if r.opts.Progress != nil {
 			r.opts.Progress(Waiting{
@@ -115,13 +118,24 @@ func (r *runner) passes(err error) bool {
 		return false
 	}
 	switch transport.Kind {
-	case protocol.Refused, protocol.Lost, protocol.Timeout, protocol.Name, protocol.Unroutable, protocol.Other:
+	case protocol.Refused, protocol.Lost, protocol.Timeout, protocol.Name, protocol.Unroutable, protocol.Foreign, protocol.Other:
 		return true
 	case protocol.HTTP:
 		// A proxy in front of a gateway that is not there yet.
 		return transport.Status >= 502 && transport.Status <= 504
 	}
 	return false
+}
+
+// isBooting tells whether a gateway says that it is starting, or does not listen
+// yet. Either costs it a few milliseconds at most.
+func isBooting(err error) bool {
+	var refusal *protocol.Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Kind == protocol.Starting
+	}
+	var transport *protocol.TransportError
+	return errors.As(err, &transport) && transport.Kind == protocol.Refused
 }
 
 func signatureTooNew(err error) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -70,6 +71,24 @@ func proven() *protocol.Hello {
 	return &protocol.Hello{Protocol: 4, Auth: protocol.HelloAuth{
 		Role: "operator", Scopes: []string{"operator.read"}, DeviceToken: "device-secret",
 	}}
+}
+
+// The gateway that asks for 500 ms has, by then, been ready for half of them.
+func TestAGatewayOfOursIsAskedAgainSoon(t *testing.T) {
+	starting := refusal(protocol.Starting)
+	starting.RetryAfterMs = 500
+	opts := options(t, AuthDevice)
+	opts.Wait, opts.Started = time.Minute, true
+	absent := transport(protocol.Refused)
+	s := &script{answers: []error{absent, absent, absent, starting, starting, transport(protocol.Lost), nil}, hello: proven()}
+	if v := s.run(opts); !v.OK {
+		t.Fatalf("not proven: %+v", v)
+	}
+	soon := 100 * time.Millisecond
+	// What is no boot is not asked for more often.
+	if want := []time.Duration{soon, soon, soon, soon, soon, time.Second}; !slices.Equal(s.pauses, want) {
+		t.Errorf("paused %v, want %v", s.pauses, want)
+	}
 }
 
 func TestProbeRetriesOnlyWhatPassesByItself(t *testing.T) {

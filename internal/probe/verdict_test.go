@@ -156,6 +156,16 @@ func TestVerdictAsJSONKeepsItsFieldsAndHoldsNoSecret(t *testing.T) {
 	}
 }
 
+// It spoke of protocol versions, and ended with 16.
+func TestABridgesOwnNoIsNoMatterOfTheProtocol(t *testing.T) {
+	refused := &protocol.Refusal{Kind: protocol.Bridge, Message: "bridge: a device of its own is passed on from this machine only", CloseCode: 1008}
+	v := judgeRefusal(options(t, AuthShared), refused)
+	if v.Outcome != GatewayAuth || v.Message != "refused by a bridge: a device of its own is passed on from this machine only" ||
+		len(v.Hints) != 1 || !strings.Contains(v.Hints[0], "bridge token") {
+		t.Errorf("got %+v", v)
+	}
+}
+
 func TestEveryRefusalKindHasAnOutcomeAndAMessage(t *testing.T) {
 	known := map[Outcome]bool{}
 	for _, o := range Outcomes() {
@@ -165,7 +175,7 @@ func TestEveryRefusalKindHasAnOutcomeAndAMessage(t *testing.T) {
 		protocol.NotPaired, protocol.RoleUpgrade, protocol.ScopeUpgrade, protocol.MetadataUpgrade, protocol.TokenScope,
 		protocol.DeviceRequired, protocol.AuthToken, protocol.AuthSetup, protocol.DeviceToken, protocol.RateLimited,
 		protocol.Protocol, protocol.DeviceAuth, protocol.Origin, protocol.Starting, protocol.InternalClose,
-		protocol.Schema, protocol.AuthChanged, protocol.Unknown, "from-the-future",
+		protocol.Schema, protocol.Bridge, protocol.AuthChanged, protocol.Unknown, "from-the-future",
 	} {
 		for _, auth := range []Auth{AuthDevice, AuthShared, AuthNone} {
 			o := options(t, auth)

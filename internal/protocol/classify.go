@@ -43,6 +43,8 @@ const (
 	InternalClose RefusalKind = "internal-close"
 	// Schema: the request has a form or a value this release does not know.
 	Schema RefusalKind = "schema"
+	// Bridge: a bridge of bootstrap's said no in its own name, and asked no gateway.
+	Bridge RefusalKind = "bridge"
 	// AuthChanged: the gateway's authentication was changed meanwhile (4001).
 	AuthChanged RefusalKind = "auth-changed"
 	Unknown     RefusalKind = "unknown"
@@ -70,6 +72,11 @@ func (r *Refusal) classify() RefusalKind {
 // byDetailCode reads error.details.code; complete from 2026.3.13 on.
 func (r *Refusal) byDetailCode() RefusalKind {
 	switch r.DetailCode {
+	case "BRIDGE_REFUSED":
+		if r.Code == "UNAVAILABLE" {
+			return Starting
+		}
+		return Bridge
 	case "PAIRING_REQUIRED":
 		return r.pairing()
 	case "PROTOCOL_MISMATCH", "CLIENT_VERSION_MISMATCH", "CONTROL_UI_BUILD_MISMATCH":

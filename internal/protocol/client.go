@@ -205,21 +205,6 @@ func (c *Client) dispatch(frame Frame) {
 	}
 }
 
-// Done is closed when the connection has ended; [Client.Err] then says why.
-func (c *Client) Done() <-chan struct{} { return c.done }
-
-// Err is why the connection ended, nil while it stands: a [*CloseError] where
-// the gateway closed it, else a [*TransportError], of kind Canceled after
-// [Client.Close].
-func (c *Client) Err() error {
-	select {
-	case <-c.done:
-		return c.err
-	default:
-		return nil
-	}
-}
-
 // Close ends the connection with the close handshake, and with it every
 // pending call. It returns when the reader has ended.
 func (c *Client) Close() {

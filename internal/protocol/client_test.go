@@ -128,8 +128,8 @@ func TestCallWithoutParametersSendsAnEmptyObject(t *testing.T) {
 	if got, err := call(client, nil); got != "{}" {
 		t.Errorf("it sent %s, %v", got, err)
 	}
-	if _, err := call(client, func() {}); err == nil || client.Err() != nil {
-		t.Errorf("parameters that are no JSON give %v, the connection %v", err, client.Err())
+	if _, err := call(client, func() {}); err == nil || endOf(client) != nil {
+		t.Errorf("parameters that are no JSON give %v, the connection %v", err, endOf(client))
 	}
 }
 
@@ -191,8 +191,8 @@ func TestEndOfTheConnectionReachesEveryCaller(t *testing.T) {
 				})
 			}
 			all.Wait()
-			<-client.Done()
-			for what, err := range map[string]error{"Err": client.Err(), "a later call": second(call(client, nil)), "NextEvent": second(client.NextEvent(context.Background()))} {
+			<-client.done
+			for what, err := range map[string]error{"Err": endOf(client), "a later call": second(call(client, nil)), "NextEvent": second(client.NextEvent(context.Background()))} {
 				if code, kind := closeKind(err); code != test.code || kind != test.kind {
 					t.Errorf("%s says %v", what, err)
 				}
@@ -226,24 +226,24 @@ func TestCloseEndsWaitingCallsAndMayFollowTheEnd(t *testing.T) {
 	ended := make(chan error)
 	go func() { ended <- second(call(client, nil)) }()
 	<-asked
-	if err := client.Err(); err != nil {
+	if err := endOf(client); err != nil {
 		t.Errorf("before the end Err says %v", err)
 	}
 	client.Close()
 	if _, kind := closeKind(<-ended); kind != Canceled {
-		t.Errorf("the waiting call ended otherwise: %v", client.Err())
+		t.Errorf("the waiting call ended otherwise: %v", endOf(client))
 	}
 	client.Close()
 	if _, kind := closeKind(second(call(client, nil))); kind != Canceled {
-		t.Errorf("a later call ends otherwise: %v", client.Err())
+		t.Errorf("a later call ends otherwise: %v", endOf(client))
 	}
 }
 
 func TestSilentConnectionIsGivenUp(t *testing.T) {
 	client := dialClient(t, 10*time.Millisecond, nil, func(ctx context.Context, ws *websocket.Conn) { _, _ = hear(ctx, ws) })
-	<-client.Done()
-	if _, kind := closeKind(client.Err()); kind != Timeout || !strings.Contains(client.Err().Error(), "nothing came from it for 30ms") {
-		t.Errorf("error is %v", client.Err())
+	<-client.done
+	if _, kind := closeKind(endOf(client)); kind != Timeout || !strings.Contains(endOf(client).Error(), "nothing came from it for 30ms") {
+		t.Errorf("error is %v", endOf(client))
 	}
 }
 
@@ -334,4 +334,14 @@ func FuzzClient(f *testing.F) {
 			t.Fatalf("unclean error %+v", refused)
 		}
 	})
+}
+
+// endOf is why the connection ended, nil while it stands.
+func endOf(client *Client) error {
+	select {
+	case <-client.done:
+		return client.err
+	default:
+		return nil
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,5 +203,47 @@ func TestDialEndsWithItsContext(t *testing.T) {
 	var transport *TransportError
 	if !errors.As(err, &transport) || transport.Kind != Canceled {
 		t.Errorf("error is %v", err)
+	}
+}
+
+func TestWhoIsNotTheListenerIsShownNothing(t *testing.T) {
+	var reached atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		reached.Add(1)
+		if ws, err := websocket.Accept(w, r, nil); err == nil {
+			_ = ws.CloseNow()
+		}
+	}))
+	defer server.Close()
+	url := "ws" + strings.TrimPrefix(server.URL, "http")
+	foreign := errors.New("pid 7, uid 12345")
+	for name, test := range map[string]struct {
+		says []any
+		want TransportKind
+		asks int
+	}{
+		"the same before and after":      {[]any{"1", "1"}, "", 2},
+		"another before":                 {[]any{foreign}, Foreign, 1},
+		"another after":                  {[]any{"1", foreign}, Foreign, 2},
+		"a later one, which is the same": {[]any{"1", "2"}, Foreign, 2},
+		"nobody before":                  {[]any{"", "1"}, Foreign, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, asks := reached.Load(), 0
+			options := TLSOptions{Listener: func(address string) (string, error) {
+				if "ws://"+address != url {
+					t.Errorf("asked for %s", address)
+				}
+				asks++
+				if err, ok := test.says[asks-1].(error); ok {
+					return "", err
+				}
+				return test.says[asks-1].(string), nil
+			}}
+			kind, failed := dialKind(t, DialOptions{URL: url, TLS: options})
+			if kind != test.want || asks != test.asks || kind == Foreign && reached.Load() != before {
+				t.Errorf("kind %q (%v), asked %d times, reached %v", kind, failed, asks, reached.Load() != before)
+			}
+		})
 	}
 }

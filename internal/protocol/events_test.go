@@ -23,7 +23,7 @@ func TestEventsComeInOrderAndOnlyThoseNamed(t *testing.T) {
 			t.Errorf("got %+v, %v", event, err)
 		}
 	}
-	if _, err := client.NextEvent(context.Background()); err == nil || client.Err() == nil {
+	if _, err := client.NextEvent(context.Background()); err == nil || endOf(client) == nil {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -32,8 +32,8 @@ func TestWaitForAnEventEndsWithItsContext(t *testing.T) {
 	client := dialClient(t, 0, []string{"a"}, echo)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := client.NextEvent(ctx); !errors.Is(err, context.Canceled) || client.Err() != nil {
-		t.Errorf("error is %v, the connection's %v", err, client.Err())
+	if _, err := client.NextEvent(ctx); !errors.Is(err, context.Canceled) || endOf(client) != nil {
+		t.Errorf("error is %v, the connection's %v", err, endOf(client))
 	}
 }
 

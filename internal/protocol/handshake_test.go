@@ -177,6 +177,10 @@ func TestPeerThatIsNoGatewayIsSaidToBeNone(t *testing.T) {
 			say(ctx, ws, challengeFrame)
 			say(ctx, ws, `{"type":"res","id":"connect","ok":true,"payload":{}}`)
 		},
+		"gives a token that no gateway makes": func(ctx context.Context, ws *websocket.Conn) {
+			say(ctx, ws, challengeFrame)
+			say(ctx, ws, `{"type":"res","id":"connect","ok":true,"payload":{"type":"hello-ok","auth":{"deviceToken":"$(id>PWNED)"}}}`)
+		},
 		"sends events without end": func(ctx context.Context, ws *websocket.Conn) {
 			for range 2 * maxEarlyFrames {
 				say(ctx, ws, `{"type":"event","event":"x"}`)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/reflectt/bootstrap/internal/identity"
 )
 
 // Hello is the gateway's answer to a connect request it accepts.
@@ -32,7 +34,7 @@ type HelloAuth struct {
 	// session's on newer ones (2026.8.2). See [Hello.SessionScopes].
 	Scopes []string
 	// DeviceToken is the token that the store now holds for this device. It
-	// is a secret.
+	// is a secret, and has the form of a token: see [identity.IsToken].
 	DeviceToken string
 	IssuedAtMs  int64
 }
@@ -68,6 +70,9 @@ func parseHello(payload json.RawMessage) (*Hello, error) {
 	}
 	if err := json.Unmarshal(payload, &wire); err != nil || wire.Type != "hello-ok" {
 		return nil, &TransportError{Kind: NotGateway, Err: errors.New("its answer to the connect request is no hello")}
+	}
+	if token := wire.Auth.DeviceToken; token != "" && !identity.IsToken(token) {
+		return nil, &TransportError{Kind: NotGateway, Err: errors.New("its hello gives a device token of a form that no gateway makes")}
 	}
 	return &Hello{
 		Protocol:      wire.Protocol,

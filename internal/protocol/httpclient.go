@@ -1,7 +1,10 @@
 package protocol
 
 import (
+	"context"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 )
@@ -29,6 +32,9 @@ func httpClient(u *url.URL, options TLSOptions) (*http.Client, error) {
 		return nil, err
 	}
 	transport := &http.Transport{TLSClientConfig: config, DisableCompression: true, DisableKeepAlives: true}
+	if options.Listener != nil {
+		transport.DialContext = dialOnly(options.Listener)
+	}
 	if u.Scheme == "wss" {
 		transport.Proxy = http.ProxyFromEnvironment
 	}
@@ -36,6 +42,30 @@ func httpClient(u *url.URL, options TLSOptions) (*http.Client, error) {
 		Transport:     brokenOffTransport{transport},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
+}
+
+// dialOnly connects where the same one listens before and after, so that it is that
+// one who was reached.
+func dialOnly(listener func(address string) (string, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		before, err := listener(address)
+		if err != nil {
+			return nil, &ListenerError{err}
+		}
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		after, err := listener(address)
+		if err == nil && after != before {
+			err = errors.New("who listens at " + address + " has changed at this moment")
+		}
+		if err != nil {
+			_ = conn.Close()
+			return nil, &ListenerError{err}
+		}
+		return conn, nil
+	}
 }
 
 // BrokenOff makes a connection's bare end an error: coder/websocket 1.8.15 takes

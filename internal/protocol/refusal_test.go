@@ -137,3 +137,12 @@ func FuzzRefusal(f *testing.F) {
 		}
 	})
 }
+
+func TestABridgeThatRefusesIsToldFromAGateway(t *testing.T) {
+	for code, want := range map[string]RefusalKind{"INVALID_REQUEST": Bridge, "UNAVAILABLE": Starting} {
+		raw := json.RawMessage(`{"code":"` + code + `","message":"bridge: no","details":{"code":"BRIDGE_REFUSED"}}`)
+		if got := newRefusal(raw, &CloseError{Code: 1008, Reason: "bridge: no"}); got.Kind != want {
+			t.Errorf("%s is %s, not %s", code, got.Kind, want)
+		}
+	}
+}

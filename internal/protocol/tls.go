@@ -23,7 +23,17 @@ type TLSOptions struct {
 	// in hex, colons allowed. With it neither issuer, name nor dates count:
 	// the gateway signs its own certificate.
 	PinnedFingerprint string
+	// Listener, if set, says whose socket a connection to HOST:PORT reaches. It is
+	// asked before a connection and after: where it says two things, or an error,
+	// nobody is shown anything, and the error is a [*ListenerError].
+	Listener func(address string) (string, error)
 }
+
+// ListenerError says that another process answers than the gateway that is meant.
+type ListenerError struct{ Err error }
+
+func (e *ListenerError) Error() string { return e.Err.Error() }
+func (e *ListenerError) Unwrap() error { return e.Err }
 
 // PinError says that the gateway showed another certificate than the pinned.
 type PinError struct {

@@ -36,6 +36,8 @@ const (
 	TLS TransportKind = "tls"
 	// HTTP is an answer other than 101 to the upgrade; see Status.
 	HTTP TransportKind = "http"
+	// Foreign is a port where another process listens than the gateway's.
+	Foreign TransportKind = "foreign-listener"
 	// NotGateway is a peer that speaks something else.
 	NotGateway TransportKind = "not-a-gateway"
 	// Other is any other network fault.
@@ -81,12 +83,15 @@ func transportKind(ctx context.Context, err error) TransportKind {
 		al   tls.AlertError
 		host x509.HostnameError
 		netE net.Error
+		peer *ListenerError
 	)
 	switch {
 	case errors.Is(err, context.Canceled) || errors.Is(ctx.Err(), context.Canceled):
 		return Canceled
 	case errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
 		return Timeout
+	case errors.As(err, &peer):
+		return Foreign
 	case errors.As(err, &dns):
 		return Name
 	case errors.As(err, &pin), errors.As(err, &cert), errors.As(err, &rec), errors.As(err, &al),

@@ -19,17 +19,30 @@ type auditLine struct {
 	Scopes   []string `json:"scopes,omitempty"`
 	Store    Kind     `json:"store"`
 	UID      int      `json:"uid"`
+	// Via is "gateway" where the gateway was asked for the change.
+	Via string `json:"via,omitempty"`
 }
 
 func (s *Session) auditLine(action, name, deviceID string, scopes []string) auditLine {
 	return auditLine{
 		Time: time.Now().UTC().Format(time.RFC3339Nano), Action: action, Name: name,
-		DeviceID: deviceID, Scopes: scopes, Store: s.store.kind(), UID: os.Geteuid(),
+		DeviceID: deviceID, Scopes: scopes, Store: s.kind(), UID: os.Geteuid(),
 	}
+}
+
+// kind is that of the store; the one that is out of reach is a database.
+func (s *Session) kind() Kind {
+	if s.store == nil {
+		return SQLite
+	}
+	return s.store.kind()
 }
 
 // audit appends lines to bootstrap/audit.jsonl, which is never rewritten.
 func (s *Session) audit(lines ...auditLine) error {
+	if err := s.check(); err != nil {
+		return err
+	}
 	var out bytes.Buffer
 	for _, line := range lines {
 		out.Write(marshal(line))

@@ -1,12 +1,16 @@
 package seed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/identity"
@@ -24,15 +28,26 @@ type Bundle struct {
 func BundlesDir(stateDir string) string { return filepath.Join(Dir(stateDir), "clients") }
 
 // OpenBundle finds a client's bundle below dir, or begins one with a new key.
-func OpenBundle(dir, name string) (Bundle, error) {
+func OpenBundle(dir, name string) (bundle Bundle, err error) {
+	err = asOwner(filepath.Join(dir, name), func() (err error) {
+		bundle, err = openBundle(dir, name)
+		return err
+	})
+	return bundle, err
+}
+
+func openBundle(dir, name string) (Bundle, error) {
 	bundle := Bundle{Dir: filepath.Join(dir, name)}
 	if err := makeFolders(dir, bundle.Dir); err != nil {
+		return Bundle{}, err
+	}
+	if err := bundle.clearLeftovers(); err != nil {
 		return Bundle{}, err
 	}
 	path := identity.FilePath(bundle.Dir)
 	id, err := identity.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = bundle.Locked(func() (err error) {
+		err = bundle.locked(func() (err error) {
 			if id, err = identity.Load(path); !errors.Is(err, fs.ErrNotExist) {
 				return err // somebody else was quicker
 			}
@@ -46,13 +61,41 @@ func OpenBundle(dir, name string) (Bundle, error) {
 	return bundle, err
 }
 
+// clearLeftovers removes what a killed run left of writing into the bundle. Where
+// somebody has it locked, what is there may be about to be used: the next run sees.
+func (b Bundle) clearLeftovers() error {
+	paths := []string{
+		filepath.Join(b.Dir, "env"), filepath.Join(b.Dir, "bridge-token"),
+		identity.FilePath(b.Dir), filepath.Join(b.Dir, "identity", "device-auth.json"),
+	}
+	left := slices.ContainsFunc(paths, func(path string) bool {
+		_, err := os.Lstat(atomicfile.Temporary(path))
+		return err == nil
+	})
+	if !left {
+		return nil
+	}
+	lock, err := lockFolder(context.Background(), b.Dir, 0)
+	if errors.As(err, new(*atomicfile.LockedError)) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	if err := atomicfile.Clear(paths...); err != nil {
+		return &StoreError{Path: b.Dir, Err: err}
+	}
+	return nil
+}
+
 // makeFolders makes the bundles' folder, if need be with its parents, and those
 // in it.
 func makeFolders(dir string, inside ...string) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+	if err := atomicfile.MakeDirs(dir); err != nil {
 		return &StoreError{Path: dir, Err: err}
 	}
-	for _, folder := range append([]string{dir}, inside...) {
+	for _, folder := range inside {
 		if err := atomicfile.MakeDir(folder); err != nil {
 			return &StoreError{Path: folder, Err: err}
 		}
@@ -64,13 +107,16 @@ func makeFolders(dir string, inside ...string) error {
 // and each might end the other's token. It locks the key's folder, which it
 // makes if need be; nobody who seeds waits for that, for a join may wait for the
 // very gateway that is about to be seeded.
-func ClaimBundle(ctx context.Context, dir, name string, timeout time.Duration) (*atomicfile.Lock, error) {
+func ClaimBundle(ctx context.Context, dir, name string, timeout time.Duration) (lock *atomicfile.Lock, err error) {
 	bundle := filepath.Join(dir, name)
 	keys := filepath.Dir(identity.FilePath(bundle))
-	if err := makeFolders(dir, bundle, keys); err != nil {
-		return nil, err
-	}
-	return lockFolder(ctx, keys, timeout)
+	err = asOwner(bundle, func() (err error) {
+		if err = makeFolders(dir, bundle, keys); err == nil {
+			lock, err = lockFolder(ctx, keys, timeout)
+		}
+		return err
+	})
+	return lock, err
 }
 
 // writePatience is how long another writer of a bundle may take: it has a few
@@ -81,11 +127,16 @@ const writePatience = 30 * time.Second
 // process or in another. Where nothing is to be written it need not be called: who
 // was given a bundle to read could lock it, too, and keep a gateway from starting.
 func (b Bundle) Locked(do func() error) error {
+	return asOwner(b.Dir, func() error { return b.locked(do) })
+}
+
+func (b Bundle) locked(do func() error) error {
 	lock, err := lockFolder(context.Background(), b.Dir, writePatience)
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(), lock.Release())
+	defer lock.Release()
+	return do()
 }
 
 func lockFolder(ctx context.Context, path string, timeout time.Duration) (*atomicfile.Lock, error) {
@@ -100,7 +151,11 @@ func lockFolder(ctx context.Context, path string, timeout time.Duration) (*atomi
 // is none. It writes nothing.
 func ReadBundle(dir, name string) (Bundle, error) {
 	bundle := Bundle{Dir: filepath.Join(dir, name)}
-	id, err := identity.Load(identity.FilePath(bundle.Dir))
+	var id identity.Identity
+	err := asOwner(bundle.Dir, func() (err error) {
+		id, err = identity.Load(identity.FilePath(bundle.Dir))
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return bundle, nil
 	}
@@ -111,32 +166,99 @@ func ReadBundle(dir, name string) (Bundle, error) {
 // Credentials are what the client has to show; without a token before
 // [Bundle.Finish].
 func (b Bundle) Credentials() (Credentials, error) {
-	token, scopes, err := (&jsonStore{stateDir: b.Dir}).localToken(context.Background(), b.Identity.DeviceID())
-	return Credentials{Identity: b.Identity, Token: token, Scopes: scopes}, err
+	credentials := Credentials{Identity: b.Identity}
+	err := asOwner(b.Dir, func() (err error) {
+		credentials.Token, credentials.Scopes, err = (&jsonStore{stateDir: b.Dir}).localToken(context.Background(), b.Identity.DeviceID())
+		return err
+	})
+	return credentials, err
 }
 
 // Finish writes the device token that the store holds for the client, and the
-// variables. The gateway's own token is never in a bundle.
+// variables. The gateway's own token is never in a bundle. It refuses what nobody
+// could mean: where it comes from may have been asked, and is asked again here.
 func (b Bundle) Finish(result Result, gatewayURL string) error {
-	variables := []variable{
-		{
-			name: "OPENCLAW_GATEWAY_URL", value: gatewayURL,
-			comment: "# Client " + result.Name + ": read by a shell (set -a; . ./env) or by docker --env-file.",
-		},
-		{name: "OPENCLAW_GATEWAY_TOKEN", value: result.Token, comment: "# This is the device's own token, not the gateway's."},
-	}
-	file, err := readTokenFile(b.Dir, result.DeviceID)
+	finishing, err := b.Finishing(result, gatewayURL)
 	if err != nil {
 		return err
 	}
-	changed, err := b.withVariables(variables)
-	if err != nil || changed == nil && file.says(result.Token, result.Scopes) {
-		return err
+	return finishing.write()
+}
+
+// NoToken stands where a client shows a token and a bridge asks for none; the bridge
+// replaces it. Without any, reflectt-node takes the gateway for not configured (main
+// 15c50d5: /health, /openclaw/status).
+const NoToken = "none-the-bridge-signs"
+
+// Finishing is what a bundle is to say; see [Finish].
+type Finishing struct {
+	bundle    Bundle
+	result    Result
+	variables []variable
+}
+
+// Finishing is what [Bundle.Finish] writes, for many of them: see [Finish].
+func (b Bundle) Finishing(result Result, gatewayURL string) (Finishing, error) {
+	if !ValidName(result.Name) || !identity.IsToken(result.Token) || strings.ContainsFunc(gatewayURL, unicode.IsControl) {
+		return Finishing{}, b.unfit()
 	}
-	return b.Locked(func() error {
-		if err := keepTokenFile(b.Dir, result.DeviceID, result.Token, result.Scopes); err != nil {
+	return Finishing{b, result, []variable{
+		{name: "OPENCLAW_GATEWAY_URL", value: gatewayURL, comment: aboutClient(result.Name), untrue: aboutBridge},
+		{name: "OPENCLAW_GATEWAY_TOKEN", value: result.Token, comment: aboutToken},
+	}}, nil
+}
+
+// FinishingBridged is [Bundle.Finishing] for a client that connects through a bridge:
+// its variables lead there, and hold the bridge's token, or [NoToken] where that is empty.
+func (b Bundle) FinishingBridged(result Result, bridgeURL, bridgeToken string) (Finishing, error) {
+	if !ValidName(result.Name) || !identity.IsToken(result.Token) || strings.ContainsFunc(bridgeURL, unicode.IsControl) || bridgeToken != "" && !identity.IsToken(bridgeToken) {
+		return Finishing{}, b.unfit()
+	}
+	url := strings.TrimSuffix(bridgeURL, "/") + "/" + result.Name
+	return Finishing{b, result, []variable{
+		{name: "OPENCLAW_GATEWAY_URL", value: url, comment: aboutClient(result.Name)},
+		{name: "OPENCLAW_GATEWAY_TOKEN", value: cmp.Or(bridgeToken, NoToken), comment: aboutBridge, untrue: aboutToken},
+	}}, nil
+}
+
+// What is said in env, beside the variables.
+const (
+	aboutToken  = "# This is the device's own token, not the gateway's."
+	aboutBridge = "# The bridge signs for this client: bootstrap bridge."
+)
+
+func aboutClient(name string) string {
+	return "# Client " + name + ": read by a shell (set -a; . ./env) or by docker --env-file."
+}
+
+func (b Bundle) unfit() error {
+	return &StoreError{Path: b.envPath(), Err: errors.New("a name, a URL or a token of this form is not written where a shell would read it")}
+}
+
+// changes is what the token file and env are to hold; nil where they say so already.
+func (f Finishing) changes() (token, env []byte, err error) {
+	file, err := readTokenFile(f.bundle.Dir, f.result.DeviceID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !file.says(f.result.Token, f.result.Scopes) {
+		token = file.saying(f.result.DeviceID, f.result.Token, f.result.Scopes)
+	}
+	env, err = f.bundle.withVariables(f.variables)
+	return token, env, err
+}
+
+func (f Finishing) write() error {
+	return asOwner(f.bundle.Dir, func() error {
+		token, env, err := f.changes()
+		if err != nil || token == nil && env == nil {
 			return err
 		}
-		return b.setVariables(variables)
+		return f.bundle.locked(func() error {
+			if _, err := keepTokenFile(f.bundle.Dir, f.result.DeviceID, f.result.Token, f.result.Scopes); err != nil {
+				return err
+			}
+			return f.bundle.setVariables(f.variables)
+		})
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // ClientKind is how a client describes itself to the gateway, which holds it to the
@@ -41,11 +42,15 @@ func (k ClientKind) variables() []variable {
 
 // Kind is what the bundle records; zero where there is no bundle.
 func (b Bundle) Kind() (ClientKind, error) {
-	lines, err := b.envLines()
+	var lines []string
+	err := asOwner(b.Dir, func() (err error) {
+		lines, err = b.envLines()
+		return err
+	})
 	known := map[string]string{}
 	for _, line := range lines {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		known[name] = value
+		known[name], _ = shell.Unquote(value)
 	}
 	return ClientKind{
 		Platform: known["BOOTSTRAP_CLIENT_PLATFORM"], Family: known["BOOTSTRAP_CLIENT_FAMILY"],
@@ -62,16 +67,21 @@ func (b Bundle) Describe(kind ClientKind) error {
 	if err := kind.Check(); err != nil {
 		return &StoreError{Path: b.envPath(), Err: err}
 	}
-	changed, err := b.withVariables(given)
-	if err != nil || changed == nil {
-		return err
-	}
-	return b.Locked(func() error { return b.setVariables(given) })
+	return asOwner(b.Dir, func() error {
+		changed, err := b.withVariables(given)
+		if err != nil || changed == nil {
+			return err
+		}
+		return b.locked(func() error { return b.setVariables(given) })
+	})
 }
 
-// variable is a line of the env file. The comment is put before it where the line
-// is a new one.
-type variable struct{ name, value, comment string }
+// variable is a line of the env file. The comment stands before the line; it comes
+// with it, and where it is one of ours that is not true any more, it goes.
+type variable struct {
+	name, value, comment string
+	untrue               string // a comment that must not be there
+}
 
 func (b Bundle) envPath() string { return filepath.Join(b.Dir, "env") }
 
@@ -96,21 +106,34 @@ func (b Bundle) withVariables(wanted []variable) ([]byte, error) {
 	}
 	lines := slices.Clone(present)
 	for _, v := range wanted {
-		line := v.name + "=" + v.value
-		if i := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, v.name+"=") }); i >= 0 {
-			lines[i] = line
-			continue
-		}
-		if v.comment != "" {
-			lines = append(lines, v.comment)
-		}
-		lines = append(lines, line)
+		lines = slices.DeleteFunc(lines, func(line string) bool { return v.untrue != "" && line == v.untrue })
+		lines = v.putInto(lines)
 	}
 	if slices.Equal(lines, present) {
 		return nil, nil
 	}
 	return []byte(strings.Join(lines, "\n") + "\n"), nil
 }
+
+func (v variable) putInto(lines []string) []string {
+	assigns := func(line string) bool { return strings.HasPrefix(line, v.name+"=") }
+	at := slices.IndexFunc(lines, assigns)
+	said := v.comment == "" || slices.Contains(lines, v.comment)
+	switch {
+	case at >= 0:
+		lines[at] = shell.Assign(v.name, v.value)
+		if !said && isAbout(v.comment) {
+			lines = slices.Insert(lines, at, v.comment)
+		}
+		return lines
+	case !said:
+		lines = append(lines, v.comment)
+	}
+	return append(lines, shell.Assign(v.name, v.value))
+}
+
+// isAbout tells a comment that says which of two things the next line is.
+func isAbout(comment string) bool { return comment == aboutToken || comment == aboutBridge }
 
 // setVariables writes the env file where it has to change. The caller has the
 // bundle locked.

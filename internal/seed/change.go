@@ -3,11 +3,11 @@ package seed
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // SelfName is what the state folder's own device is called.
@@ -39,7 +39,7 @@ func (s *Session) Seeded(name string) ([]Device, error) {
 		if err != nil {
 			return nil, &StoreError{Path: s.ledger.path, Err: fmt.Errorf("device %s: %w", short(id), err)}
 		}
-		devices = append(devices, Device{Name: name, PublicKey: public, Scopes: record.Scopes, Local: name == SelfName})
+		devices = append(devices, Device{Name: name, PublicKey: public, Scopes: record.Scopes, Local: name == SelfName, Made: record.Made})
 	}
 	if len(devices) == 0 {
 		return nil, &NameError{Name: name, Known: s.ledger.names()}
@@ -59,18 +59,14 @@ func (s *Session) Revoke(ctx context.Context, name string) ([]Result, error) {
 		s.ledger.change(device.ID(), func(record *ledgerRecord) { record.RevokedByUs = true })
 	}
 	// First the ledger: killed in between, the next run finishes the removal.
-	if err := s.ledger.write(); err != nil {
+	if err := s.keepLedger(); err != nil {
 		return nil, err
 	}
-	var out []Result
+	var ids []string
 	for _, device := range devices {
-		result, err := s.removeDevice(ctx, name, device.ID(), "revoked")
-		if err != nil {
-			return out, err
-		}
-		out = append(out, result)
+		ids = append(ids, device.ID())
 	}
-	return out, nil
+	return s.removeDevices(ctx, "revoked", ids)
 }
 
 // Prune removes every device that was seeded and is not among the wanted ones.
@@ -82,19 +78,17 @@ func (s *Session) Prune(ctx context.Context, wanted ...Device) ([]Result, error)
 	for _, id := range ids {
 		s.ledger.change(id, func(record *ledgerRecord) { record.Confirmed = false })
 	}
-	if err := s.ledger.write(); err != nil {
+	if err := s.keepLedger(); err != nil {
 		return nil, err
 	}
-	var out []Result
-	for _, id := range ids {
-		result, err := s.removeDevice(ctx, s.ledger.data.Devices[id].Name, id, "pruned")
-		if err != nil {
-			return out, err
-		}
-		s.ledger.remove(id)
-		out = append(out, result)
+	out, err := s.removeDevices(ctx, "pruned", ids)
+	if err != nil {
+		return nil, err
 	}
-	return out, s.ledger.write()
+	for _, id := range ids {
+		s.ledger.remove(id)
+	}
+	return out, s.keepLedger()
 }
 
 // PlanPrune tells what [Session.Prune] would remove. It takes no lock and writes
@@ -113,10 +107,10 @@ func PlanPrune(options Options, wanted ...Device) ([]Result, error) {
 
 // unwanted are the ids of devices that were seeded and are not wanted any more.
 func (l *ledger) unwanted(wanted []Device) (ids []string) {
+	isWanted := idsOf(wanted)
 	for _, name := range l.names() {
 		for _, id := range l.byName(name) {
-			isWanted := slices.ContainsFunc(wanted, func(d Device) bool { return d.ID() == id })
-			if !isWanted && name != SelfName && l.data.Devices[id].RevokedAtMs == 0 {
+			if !isWanted[id] && name != SelfName && l.data.Devices[id].RevokedAtMs == 0 {
 				ids = append(ids, id)
 			}
 		}
@@ -124,21 +118,36 @@ func (l *ledger) unwanted(wanted []Device) (ids []string) {
 	return ids
 }
 
-// removeDevice takes one device out of the store; it may be gone already.
-func (s *Session) removeDevice(ctx context.Context, name, id, action string) (Result, error) {
-	result := Result{Name: name, DeviceID: id, Outcome: Unchanged}
-	present, err := s.store.lookup(ctx, []string{id})
-	if _, here := present[id]; err != nil || !here {
-		return result, err
+// removeDevices takes devices of the ledger out of the store, in one step and with
+// one write to the audit log before it, whatever their number. Some may be gone
+// already: those are [Unchanged].
+func (s *Session) removeDevices(ctx context.Context, action string, ids []string) ([]Result, error) {
+	present, err := s.store.lookup(ctx, ids)
+	if err != nil {
+		return nil, err
 	}
-	if err := s.audit(s.auditLine(action, name, id, nil)); err != nil {
-		return result, err
+	var out []Result
+	var lines []auditLine
+	var here []string
+	for _, id := range ids {
+		result := Result{Name: s.ledger.data.Devices[id].Name, DeviceID: id, Outcome: Unchanged}
+		if _, is := present[id]; is {
+			result.Outcome = Revoked
+			lines = append(lines, s.auditLine(action, result.Name, id, nil))
+			here = append(here, id)
+		}
+		out = append(out, result)
 	}
-	if _, err := s.store.remove(ctx, id); err != nil {
-		return result, err
+	if len(here) == 0 {
+		return out, nil
 	}
-	result.Outcome = Revoked
-	return result, nil
+	if err := s.audit(lines...); err != nil {
+		return nil, err
+	}
+	if _, err := s.store.remove(ctx, here...); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // Rotate gives the devices of a name other tokens with the same scopes. The
@@ -167,7 +176,7 @@ func (s *Session) Rotate(ctx context.Context, name string) ([]Result, error) {
 	if len(due) == 0 {
 		return nil, &StoreError{
 			Path: s.store.path(), Err: fmt.Errorf("the device %q is not paired any more", name),
-			Mend: "bootstrap seed --reseed " + name,
+			Mend: "bootstrap seed --reseed " + shell.Quote(name),
 		}
 	}
 	if err := s.audit(lines...); err != nil {
@@ -178,7 +187,7 @@ func (s *Session) Rotate(ctx context.Context, name string) ([]Result, error) {
 
 func (s *Session) retoken(ctx context.Context, name string, due map[string]Device) (out []Result, err error) {
 	rotated := map[string]entry{}
-	err = s.store.update(ctx, due, func(e *entry, device Device) {
+	err = s.store.update(ctx, due, nil, func(e *entry, device Device) {
 		e.setToken(newToken(), time.Now())
 		rotated[device.ID()] = *e
 	})
@@ -200,13 +209,17 @@ func (s *Session) retoken(ctx context.Context, name string, due map[string]Devic
 // and says whether they did not: a JSON-era gateway that runs may have written
 // back what it had read before.
 func (s *Session) Reassert(ctx context.Context, results ...Result) (changed bool, err error) {
+	var gone []string
 	for _, result := range results {
 		if result.Outcome == Revoked || result.Outcome == Unchanged {
-			removed, err := s.store.remove(ctx, result.DeviceID)
-			if err != nil {
-				return changed, err
-			}
-			changed = changed || removed
+			gone = append(gone, result.DeviceID)
+		}
+	}
+	if changed, err = s.store.remove(ctx, gone...); err != nil {
+		return changed, err
+	}
+	for _, result := range results {
+		if result.Outcome == Revoked || result.Outcome == Unchanged {
 			continue
 		}
 		present, err := s.store.lookup(ctx, []string{result.DeviceID})
@@ -218,7 +231,7 @@ func (s *Session) Reassert(ctx context.Context, results ...Result) (changed bool
 			continue
 		}
 		changed = true
-		err = s.store.update(ctx, map[string]Device{result.DeviceID: {}}, func(e *entry, _ Device) {
+		err = s.store.update(ctx, map[string]Device{result.DeviceID: {}}, nil, func(e *entry, _ Device) {
 			e.setToken(result.Token, time.Now())
 		})
 		if err != nil {

@@ -16,9 +16,13 @@ type Device struct {
 	// Local: this is the state folder's own device, whose token the CLI in this
 	// folder keeps too.
 	Local bool
+	// Made: bootstrap has made the key, and keeps it in the client's bundle.
+	Made bool
 	// Reseed: pair it as if for the first time, with a new token and exactly
 	// these scopes, even where somebody removed it.
 	Reseed bool
+	// token is what the device gets where it has none; empty for a new one.
+	token string
 }
 
 // ID is the device id.
@@ -48,6 +52,9 @@ type Result struct {
 	Again bool
 	// Changes names the fields that were written.
 	Changes []string
+	// Retired are the ids of the client's former keys that the store no longer has,
+	// since this one took their place.
+	Retired []string
 	// Scopes that the device now has, and those among them that nobody asked for.
 	Scopes, Wider []string
 	Token         string

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"slices"
 	"time"
+
+	"github.com/reflectt/bootstrap/internal/identity"
 )
 
 // roleOperator is the only role that is seeded: nodes are for a person, or for
@@ -35,9 +37,16 @@ func (e entry) operatorToken() object {
 	return objectOrEmpty(objectOrEmpty(e.get("tokens")).get(roleOperator))
 }
 
-// token is the device token itself: a secret.
-func (e entry) token() string {
-	token, _ := decode[string](e.operatorToken().get("token"))
+// token is the device token itself: a secret; empty where what is there is none.
+func (e entry) token() string { return tokenIn(e.operatorToken()) }
+
+// tokenIn is the member "token", of a store's entry or of a file, where it has a
+// token's form: it goes on into a bundle's env, which a shell reads.
+func tokenIn(operator object) string {
+	token, _ := decode[string](operator.get("token"))
+	if !identity.IsToken(token) {
+		return ""
+	}
 	return token
 }
 
@@ -88,7 +97,7 @@ func (e *entry) merge(device Device, now time.Time) (changes []string) {
 			set(key, union(have, device.Scopes))
 		}
 	}
-	if token, changed := mergeToken(e.operatorToken(), device.Scopes, now); changed {
+	if token, changed := mergeToken(e.operatorToken(), device, now); changed {
 		tokens := objectOrEmpty(e.get("tokens"))
 		tokens.set(roleOperator, token)
 		set("tokens", tokens)
@@ -124,16 +133,21 @@ func (e *entry) setToken(text string, now time.Time) {
 	e.set("tokens", tokens)
 }
 
-// mergeToken makes sure of token, role and scopes: without a token the device
+// mergeToken makes sure of token, role and scopes: without a token (and what no
+// gateway makes is none) the device
 // is asked for a role upgrade from 2026.4.5 on; a token without scopes crashes
 // the handler of every release (close 1000, no answer).
-func mergeToken(token object, scopes []string, now time.Time) (_ object, changed bool) {
+func mergeToken(token object, device Device, now time.Time) (_ object, changed bool) {
+	scopes := device.Scopes
 	set := func(key string, value any) {
 		token.set(key, value)
 		changed = true
 	}
-	if text, _ := decode[string](token.get("token")); text == "" {
-		set("token", newToken())
+	if tokenIn(token) == "" {
+		if device.token == "" {
+			device.token = newToken()
+		}
+		set("token", device.token)
 	}
 	if role, _ := decode[string](token.get("role")); role != roleOperator {
 		set("role", roleOperator)

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // GatewayTokenPath is where the gateway's own token is kept where it had to be made.
@@ -22,11 +24,11 @@ func (s *Session) GatewayToken() (token string, created bool, err error) {
 		err = atomicfile.Create(path, data)
 	}
 	token = strings.TrimSpace(string(data))
-	if err == nil && token == "" {
-		err = errors.New("it is empty")
+	if err == nil && !identity.IsToken(token) {
+		err = errors.New("it does not hold a token as bootstrap makes them")
 	}
 	if err != nil {
-		return "", false, &StoreError{Path: path, Err: err, Mend: "set OPENCLAW_GATEWAY_TOKEN, or to have a new one made: rm " + path}
+		return "", false, &StoreError{Path: path, Err: err, Mend: "set OPENCLAW_GATEWAY_TOKEN, or to have a new one made: rm " + shell.Quote(path)}
 	}
 	return token, created, nil
 }

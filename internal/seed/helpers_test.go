@@ -3,6 +3,7 @@ package seed_test
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -36,7 +37,7 @@ func withSession(t testing.TB, options seed.Options, do func(*seed.Session) erro
 func pairSelf(t testing.TB, options seed.Options, scopes ...string) (result seed.Result, err error) {
 	t.Helper()
 	err = withSession(t, options, func(session *seed.Session) error {
-		id, _, err := session.Self(context.Background(), identity.Identity{})
+		id, _, err := session.Self(context.Background(), identity.Identity{}, identity.Identity{})
 		if err != nil {
 			return err
 		}
@@ -136,4 +137,14 @@ func openDatabase(t testing.TB, stateDir string) *sql.DB {
 func eachStore(t *testing.T, test func(t *testing.T, stateDir string)) {
 	t.Run("in files", func(t *testing.T) { test(t, t.TempDir()) })
 	t.Run("in a database", func(t *testing.T) { test(t, database(t, gatewayTables(t))) })
+}
+
+// jsonText is a text as a JSON string.
+func jsonText(t testing.TB, text string) string {
+	t.Helper()
+	data, err := json.Marshal(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }

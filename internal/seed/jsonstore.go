@@ -5,17 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // jsonStore is devices/paired.json with the two files of identity/ beside it.
@@ -31,6 +28,12 @@ type jsonStore struct {
 	reason string
 	// suffix of the file's name, for what a migration left of it.
 	suffix string
+	// pending is what a gateway wrote that the file is still to get back.
+	pending map[string]gatewayWrite
+	// staged: the entries wait in bootstrap's own directory; see [Staged].
+	staged bool
+	// keyUnsynced: the identity was stored, and its name may not be on disk yet.
+	keyUnsynced bool
 	// last is what was read last: a store of ten thousand devices has 9 MB.
 	last *jsonContent
 }
@@ -41,47 +44,43 @@ type jsonContent struct {
 	data    []byte
 	spans   []span
 	closing int
+	// places is made by [jsonContent.at].
+	places map[string]int
 }
 
 // maxStoreSize bounds what is read: a hundred thousand devices take some 90 MB.
 const maxStoreSize = 256 << 20
 
-func (s *jsonStore) kind() Kind { return JSON }
+func (s *jsonStore) kind() Kind {
+	if s.staged {
+		return Staged
+	}
+	return JSON
+}
+
 func (s *jsonStore) path() string {
+	if s.staged {
+		return filepath.Join(Dir(s.stateDir), "staged.json")
+	}
 	return filepath.Join(s.stateDir, "devices", "paired.json"+s.suffix)
 }
 func (s *jsonStore) why() string { return s.reason }
 
 func (s *jsonStore) identityPath() string { return identity.FilePath(s.stateDir) }
 
-func (s *jsonStore) close() error { return nil }
+func (s *jsonStore) close() error { return s.syncKey() }
 
-// mark is the folder's own birth: a gateway replaces the file at every write,
-// but makes the folder once. Without the file there is no store: a gateway that
-// has removed its last device leaves an empty one.
-func (s *jsonStore) mark(context.Context) (string, error) {
-	if _, err := os.Lstat(s.path()); errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+// syncKey makes sure that the identity is on the disk, before anybody is paired by
+// it. The local token beside it does so, too.
+func (s *jsonStore) syncKey() error {
+	if !s.keyUnsynced {
+		return nil
 	}
-	return birth(filepath.Dir(s.path()))
-}
-
-// birth tells a file or folder from a later one of the same name: its inode
-// and, where the filesystem keeps it, the time it was made.
-func birth(path string) (string, error) {
-	var stat unix.Statx_t
-	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_INO|unix.STATX_BTIME, &stat)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+	if err := atomicfile.SyncDir(filepath.Dir(s.identityPath())); err != nil {
+		return s.fail(err, "")
 	}
-	if err != nil {
-		return "", &StoreError{Path: path, Err: err}
-	}
-	mark := fmt.Sprintf("%d", stat.Ino)
-	if stat.Mask&unix.STATX_BTIME != 0 {
-		mark += fmt.Sprintf("@%d.%09d", stat.Btime.Sec, stat.Btime.Nsec)
-	}
-	return mark, nil
+	s.keyUnsynced = false
+	return nil
 }
 
 func (s *jsonStore) identity(context.Context) (identity.Identity, error) {
@@ -98,9 +97,11 @@ func (s *jsonStore) keepIdentity(_ context.Context, id identity.Identity) (ident
 	if !errors.Is(err, fs.ErrNotExist) {
 		return kept, err
 	}
-	if err := id.Store(path); err != nil && !errors.Is(err, fs.ErrExist) {
+	err = id.StoreUnsynced(path)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return identity.Identity{}, err
 	}
+	s.keyUnsynced = err == nil
 	return identity.Load(path)
 }
 
@@ -109,15 +110,10 @@ func (s *jsonStore) lookup(_ context.Context, ids []string) (map[string]entry, e
 	if err != nil {
 		return nil, err
 	}
-	wanted := map[string]bool{}
-	for _, id := range ids {
-		wanted[id] = true
-	}
 	found := map[string]entry{}
-	for _, span := range content.spans {
-		if wanted[span.key] {
-			// Of a name that is there twice the last one counts.
-			found[span.key] = content.entry(span)
+	for _, id := range ids {
+		if at, here := content.at(id); here {
+			found[id] = content.entry(content.spans[at])
 		}
 	}
 	return found, nil
@@ -138,30 +134,68 @@ func (s *jsonStore) list(context.Context) (map[string]entry, error) {
 // imported is false: these are the files themselves.
 func (s *jsonStore) imported(context.Context, string) (bool, error) { return false, nil }
 
-// remove cuts every entry of that name out, with the comma that goes with it.
-func (s *jsonStore) remove(_ context.Context, deviceID string) (bool, error) {
+// remove cuts every entry of those names out, with the commas that go with them.
+func (s *jsonStore) remove(_ context.Context, deviceIDs ...string) (bool, error) {
+	if len(deviceIDs) == 0 {
+		return false, nil
+	}
 	content, err := s.read()
 	if err != nil {
 		return false, err
 	}
-	if _, there := cut(content.data, content.spans, deviceID); !there {
+	goes := setOf(deviceIDs)
+	if _, there := cut(content.data, content.spans, goes); !there {
 		return false, nil
 	}
 	return true, s.replace(content, func(c *jsonContent) []byte {
-		out, _ := cut(c.data, c.spans, deviceID)
+		out, _ := cut(c.data, c.spans, goes)
 		return out
 	})
 }
 
-// cut returns data without the members of a name; the others keep their bytes.
-func cut(data []byte, spans []span, name string) (out []byte, removed bool) {
+func setOf(ids []string) map[string]bool {
+	set := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		set[id] = true
+	}
+	return set
+}
+
+// at is the place among the spans of a name: of one that is there twice the last
+// one counts.
+func (c *jsonContent) at(name string) (place int, here bool) {
+	if c.places == nil {
+		c.places = make(map[string]int, len(c.spans))
+		for i, span := range c.spans {
+			c.places[span.key] = i
+		}
+	}
+	place, here = c.places[name]
+	return place, here
+}
+
+// without is the content less the entries of those names.
+func (c *jsonContent) without(names ...string) *jsonContent {
+	if len(names) == 0 {
+		return c
+	}
+	data, removed := cut(c.data, c.spans, setOf(names))
+	if !removed {
+		return c
+	}
+	out, _ := scanned(data) // as valid as before
+	return out
+}
+
+// cut returns data without the members whose names go; the others keep their bytes.
+func cut(data []byte, spans []span, goes map[string]bool) (out []byte, removed bool) {
 	begin := skipSpace(data, 0) + 1 // after the opening brace
-	out = slices.Clone(data[:begin])
+	out = append(make([]byte, 0, len(data)), data[:begin]...)
 	end := begin
 	for i, span := range spans {
 		start := end // a member brings the comma before it along
 		end = span.end
-		if span.key == name {
+		if goes[span.key] {
 			removed = true
 			continue
 		}
@@ -191,7 +225,7 @@ func (s *jsonStore) read() (*jsonContent, error) {
 	}
 	content.spans, content.closing, err = scanMembers(content.data)
 	if err != nil {
-		return nil, s.fail(err, "restore "+s.path()+" from a backup; or, to give up every pairing in it: mv "+s.path()+" "+s.path()+".broken")
+		return nil, s.fail(err, "restore "+shell.Quote(s.path())+" from a backup; or, to give up every pairing in it: mv "+shell.Quote(s.path())+" "+shell.Quote(s.path()+".broken"))
 	}
 	s.last = content
 	return content, nil
@@ -209,7 +243,7 @@ func (s *jsonStore) fail(err error, mend string) error {
 
 // update splices the new entries into the old bytes, so that all else stays as
 // it was, to the byte.
-func (s *jsonStore) update(_ context.Context, devices map[string]Device, change func(*entry, Device)) error {
+func (s *jsonStore) update(_ context.Context, devices map[string]Device, without []string, change func(*entry, Device)) error {
 	content, err := s.read()
 	if err != nil {
 		return err
@@ -217,38 +251,58 @@ func (s *jsonStore) update(_ context.Context, devices map[string]Device, change 
 	if err := atomicfile.MakeDir(filepath.Dir(s.path())); err != nil {
 		return s.fail(err, "")
 	}
+	if err := s.syncKey(); err != nil {
+		return err
+	}
 	return s.replace(content, func(c *jsonContent) []byte {
+		c = c.without(without...)
 		return splice(c.data, c.spans, c.closing, devices, change)
 	})
 }
 
 // replace writes what build makes of the content. Beside a gateway that serves
-// the file it looks at what it took the place of: if that is not what was read,
-// a device was paired or removed in between, and it builds on that once more.
+// the file it looks at what it took the place of: if that is not what was there
+// before, a device was paired or removed in between, and it builds on that once
+// more.
 func (s *jsonStore) replace(content *jsonContent, build func(*jsonContent) []byte) error {
+	written := build(s.withPending(content))
 	if !s.live {
-		if err := atomicfile.Replace(s.path(), build(content)); err != nil {
+		if err := atomicfile.Replace(s.path(), written); err != nil {
 			return s.fail(err, "")
 		}
+		s.pending = nil
 		return nil
 	}
-	expected := content.data
+	expected := content
 	for range maxReplaces {
-		written := build(content)
+		if err := s.note(expected, written).write(s.stateDir); err != nil {
+			return err
+		}
 		before, err := atomicfile.Exchange(s.path(), written, maxStoreSize)
 		if err != nil {
 			return s.fail(err, "")
 		}
-		if before == nil || bytes.Equal(before, expected) {
-			return nil
+		if before == nil || bytes.Equal(before, expected.data) {
+			s.pending = nil
+			return removeNote(s.stateDir)
 		}
-		content = &jsonContent{data: before}
-		if content.spans, content.closing, err = scanMembers(before); err != nil {
+		found, err := scanned(before)
+		if err != nil {
 			return s.fail(err, "")
 		}
-		expected = written
+		s.pending = newer(s.pending, found.since(expected.digests()))
+		if expected, err = scanned(written); err != nil {
+			return s.fail(err, "")
+		}
+		written = build(s.withPending(found))
 	}
 	return s.fail(errors.New("the running gateway replaced it every time"), "stop the gateway first, or try again")
+}
+
+// scanned is what was read, or is about to be read.
+func scanned(data []byte) (*jsonContent, error) {
+	spans, closing, err := scanMembers(data)
+	return &jsonContent{data: data, spans: spans, closing: closing}, err
 }
 
 // maxReplaces bounds that: a gateway writes some ten times a second at most.
@@ -313,16 +367,26 @@ func indented(e entry) []byte {
 }
 
 func (s *jsonStore) keepLocalToken(_ context.Context, deviceID string, e entry) error {
-	return keepTokenFile(s.stateDir, deviceID, e.token(), e.tokenScopes())
+	if s.staged {
+		return nil // the database gets it
+	}
+	written, err := keepTokenFile(s.stateDir, deviceID, e.token(), e.tokenScopes())
+	s.keyUnsynced = s.keyUnsynced && !written
+	return err
 }
 
-func (s *jsonStore) localToken(_ context.Context, deviceID string) (string, []string, error) {
+func (s *jsonStore) localToken(ctx context.Context, deviceID string) (string, []string, error) {
+	if s.staged {
+		found, err := s.lookup(ctx, []string{deviceID})
+		e := found[deviceID]
+		return e.token(), e.tokenScopes(), err
+	}
 	file, err := readTokenFile(s.stateDir, deviceID)
 	if err != nil {
 		return "", nil, err
 	}
 	_, operator := file.operator()
-	token, _ := decode[string](operator.get("token"))
+	token := tokenIn(operator)
 	scopes, _ := decode[[]string](operator.get("scopes"))
 	return token, scopes, nil
 }

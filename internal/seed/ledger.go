@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // ledger remembers which devices were seeded, into which store, and whether
@@ -22,6 +24,9 @@ type ledger struct {
 	path    string
 	changed bool
 	data    ledgerData
+	// named has the ids of each name: made by [ledger.byName], and dropped where a
+	// device comes or goes.
+	named map[string][]string
 }
 
 type ledgerData struct {
@@ -38,6 +43,10 @@ type ledgerRecord struct {
 	// Store and Mark tell into which store, and into which one of that kind.
 	Store Kind   `json:"store"`
 	Mark  string `json:"mark"`
+	// Made: bootstrap made the key.
+	Made bool `json:"made,omitempty"`
+	// Retired: another key of that name has taken its place.
+	Retired bool `json:"retired,omitempty"`
 	// Confirmed: the device is certain to have been in this very store.
 	Confirmed bool `json:"confirmed"`
 	// RevokedAtMs: when it was first missed there after that, or removed by us.
@@ -63,7 +72,7 @@ func readLedger(stateDir string) (*ledger, error) {
 	}
 	if err != nil {
 		return nil, &StoreError{Path: l.path, Err: err,
-			Mend: "to start anew, so that devices that were removed by hand are paired again: mv " + l.path + " " + l.path + ".broken"}
+			Mend: "to start anew, so that devices that were removed by hand are paired again: mv " + shell.Quote(l.path) + " " + shell.Quote(l.path+".broken")}
 	}
 	return l, nil
 }
@@ -103,8 +112,8 @@ func (l *ledger) revokedByUs(deviceID string) bool { return l.data.Devices[devic
 // nameRevoked tells whether any key of that name was revoked: a bundle that was
 // lost and made anew must not bring it back.
 func (l *ledger) nameRevoked(name string) bool {
-	for _, record := range l.data.Devices {
-		if record.Name == name && record.RevokedAtMs != 0 {
+	for _, id := range l.byName(name) {
+		if l.data.Devices[id].RevokedAtMs != 0 {
 			return true
 		}
 	}
@@ -147,55 +156,61 @@ func (l *ledger) record(device Device, outcome Outcome, kind Kind, mark string, 
 	before, known := l.data.Devices[id]
 	now := ledgerRecord{
 		Name: device.Name, PublicKey: device.publicKey(), Scopes: device.Scopes, SeededAtMs: before.SeededAtMs,
-		Store: kind, Mark: mark, Confirmed: certain,
+		Store: kind, Mark: mark, Confirmed: certain, Made: device.Made,
 	}
 	if !known || outcome == Created {
 		now.SeededAtMs = time.Now().UnixMilli()
 	}
+	if outcome == Unchanged && known && len(missing(before.Scopes, device.Scopes)) == 0 && len(Beyond(device.Scopes, before.Scopes)) == 0 {
+		// "full" of an older release than the one that was seeded for: two commands
+		// that see different packages do not rewrite the ledger in turns.
+		now.Scopes = before.Scopes
+	}
 	if device.Reseed {
 		// It begins anew: older keys of that name are no reproach any more. One
 		// that was not revoked may still be let in, and has to be found by name.
-		for other, record := range l.data.Devices {
-			if record.Name == device.Name && other != id && record.RevokedAtMs != 0 {
-				delete(l.data.Devices, other)
+		for _, other := range l.byName(device.Name) {
+			if other != id && l.data.Devices[other].RevokedAtMs != 0 {
+				l.remove(other)
 			}
 		}
 	}
 	if !reflect.DeepEqual(before, now) {
 		l.data.Devices[id] = now
 		l.changed = true
+		if !known || before.Name != now.Name || before.SeededAtMs != now.SeededAtMs {
+			l.named = nil
+		}
 	}
 }
 
 // byName returns the ids of the devices that were seeded under a name, the
 // newest last.
 func (l *ledger) byName(name string) []string {
-	var ids []string
-	for id, record := range l.data.Devices {
-		if record.Name == name {
-			ids = append(ids, id)
+	if l.named == nil {
+		l.named = map[string][]string{}
+		for id, record := range l.data.Devices {
+			l.named[record.Name] = append(l.named[record.Name], id)
+		}
+		for _, ids := range l.named {
+			slices.SortFunc(ids, func(a, b string) int {
+				return cmp.Or(cmp.Compare(l.data.Devices[a].SeededAtMs, l.data.Devices[b].SeededAtMs), strings.Compare(a, b))
+			})
 		}
 	}
-	slices.SortFunc(ids, func(a, b string) int {
-		return cmp.Or(cmp.Compare(l.data.Devices[a].SeededAtMs, l.data.Devices[b].SeededAtMs), strings.Compare(a, b))
-	})
-	return ids
+	return slices.Clone(l.named[name])
 }
 
 // names lists the names that are known.
 func (l *ledger) names() []string {
-	var names []string
-	for _, record := range l.data.Devices {
-		names = append(names, record.Name)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	l.byName("")
+	return slices.Sorted(maps.Keys(l.named))
 }
 
 // remove forgets a device.
 func (l *ledger) remove(deviceID string) {
 	delete(l.data.Devices, deviceID)
-	l.changed = true
+	l.changed, l.named = true, nil
 }
 
 // write saves the ledger where something changed.

@@ -42,6 +42,14 @@ func objectOrEmpty(raw json.RawMessage) object {
 	return o
 }
 
+// size is how many bytes its values have.
+func (o object) size() (size int) {
+	for _, m := range o.members {
+		size += len(m.raw)
+	}
+	return size
+}
+
 // get returns a member's bytes, nil where it is absent.
 func (o object) get(key string) json.RawMessage {
 	for i := len(o.members) - 1; i >= 0; i-- {

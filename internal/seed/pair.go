@@ -3,6 +3,7 @@ package seed
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"time"
 )
 
@@ -24,7 +25,10 @@ func (s *Session) Pair(ctx context.Context, devices ...Device) ([]Result, error)
 	if err := s.settle(ctx, devices, found); err != nil {
 		return nil, err
 	}
-	if err := s.ledger.write(); err != nil {
+	if err := s.keepLedger(); err != nil {
+		return nil, err
+	}
+	if err := s.unstage(devices, found.formers); err != nil {
 		return nil, err
 	}
 	return found.results, s.follow(ctx)
@@ -51,6 +55,18 @@ func (s *Session) follow(ctx context.Context) error {
 type planned struct {
 	results []Result
 	present map[string]entry
+	// formers are each device's former keys, and missed those that turn out to have
+	// been removed from the store by somebody.
+	formers [][]string
+	missed  []string
+}
+
+// retired are the former keys that are to leave the store.
+func (p planned) retired() (ids []string) {
+	for _, result := range p.results {
+		ids = append(ids, result.Retired...)
+	}
+	return ids
 }
 
 // plan decides what each device needs, and writes nothing.
@@ -59,24 +75,39 @@ func plan(ctx context.Context, from store, l *ledger, devices []Device) (planned
 	if err != nil {
 		return planned{}, err
 	}
-	ids := make([]string, len(devices))
+	out := planned{formers: make([][]string, len(devices))}
+	var ids []string
+	wanted := idsOf(devices)
 	for i, device := range devices {
-		ids[i] = device.ID()
+		out.formers[i] = l.formers(device, wanted)
+		ids = append(append(ids, device.ID()), out.formers[i]...)
 	}
-	present, err := from.lookup(ctx, ids)
-	if err != nil {
+	if out.present, err = from.lookup(ctx, ids); err != nil {
 		return planned{}, err
 	}
-	out := planned{present: present}
 	for i, device := range devices {
-		e, here := present[ids[i]]
-		result := Result{Name: device.Name, DeviceID: ids[i], Again: l.knows(ids[i])}
+		e, here := out.present[device.ID()]
+		result := Result{Name: device.Name, DeviceID: device.ID(), Again: l.knows(device.ID()) && !l.seededInto(device.ID(), Staged)}
 		if result.Outcome, result.Changes, err = judge(ctx, from, l, device, e, here, mark); err != nil {
 			return planned{}, err
 		}
+		if result.Outcome == Created && !device.Reseed {
+			missed, err := formerRemoved(ctx, from, l, out.formers[i], out.present, mark)
+			if err != nil {
+				return planned{}, err
+			}
+			if len(missed) > 0 {
+				result.Outcome, out.missed = Revoked, append(out.missed, missed...)
+			}
+		}
 		if result.Outcome != Revoked {
 			result.Scopes = e.scopes()
-			result.Wider = missing(device.Scopes, result.Scopes)
+			result.Wider = Beyond(device.Scopes, result.Scopes)
+			for _, id := range out.formers[i] {
+				if _, here := out.present[id]; here {
+					result.Retired = append(result.Retired, id)
+				}
+			}
 		}
 		out.results = append(out.results, result)
 	}
@@ -107,6 +138,9 @@ func judge(ctx context.Context, from store, l *ledger, device Device, e entry, h
 // removed tells of a device that is not in the store whether somebody removed
 // it from there.
 func removed(ctx context.Context, from store, l *ledger, deviceID, mark string) (bool, error) {
+	if l.data.Devices[deviceID].Retired {
+		return false, nil
+	}
 	if l.revoked(deviceID, from.kind(), mark) {
 		return true, nil
 	}
@@ -121,6 +155,7 @@ func removed(ctx context.Context, from store, l *ledger, deviceID, mark string) 
 func (s *Session) write(ctx context.Context, devices []Device, found planned) error {
 	due := map[string]Device{}
 	var lines []auditLine
+	var back []string // a gateway's late write has brought them back
 	for i, result := range found.results {
 		switch result.Outcome {
 		case Created, Updated:
@@ -128,27 +163,64 @@ func (s *Session) write(ctx context.Context, devices []Device, found planned) er
 			lines = append(lines, s.auditLine(actionOf(devices[i], result.Outcome), devices[i].Name, result.DeviceID, devices[i].Scopes))
 		case Revoked:
 			if _, here := found.present[result.DeviceID]; here && s.ledger.revokedByUs(result.DeviceID) {
-				// A gateway's late write has brought it back.
-				if _, err := s.removeDevice(ctx, result.Name, result.DeviceID, "revoked"); err != nil {
-					return err
-				}
+				back = append(back, result.DeviceID)
 			}
 		case Unchanged:
 		}
+		for _, id := range result.Retired {
+			lines = append(lines, s.auditLine("retired", result.Name, id, nil))
+		}
 	}
-	if len(due) == 0 {
+	if _, err := s.removeDevices(ctx, "revoked", back); err != nil {
+		return err
+	}
+	if len(lines) == 0 {
 		return nil
+	}
+	if files, isFiles := s.store.(*jsonStore); isFiles && !files.staged {
+		if err := s.makeFolder(filepath.Dir(files.path())); err != nil {
+			return err
+		}
 	}
 	if err := s.audit(lines...); err != nil {
 		return err
 	}
-	return s.store.update(ctx, due, func(e *entry, device Device) {
+	if err := s.tokenFirst(ctx, due); err != nil {
+		return err
+	}
+	retired := found.retired()
+	if err := s.retire(retired); err != nil {
+		return err
+	}
+	return s.store.update(ctx, due, retired, func(e *entry, device Device) {
 		if device.Reseed {
 			e.forget()
 		}
 		e.merge(device, time.Now())
 		found.present[device.ID()] = *e
 	})
+}
+
+// tokenFirst gives the CLI in this folder its token before the store has it, where
+// the identity was made in this session: one sync of their folder is for both. A run
+// that is killed in between leaves a token that nobody knows, and the next one makes
+// another for both.
+func (s *Session) tokenFirst(ctx context.Context, due map[string]Device) error {
+	files, isFiles := s.store.(*jsonStore)
+	if !isFiles || !files.keyUnsynced || s.options.Live {
+		return nil
+	}
+	for id, device := range due {
+		if !device.Local {
+			continue
+		}
+		device.token = newToken()
+		due[id] = device
+		var e entry
+		e.merge(device, time.Now())
+		return s.store.keepLocalToken(ctx, id, e)
+	}
+	return nil
 }
 
 // settle fills in the results, keeps the local token in step and takes the
@@ -162,7 +234,7 @@ func (s *Session) settle(ctx context.Context, devices []Device, found planned) e
 		}
 		e := found.present[result.DeviceID]
 		result.Scopes, result.Token = e.scopes(), e.token()
-		result.Wider = missing(device.Scopes, result.Scopes)
+		result.Wider = Beyond(device.Scopes, result.Scopes)
 		if device.Local {
 			if err := s.store.keepLocalToken(ctx, result.DeviceID, e); err != nil {
 				return err
@@ -170,15 +242,19 @@ func (s *Session) settle(ctx context.Context, devices []Device, found planned) e
 		}
 	}
 	// Only now: what marks a database as seeded is the local token in it.
-	mark, err := s.store.mark(ctx)
+	mark, err := s.store.lastingMark(ctx)
 	if err != nil {
 		return err
+	}
+	for _, id := range found.missed {
+		s.ledger.noteRevoked(id)
 	}
 	for i, device := range devices {
 		if result := found.results[i]; result.Outcome != Revoked {
 			// A JSON-era gateway that runs may still overwrite what was written.
-			certain := result.Outcome != Created || !s.options.Live || s.store.kind() != JSON
-			s.ledger.record(device, result.Outcome, s.store.kind(), mark, certain)
+			overwritten := s.options.Live && s.store.kind() == JSON
+			s.ledger.record(device, result.Outcome, s.store.kind(), mark, result.Outcome != Created || !overwritten)
+			s.ledger.forgetRetired(found.formers[i], len(result.Retired) == 0 && result.Outcome != Created || !overwritten)
 		}
 	}
 	return nil

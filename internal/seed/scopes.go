@@ -4,27 +4,28 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/reflectt/bootstrap/internal/gateway"
 )
 
-// The operator scopes that releases from 2026.1.29 to 2026.9.6 know.
 const (
-	scopeAdmin     = "operator.admin"
-	scopeApprovals = "operator.approvals"
-	scopePairing   = "operator.pairing"
-	scopeRead      = "operator.read"
-	scopeSecrets   = "operator.talk.secrets"
-	scopeWrite     = "operator.write"
+	scopeAdmin   = "operator.admin"
+	scopePairing = "operator.pairing"
+	scopeRead    = "operator.read"
+	scopeWrite   = "operator.write"
 )
 
 // Presets lists the names that [Scopes] knows, widest first.
 func Presets() []string { return []string{"full", "standard", "read", "pairing"} }
 
-// Scopes spells a preset out, sorted. Gateways up to 2026.2.19 compare scopes
-// literally, so that admin does not stand for the others there.
-func Scopes(preset string) ([]string, error) {
+// Scopes spells a preset out for a release, sorted. Gateways up to 2026.2.19
+// compare scopes literally, so that admin does not stand for the others there.
+// The narrower presets are the same for all: later scopes that go with reading
+// and writing are implied by those two.
+func Scopes(preset string, release gateway.Release) ([]string, error) {
 	switch preset {
 	case "full":
-		return []string{scopeAdmin, scopeApprovals, scopePairing, scopeRead, scopeSecrets, scopeWrite}, nil
+		return release.AskedScopes(), nil
 	case "standard":
 		return []string{scopeRead, scopeWrite}, nil
 	case "read":
@@ -42,6 +43,16 @@ func CheckScope(scope string) error {
 		return fmt.Errorf("%q is not a scope: it starts with \"operator.\", as operator.read does", scope)
 	}
 	return nil
+}
+
+// Beyond lists what of have goes beyond what was asked for: nothing does where
+// that is operator.admin, which stands for every other scope from 2026.2.24 on.
+// So "full" for one release is not too much where another release asks for less.
+func Beyond(asked, have []string) []string {
+	if slices.Contains(asked, scopeAdmin) {
+		return nil
+	}
+	return missing(asked, have)
 }
 
 // missing lists what of want is not in have.

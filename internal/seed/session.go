@@ -23,6 +23,11 @@ type Options struct {
 	LockTimeout time.Duration
 	// Live: a gateway serves this state folder meanwhile.
 	Live bool
+	// Stage: the gateway reads no pairing files and makes its database when it
+	// starts, so entries wait until then. See [Staged].
+	Stage bool
+	// Withdraw: it also complains about pairing files that are there already.
+	Withdraw bool
 }
 
 // Session is a lock on a state folder, the store that its gateway reads, and
@@ -32,6 +37,11 @@ type Session struct {
 	lock    *atomicfile.Lock
 	store   store
 	ledger  *ledger
+	// unsynced: folders were made, and their entries in the state folder may not be on
+	// disk yet.
+	unsynced bool
+	// recovered: see [Session.Recovered].
+	recovered []string
 }
 
 // Dir is the folder for bootstrap's own files in a state folder.
@@ -40,45 +50,110 @@ func Dir(stateDir string) string { return filepath.Join(stateDir, "bootstrap") }
 // Open locks the state folder and finds out which store counts. It fails with
 // a [StoreError], an [identity.Error] or an [atomicfile.LockedError].
 func Open(ctx context.Context, options Options) (*Session, error) {
-	lock, err := Lock(ctx, options)
+	lock, made, err := lockUnsynced(ctx, options)
 	if err != nil {
 		return nil, err
 	}
-	session := &Session{options: options, lock: lock}
+	session := &Session{options: options, lock: lock, unsynced: made}
 	if session.ledger, err = readLedger(options.StateDir); err == nil {
 		session.store, err = openStore(ctx, options)
 	}
 	if err != nil {
-		return nil, errors.Join(err, lock.Release())
+		lock.Release()
+		return nil, err
+	}
+	if err = session.clearLeftovers(); err == nil {
+		err = session.withdraw(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, session.Close())
 	}
 	return session, nil
 }
 
 // Lock locks a state folder, which it makes if need be, and nothing more.
 func Lock(ctx context.Context, options Options) (*atomicfile.Lock, error) {
-	if err := prepare(options.StateDir); err != nil {
-		return nil, &StoreError{Path: options.StateDir, Err: err}
+	lock, made, err := lockUnsynced(ctx, options)
+	if err == nil && made {
+		if err = atomicfile.SyncDir(options.StateDir); err != nil {
+			lock.Release()
+			return nil, &StoreError{Path: options.StateDir, Err: err}
+		}
 	}
-	lock, err := atomicfile.Acquire(ctx, filepath.Join(Dir(options.StateDir), "lock"), options.LockTimeout)
+	return lock, err
+}
+
+// lockUnsynced is [Lock] for who syncs the state folder before anything counts on
+// our own folder in it; made says that there was none.
+func lockUnsynced(ctx context.Context, options Options) (lock *atomicfile.Lock, made bool, err error) {
+	if made, err = prepare(options.StateDir); err != nil {
+		return nil, made, &StoreError{Path: options.StateDir, Err: err}
+	}
+	lock, err = atomicfile.AcquireInFolder(ctx, filepath.Join(Dir(options.StateDir), "lock"), options.LockTimeout)
 	if err == nil || errors.As(err, new(*atomicfile.LockedError)) {
-		return lock, err
+		return lock, made, err
 	}
-	return nil, &StoreError{Path: Dir(options.StateDir), Err: err}
+	return nil, made, &StoreError{Path: Dir(options.StateDir), Err: err}
 }
 
 // prepare makes the state folder, if need be with its parents, and our own
 // folder in it.
-func prepare(stateDir string) error {
+func prepare(stateDir string) (made bool, err error) {
 	if _, err := os.Lstat(stateDir); errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(stateDir, 0o700); err != nil {
-			return err
+		if err := atomicfile.MakeDirs(stateDir); err != nil {
+			return false, err
 		}
 	}
-	return atomicfile.MakeDir(Dir(stateDir))
+	return atomicfile.MakeDirUnsynced(Dir(stateDir))
+}
+
+// makeFolder makes a folder in the state folder, which [Session.sync] then syncs once
+// for all of them.
+func (s *Session) makeFolder(path string) error {
+	made, err := atomicfile.MakeDirUnsynced(path)
+	if err != nil {
+		return &StoreError{Path: path, Err: err}
+	}
+	s.unsynced = s.unsynced || made
+	return nil
+}
+
+// sync makes sure that what was made in the state folder is there on the disk.
+func (s *Session) sync() error {
+	if !s.unsynced {
+		return nil
+	}
+	if err := atomicfile.SyncDir(s.options.StateDir); err != nil {
+		return &StoreError{Path: s.options.StateDir, Err: err}
+	}
+	s.unsynced = false
+	return nil
 }
 
 // Close lets the store and the lock go.
-func (s *Session) Close() error { return errors.Join(s.store.close(), s.lock.Release()) }
+func (s *Session) Close() error {
+	err := errors.Join(s.store.close(), s.check())
+	s.lock.Release()
+	return err
+}
+
+// check refuses to go on, or to speak of success, once the state folder is not the
+// one that was locked: what was written lies in one, and what will be in another.
+// What is written after it lies in folders that are on the disk.
+func (s *Session) check() error {
+	if err := s.lock.Check(); err != nil {
+		return &StoreError{Path: s.options.StateDir, Err: err, Mend: "let nobody move it meanwhile, and do it again: nothing is lost, and what is there already stays"}
+	}
+	return s.sync()
+}
+
+// keepLedger saves the ledger.
+func (s *Session) keepLedger() error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	return s.ledger.write()
+}
 
 // Store tells which store counts here.
 func (s *Session) Store() Info { return infoOf(s.store) }
@@ -95,9 +170,9 @@ func (s *Session) OwnerLease(ctx context.Context) (statedb.Lease, bool, error) {
 }
 
 // Self returns the state folder's own device. Where there is none yet it
-// becomes imported, or a new one where imported is zero. An imported identity
-// that differs from the present one is an error: nothing is replaced.
-func (s *Session) Self(ctx context.Context, imported identity.Identity) (id identity.Identity, created bool, err error) {
+// becomes imported, or else known, or else a new one. An imported identity that
+// differs from the present one is an error: nothing is replaced.
+func (s *Session) Self(ctx context.Context, imported, known identity.Identity) (id identity.Identity, created bool, err error) {
 	id, err = s.store.identity(ctx)
 	if err != nil {
 		return identity.Identity{}, false, err
@@ -106,7 +181,15 @@ func (s *Session) Self(ctx context.Context, imported identity.Identity) (id iden
 		id, created = imported, true
 	}
 	if id.IsZero() {
+		id = known
+	}
+	if id.IsZero() {
 		if id, err = identity.New(time.Now()); err != nil {
+			return identity.Identity{}, false, err
+		}
+	}
+	if files, isFiles := s.store.(*jsonStore); isFiles && created {
+		if err := s.makeFolder(filepath.Dir(files.identityPath())); err != nil {
 			return identity.Identity{}, false, err
 		}
 	}

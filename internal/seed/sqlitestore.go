@@ -23,6 +23,10 @@ type sqliteStore struct {
 	db *statedb.DB
 	// files holds what a first boot has not imported yet.
 	files *jsonStore
+	// staged holds what bootstrap kept until there was a database.
+	staged *jsonStore
+	// migrated is what a first boot left of the files.
+	migrated *jsonStore
 }
 
 // column says which member of an entry a column holds, and how.
@@ -61,72 +65,12 @@ func pairedColumns() []column {
 
 func (s *sqliteStore) kind() Kind   { return SQLite }
 func (s *sqliteStore) path() string { return s.db.Path() }
-func (s *sqliteStore) close() error { return s.db.Close() }
+func (s *sqliteStore) close() error { return s.fail(s.db.Wrap("cannot close it", s.db.Close())) }
 
 func (s *sqliteStore) identityPath() string { return s.path() + " (device_identities)" }
 
 func (s *sqliteStore) why() string {
 	return fmt.Sprintf("a gateway has made the database, of version %d", s.db.Version())
-}
-
-// checkSchema refuses a table that lacks a column of ours, or that wants one
-// we do not know.
-func (s *sqliteStore) checkSchema(ctx context.Context) error {
-	for _, table := range []string{"device_identities", "device_auth_tokens"} {
-		columns, err := s.db.Columns(ctx, table)
-		if err != nil {
-			return s.fail(err)
-		}
-		if len(columns) == 0 {
-			return unknownSchema(s.path(), fmt.Sprintf("there is no table %s (schema version %d)", table, s.db.Version()))
-		}
-	}
-	columns, err := s.db.Columns(ctx, "device_pairing_paired")
-	if err != nil {
-		return s.fail(err)
-	}
-	var absent, strange []string
-	for _, known := range pairedColumns() {
-		if !slices.ContainsFunc(columns, func(c statedb.Column) bool { return c.Name == known.name }) {
-			absent = append(absent, known.name)
-		}
-	}
-	for _, c := range columns {
-		if c.MustBeGiven && !slices.ContainsFunc(pairedColumns(), func(known column) bool { return known.name == c.Name }) {
-			strange = append(strange, c.Name)
-		}
-	}
-	if len(absent)+len(strange) > 0 {
-		what := fmt.Sprintf("lacks %v", absent)
-		if len(absent) == 0 {
-			what = fmt.Sprintf("has columns that must be given and are not known: %v", strange)
-		}
-		return unknownSchema(s.path(), fmt.Sprintf("table device_pairing_paired %s (schema version %d)", what, s.db.Version()))
-	}
-	return nil
-}
-
-// mark is the database's own record of its making, and the file's birth: a
-// backup that is put back is another store than the one that was seeded. Where
-// even the file is the same, the local token tells: a database from before the
-// seeding has none (a device that is removed leaves its own there, 2026.9.6).
-func (s *sqliteStore) mark(ctx context.Context) (string, error) {
-	var seeded bool
-	err := s.db.Conn().QueryRowContext(ctx,
-		`SELECT EXISTS (SELECT 1 FROM device_auth_tokens JOIN device_identities USING (device_id)
-		 WHERE identity_key = 'primary' AND role = ?)`, roleOperator).Scan(&seeded)
-	if err != nil {
-		return "", s.fail(s.db.Wrap("cannot read device_auth_tokens", err))
-	}
-	if !seeded {
-		return "", nil
-	}
-	created, err := s.db.CreatedAtMs(ctx)
-	if err != nil {
-		return "", s.fail(err)
-	}
-	born, err := birth(s.path())
-	return fmt.Sprintf("%d/%s", created, born), err
 }
 
 // identity is the primary row, else the file: a first boot may be about to
@@ -153,6 +97,8 @@ func (s *sqliteStore) keepIdentity(ctx context.Context, id identity.Identity) (i
 }
 
 func (s *sqliteStore) lookup(ctx context.Context, ids []string) (map[string]entry, error) {
+	ctx, cancel := statedb.Within(ctx)
+	defer cancel()
 	found := map[string]entry{}
 	for _, id := range ids {
 		e, err := readRow(ctx, s.db.Conn(), id)
@@ -167,16 +113,24 @@ func (s *sqliteStore) lookup(ctx context.Context, ids []string) (map[string]entr
 }
 
 func (s *sqliteStore) list(ctx context.Context) (map[string]entry, error) {
+	ctx, cancel := statedb.Within(ctx)
+	defer cancel()
 	rows, err := s.db.Conn().QueryContext(ctx, selectColumns())
 	if err != nil {
 		return nil, s.fail(s.db.Wrap("cannot read device_pairing_paired", err))
 	}
 	defer func() { _ = rows.Close() }()
-	found := map[string]entry{}
+	found, size := map[string]entry{}, 0
 	for rows.Next() {
 		e, err := scanEntry(rows.Scan)
 		if err != nil {
 			return nil, s.fail(s.db.Wrap("cannot read device_pairing_paired", err))
+		}
+		if size += e.size(); size > maxStoreSize {
+			return nil, &StoreError{
+				Path: s.path(), Err: fmt.Errorf("its devices take more than %d MB", maxStoreSize>>20),
+				Mend: "it is larger than any that a gateway makes: remove devices (openclaw devices list), or restore a backup",
+			}
 		}
 		found[e.text("deviceId")] = e
 	}
@@ -186,21 +140,12 @@ func (s *sqliteStore) list(ctx context.Context) (map[string]entry, error) {
 // imported looks into what a first boot left of the files. A device that was
 // in there was taken over; if it is gone since, somebody removed it.
 func (s *sqliteStore) imported(_ context.Context, deviceID string) (bool, error) {
-	left := &jsonStore{stateDir: s.files.stateDir, suffix: ".migrated"}
-	content, err := left.read()
+	content, err := s.migrated.read()
 	if err != nil {
 		return false, nil // a leftover that cannot be read proves nothing
 	}
-	return slices.ContainsFunc(content.spans, func(span span) bool { return span.key == deviceID }), nil
-}
-
-func (s *sqliteStore) remove(ctx context.Context, deviceID string) (bool, error) {
-	result, err := s.db.Conn().ExecContext(ctx, `DELETE FROM device_pairing_paired WHERE device_id = ?`, deviceID)
-	if err != nil {
-		return false, s.fail(s.db.Wrap("cannot write device_pairing_paired", err))
-	}
-	n, err := result.RowsAffected()
-	return n > 0, s.fail(err)
+	_, was := content.at(deviceID)
+	return was, nil
 }
 
 // querier is a connection or a transaction on it.
@@ -288,12 +233,17 @@ func toColumn(c column, e entry) any {
 
 // update is one short BEGIN IMMEDIATE: a running gateway waits for it (it has
 // a busy timeout of 5 s), and what it wrote just before is read first.
-func (s *sqliteStore) update(ctx context.Context, devices map[string]Device, change func(*entry, Device)) error {
-	tx, err := s.db.Conn().BeginTx(ctx, nil)
+func (s *sqliteStore) update(ctx context.Context, devices map[string]Device, without []string, change func(*entry, Device)) error {
+	ctx, cancel := statedb.Within(ctx)
+	defer cancel()
+	tx, err := s.begin(ctx)
 	if err != nil {
-		return s.fail(s.db.Wrap("cannot begin to write", err))
+		return err
 	}
 	defer func() { _ = tx.Rollback() }()
+	if _, err := s.deleteRows(ctx, tx, without); err != nil {
+		return err
+	}
 	upsert := upsertQuery()
 	for _, id := range slices.Sorted(maps.Keys(devices)) {
 		e, err := readRow(ctx, tx, id)
@@ -304,11 +254,10 @@ func (s *sqliteStore) update(ctx context.Context, devices map[string]Device, cha
 		if fresh {
 			// A first boot makes the database before it imports the files, and a
 			// row that is there wins: it must bring along what the file says.
-			waiting, err := s.files.lookup(ctx, []string{id})
+			first, err := s.waiting(ctx, id)
 			if err != nil {
 				return err
 			}
-			first := waiting[id]
 			e = &first
 		}
 		change(e, devices[id])
@@ -327,6 +276,18 @@ func (s *sqliteStore) update(ctx context.Context, devices map[string]Device, cha
 	return s.fail(s.db.Wrap("cannot commit", tx.Commit()))
 }
 
+// waiting is a device's entry in what precedes the database: the files, or what
+// was staged. Its token may be in a client's hands already.
+func (s *sqliteStore) waiting(ctx context.Context, id string) (entry, error) {
+	for _, before := range []*jsonStore{s.files, s.staged} {
+		found, err := before.lookup(ctx, []string{id})
+		if e, here := found[id]; here || err != nil {
+			return e, err
+		}
+	}
+	return entry{}, nil
+}
+
 // upsertQuery names our columns only, so that the others keep their values.
 func upsertQuery() string {
 	var names, marks, sets []string
@@ -343,6 +304,8 @@ func upsertQuery() string {
 // uses. Where there is none yet it is the file's: 2026.8.2 imports the pairing
 // and leaves device-auth.json where it is.
 func (s *sqliteStore) localToken(ctx context.Context, deviceID string) (string, []string, error) {
+	ctx, cancel := statedb.Within(ctx)
+	defer cancel()
 	var token, scopesJSON string
 	err := s.db.Conn().QueryRowContext(ctx,
 		`SELECT token, scopes_json FROM device_auth_tokens WHERE device_id = ? AND role = ?`, deviceID, roleOperator,
@@ -350,11 +313,16 @@ func (s *sqliteStore) localToken(ctx context.Context, deviceID string) (string, 
 	if errors.Is(err, sql.ErrNoRows) {
 		return s.files.localToken(ctx, deviceID)
 	}
+	if !identity.IsToken(token) {
+		token = ""
+	}
 	scopes, _ := decode[[]string](json.RawMessage(scopesJSON))
 	return token, scopes, s.fail(s.db.Wrap("cannot read device_auth_tokens", err))
 }
 
 func (s *sqliteStore) keepLocalToken(ctx context.Context, deviceID string, e entry) error {
+	ctx, cancel := statedb.Within(ctx)
+	defer cancel()
 	wanted := string(marshal(e.tokenScopes()))
 	var same bool
 	err := s.db.Conn().QueryRowContext(ctx,
@@ -365,6 +333,9 @@ func (s *sqliteStore) keepLocalToken(ctx context.Context, deviceID string, e ent
 	}
 	if same {
 		return s.retireTokenFile(deviceID)
+	}
+	if err := s.db.Writable(ctx); err != nil {
+		return s.fail(err)
 	}
 	_, err = s.db.Conn().ExecContext(ctx,
 		`INSERT INTO device_auth_tokens (device_id, role, token, scopes_json, updated_at_ms) VALUES (?, ?, ?, ?, ?)

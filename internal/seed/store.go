@@ -40,6 +40,9 @@ type store interface {
 	// mark tells this store from a later one in the same place: a volume that
 	// was emptied, or restored from a backup. Empty where there is no store yet.
 	mark(ctx context.Context) (string, error)
+	// lastingMark is the mark for the ledger, after making sure that no later
+	// write of a gateway changes it.
+	lastingMark(ctx context.Context) (string, error)
 	// identity reads the state folder's own device, zero where there is none.
 	identity(ctx context.Context) (identity.Identity, error)
 	// keepIdentity stores an identity where the gateway looks for one, unless
@@ -53,11 +56,12 @@ type store interface {
 	identityPath() string
 	// imported tells whether a gateway took the device over from the files.
 	imported(ctx context.Context, deviceID string) (bool, error)
-	// remove takes a device out; false where it is not there.
-	remove(ctx context.Context, deviceID string) (bool, error)
-	// update reads, merges and writes the entries of the given devices (by id)
-	// in one step; change is called once for each.
-	update(ctx context.Context, devices map[string]Device, change func(*entry, Device)) error
+	// remove takes devices out, all in one step; false where none of them is there.
+	remove(ctx context.Context, deviceIDs ...string) (bool, error)
+	// update reads, merges and writes the entries of the given devices (by id),
+	// and takes those of the ids in without out, all in one step; change is called
+	// once for each device.
+	update(ctx context.Context, devices map[string]Device, without []string, change func(*entry, Device)) error
 	// localToken is the operator token that the CLI in this folder has, and its
 	// scopes; empty where it has none for this device.
 	localToken(ctx context.Context, deviceID string) (token string, scopes []string, err error)
@@ -104,7 +108,7 @@ const firstSQLiteVersion = 2
 // openStore decides where to write: the database decides, by its schema. A
 // JSON-era release on a volume that a later one has migrated reads the files.
 func openStore(ctx context.Context, options Options) (store, error) {
-	files := &jsonStore{stateDir: options.StateDir, live: options.Live, reason: "there is no database"}
+	files := filesOf(options)
 	db, err := openSettled(ctx, options.StateDir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -112,12 +116,18 @@ func openStore(ctx context.Context, options Options) (store, error) {
 	case err != nil:
 		return nil, &StoreError{Path: statedb.Path(options.StateDir), Err: err}
 	case db.Version() < firstSQLiteVersion:
-		files.reason = fmt.Sprintf("the database is of version %d, which no gateway uses", db.Version())
+		if !files.staged {
+			files.reason = fmt.Sprintf("the database is of version %d, which no gateway uses", db.Version())
+		}
 		return files, db.Close()
 	case options.Era == gateway.EraJSON:
 		return downgraded(ctx, files, db)
 	}
-	opened := &sqliteStore{db: db, files: files}
+	files.staged = false
+	opened := &sqliteStore{
+		db: db, files: files, staged: stagedIn(options.StateDir),
+		migrated: &jsonStore{stateDir: options.StateDir, suffix: ".migrated"},
+	}
 	if err := opened.checkSchema(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

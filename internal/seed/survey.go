@@ -30,9 +30,7 @@ type Seen struct {
 	Revoked bool
 	// NameRevoked: so it is for every key of that name; another one made for it
 	// stays out too.
-	NameRevoked bool
-	// SeededScopes are those that it was last seeded with.
-	SeededScopes []string
+	NameRevoked  bool
 	ApprovedAtMs int64
 }
 
@@ -65,7 +63,7 @@ func survey(ctx context.Context, from store, l *ledger) (Survey, error) {
 		record := l.data.Devices[id]
 		seen := Seen{
 			DeviceID: id, Name: record.Name, Label: e.text("displayName"), Scopes: e.scopes(),
-			Present: true, TokenRevoked: e.tokenRevoked(), NameRevoked: record.RevokedAtMs != 0, SeededScopes: record.Scopes,
+			Present: true, TokenRevoked: e.tokenRevoked(), NameRevoked: record.RevokedAtMs != 0,
 		}
 		seen.Roles, _ = decode[[]string](e.get("roles"))
 		seen.ApprovedAtMs, _ = decode[int64](e.get("approvedAtMs"))
@@ -79,7 +77,7 @@ func survey(ctx context.Context, from store, l *ledger) (Survey, error) {
 		if err != nil {
 			return out, err
 		}
-		out.Devices = append(out.Devices, Seen{DeviceID: id, Name: record.Name, Revoked: gone || record.RevokedAtMs != 0, NameRevoked: record.RevokedAtMs != 0, SeededScopes: record.Scopes})
+		out.Devices = append(out.Devices, Seen{DeviceID: id, Name: record.Name, Revoked: gone || record.RevokedAtMs != 0, NameRevoked: record.RevokedAtMs != 0})
 	}
 	slices.SortFunc(out.Devices, func(a, b Seen) int {
 		if a.Name != b.Name {

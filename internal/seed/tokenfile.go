@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // tokenFile is identity/device-auth.json, which the CLI uses where no gateway
@@ -22,10 +23,14 @@ type tokenFile struct {
 // maxLocalSize bounds what is read of it: it has some 500 bytes.
 const maxLocalSize = 1 << 20
 
+func tokenPath(stateDir string) string {
+	return filepath.Join(stateDir, "identity", "device-auth.json")
+}
+
 // readTokenFile reads the file as far as it speaks of the given device: the
 // CLI ignores another device's, and so do we.
 func readTokenFile(stateDir, deviceID string) (tokenFile, error) {
-	file := tokenFile{path: filepath.Join(stateDir, "identity", "device-auth.json")}
+	file := tokenFile{path: tokenPath(stateDir)}
 	data, err := atomicfile.Read(file.path, maxLocalSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return file, nil
@@ -43,7 +48,7 @@ func readTokenFile(stateDir, deviceID string) (tokenFile, error) {
 }
 
 func (f tokenFile) fail(err error) error {
-	return &StoreError{Path: f.path, Err: err, Mend: "it is a copy that can be made again: mv " + f.path + " " + f.path + ".broken"}
+	return &StoreError{Path: f.path, Err: err, Mend: "it is a copy that can be made again: mv " + shell.Quote(f.path) + " " + shell.Quote(f.path+".broken")}
 }
 
 // operator is the operator's part: its token is a secret.
@@ -63,11 +68,23 @@ func (f tokenFile) says(token string, scopes []string) bool {
 
 // keepTokenFile brings the file to the entry's token. What it says of other
 // roles stays; where it says the same already it is not touched.
-func keepTokenFile(stateDir, deviceID string, token string, scopes []string) error {
+func keepTokenFile(stateDir, deviceID string, token string, scopes []string) (written bool, err error) {
 	file, err := readTokenFile(stateDir, deviceID)
 	if err != nil || file.says(token, scopes) {
-		return err
+		return false, err
 	}
+	if err := atomicfile.MakeDir(filepath.Dir(file.path)); err != nil {
+		return false, file.fail(err)
+	}
+	if err := atomicfile.Replace(file.path, file.saying(deviceID, token, scopes)); err != nil {
+		return false, file.fail(err)
+	}
+	return true, nil
+}
+
+// saying is the file's content with that token.
+func (f tokenFile) saying(deviceID, token string, scopes []string) []byte {
+	file := f
 	all, operator := file.operator()
 	operator.set("token", token)
 	operator.set("role", roleOperator)
@@ -81,11 +98,5 @@ func keepTokenFile(stateDir, deviceID string, token string, scopes []string) err
 	// It cannot fail: the bytes were valid JSON when they were read.
 	_ = json.Indent(&out, marshal(file.object), "", "  ")
 	out.WriteByte('\n')
-	if err := atomicfile.MakeDir(filepath.Dir(file.path)); err != nil {
-		return file.fail(err)
-	}
-	if err := atomicfile.Replace(file.path, out.Bytes()); err != nil {
-		return file.fail(err)
-	}
-	return nil
+	return out.Bytes()
 }

@@ -39,6 +39,9 @@ const maxManifestSize = 4 << 20
 // readManifest reads the clients of a manifest. Every fault is told at once.
 func readManifest(path string) (clients Clients, problems []string) {
 	data, err := atomicfile.ReadMounted(path, maxManifestSize)
+	if planted := (*atomicfile.PlantedError)(nil); errors.As(err, &planted) {
+		return nil, []string{err.Error() + "; " + planted.Hint()}
+	}
 	if err != nil {
 		return nil, []string{err.Error()}
 	}

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/reflectt/bootstrap/internal/gateway"
 )
 
 const manifestKey = "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg"
@@ -27,8 +29,8 @@ func TestAManifestIsYAMLOrJSON(t *testing.T) {
 			if len(problems) > 0 || !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v, %v", got, problems)
 			}
-			if got[2].WantedScopes()[0] != "operator.pairing" {
-				t.Errorf("explicit scopes do not count: %v", got[2].WantedScopes())
+			if got[2].WantedScopes(gateway.Release{})[0] != "operator.pairing" {
+				t.Errorf("explicit scopes do not count: %v", got[2].WantedScopes(gateway.Release{}))
 			}
 		})
 	}
@@ -86,7 +88,7 @@ func FuzzManifest(f *testing.F) {
 			if err := client.check(); err != nil {
 				t.Errorf("taken, and wrong: %v", err)
 			}
-			if len(client.WantedScopes()) == 0 {
+			if len(client.WantedScopes(gateway.Release{})) == 0 {
 				t.Errorf("%s would be paired with no scope", client.Name)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caarlos0/env/v10"
@@ -25,6 +26,8 @@ type Settings struct {
 	StateDir       string   `env:"OPENCLAW_STATE_DIR" flag:"state-dir" arg:"DIR" cmd:"run,seed,probe,identity,status,bridge,approve,join" usage:"state folder of the gateway (default: as the gateway finds it)"`
 	GatewayPackage string   `env:"BOOTSTRAP_GATEWAY_PACKAGE" flag:"gateway-package" arg:"DIR" cmd:"run,seed,probe,status,bridge,approve,join" usage:"folder of the installed openclaw package (default: found from the command)"`
 	User           UserSpec `env:"BOOTSTRAP_USER" flag:"user" arg:"USER" cmd:"run,seed,probe,identity,status,bridge,approve,join" usage:"when root, become this user first: NAME or UID, with :GID if need be (default: the owner of the state folder)"`
+
+	AllowEscalation bool `env:"BOOTSTRAP_ALLOW_PRIVILEGE_ESCALATION" envDefault:"false" flag:"allow-privilege-escalation" cmd:"run" usage:"when root becomes another user: let sudo, other setuid programs and file capabilities work below it (default: no_new_privs)"`
 
 	IdentityFile string `env:"BOOTSTRAP_IDENTITY_FILE" flag:"identity-file" arg:"FILE" cmd:"run,seed,identity" usage:"private key to import as the state folder's own device: PEM, or a 32-byte seed in hex or base64"`
 	Identity     Secret `env:"BOOTSTRAP_IDENTITY" secret:"true" cmd:"run,seed,identity" usage:"the same key itself; never given to the gateway"`
@@ -42,12 +45,17 @@ type Settings struct {
 	Fingerprint      Fingerprint `env:"BOOTSTRAP_TLS_FINGERPRINT" flag:"tls-fingerprint" arg:"HEX" cmd:"run,probe,bridge,approve,join" usage:"SHA-256 of the gateway's certificate, trusted instead of any authority"`
 
 	Handover      Handover      `env:"BOOTSTRAP_HANDOVER" envDefault:"auto" flag:"handover" arg:"HOW" cmd:"run" usage:"exec replaces bootstrap by the gateway; supervise stays as its init; auto supervises as PID 1"`
-	RequirePaired bool          `env:"BOOTSTRAP_REQUIRE_PAIRED" envDefault:"false" flag:"require-paired" cmd:"run" usage:"stop the gateway where the proof fails (default: warn)"`
-	ProveTimeout  time.Duration `env:"BOOTSTRAP_PROVE_TIMEOUT" envDefault:"120s" flag:"prove-timeout" arg:"TIME" cmd:"run" usage:"how long the gateway may take until it answers the proof"`
-	ReadyFile     string        `env:"BOOTSTRAP_READY_FILE" flag:"ready-file" arg:"FILE" cmd:"run" usage:"file that is there while the pairing is proven, or off (default: /run/bootstrap.ready as PID 1, in the temp folder where that cannot be written)"`
+	RequirePaired bool          `env:"BOOTSTRAP_REQUIRE_PAIRED" envDefault:"false" flag:"require-paired" cmd:"run" usage:"stop the gateway where its first proof fails (default: warn, and go on trying)"`
+	ProveTimeout  time.Duration `env:"BOOTSTRAP_PROVE_TIMEOUT" flag:"prove-timeout" arg:"TIME" cmd:"run" usage:"how long the gateway may take to answer the proof before a warning; the tries go on (default: 2m, and 10m with --require-paired, which ends the gateway then)"`
+	ReadyFile     string        `env:"BOOTSTRAP_READY_FILE" flag:"ready-file" arg:"FILE" cmd:"run" usage:"file that is there while the pairing is proven, or off (default: as PID 1 /run/bootstrap.ready, or bootstrap-UID/bootstrap.ready in the temporary directory where that cannot be written)"`
 	HealthListen  Address       `env:"BOOTSTRAP_HEALTH_LISTEN" flag:"health-listen" arg:"ADDR" cmd:"run" usage:"answer /livez and /readyz on this HOST:PORT; without a host only on this machine"`
 	StopTimeout   time.Duration `env:"BOOTSTRAP_STOP_TIMEOUT" flag:"stop-timeout" arg:"TIME" cmd:"run" usage:"kill a gateway that has not ended this long after it was told to (default: never; that is the runtime's to decide)"`
 	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity,bridge,approve,join" usage:"how long to wait for another bootstrap on the same state folder"`
+
+	Hooks       string        `env:"BOOTSTRAP_HOOKS" flag:"hooks" arg:"DIR" cmd:"run" usage:"directory whose pre-start.d and proven.d have programs to run before the gateway starts, and once its pairing is proven; or off (default: /etc/bootstrap, where it is there)"`
+	HookTimeout time.Duration `env:"BOOTSTRAP_HOOK_TIMEOUT" envDefault:"5m" flag:"hook-timeout" arg:"TIME" cmd:"run" usage:"how long each hook may run"`
+	HookFailure HookFailure   `env:"BOOTSTRAP_HOOK_FAILURE" envDefault:"stop" flag:"hook-failure" arg:"POLICY" cmd:"run" usage:"what a hook that fails means: stop ends with 21, before the gateway starts or by stopping it; warn goes on with the next hook"`
+	ProvenHooks HookRepeat    `env:"BOOTSTRAP_PROVEN_HOOKS" envDefault:"once" flag:"proven-hooks" arg:"WHEN" cmd:"run" usage:"how often a hook of proven.d runs: once on each state directory, by its name and content; or always, at the first proof of each start"`
 
 	Approve         Rules         `env:"BOOTSTRAP_APPROVE" flag:"approve" arg:"POLICY" cmd:"run,approve" usage:"approve pairing requests without a person: token, first, local, cidr:NETWORK; a comma means or, + means and; repeatable (default: nobody)"`
 	ApproveRole     Role          `env:"BOOTSTRAP_APPROVE_ROLE" envDefault:"operator" flag:"approve-role" arg:"ROLE" cmd:"run,approve" usage:"the only role that the policy admits: operator or node"`
@@ -59,11 +67,13 @@ type Settings struct {
 
 	LogFormat LogFormat `env:"BOOTSTRAP_LOG_FORMAT" envDefault:"auto" flag:"log-format" arg:"FORMAT" cmd:"run,seed,probe,identity,status,bridge,approve,join" usage:"console, json, or auto: console on a terminal"`
 
-	Bridge          []string `env:"BOOTSTRAP_BRIDGE" flag:"bridge" arg:"ADDR" cmd:"run" usage:"let clients in that cannot sign, as bootstrap bridge --listen does, while the gateway runs: HOST:PORT, a PORT of this machine, or unix:PATH for the one client that the file is named after; repeatable"`
-	BridgeTokenFile string   `env:"BOOTSTRAP_BRIDGE_TOKEN_FILE" flag:"bridge-token-file" arg:"FILE" cmd:"run,bridge" usage:"file with the token that clients of the bridge show as theirs, unless their bundle has a bridge-token of its own; needed where other machines can connect"`
-	BridgeTokens    bool     `env:"BOOTSTRAP_BRIDGE_TOKENS" envDefault:"false" flag:"bridge-tokens" cmd:"run,seed,bridge,join" usage:"put a bridge-token of its own into each bundle that has none, which its client then has to show"`
-	BridgeHosts     []string `env:"BOOTSTRAP_BRIDGE_HOSTS" flag:"bridge-host" arg:"NAME" cmd:"run,bridge" usage:"host name by which clients call the bridge, beside localhost and this machine's own; repeatable"`
-	BridgeJoin      string   `env:"BOOTSTRAP_BRIDGE_JOIN" flag:"bridge-join" arg:"PRESET" cmd:"run,bridge" usage:"make the bundle of whoever asks the bridge for a name that has none, with the scopes read or standard, and get it paired (default: nobody)"`
+	Bridge              []string `env:"BOOTSTRAP_BRIDGE" flag:"bridge" arg:"ADDR" cmd:"run" usage:"let clients in that cannot sign, as bootstrap bridge --listen does, while the gateway runs: HOST:PORT, a PORT of this machine, or unix:PATH for the one client that the file is named after; repeatable"`
+	BridgeTokenFile     string   `env:"BOOTSTRAP_BRIDGE_TOKEN_FILE" flag:"bridge-token-file" arg:"FILE" cmd:"run,bridge" usage:"file with the token that clients of the bridge show as theirs, unless their bundle has a bridge-token of its own; needed where other machines can connect"`
+	BridgeTokens        bool     `env:"BOOTSTRAP_BRIDGE_TOKENS" envDefault:"false" flag:"bridge-tokens" cmd:"run,seed,bridge,join" usage:"put a bridge-token of its own into each bundle that has none, which its client then has to show"`
+	BridgeURL           URL      `env:"BOOTSTRAP_BRIDGE_URL" flag:"bridge-url" arg:"URL" cmd:"run,seed,join" usage:"where clients reach the bridge: bundles lead there, to URL/NAME, and the device's token is not among their variables"`
+	BridgeHosts         []string `env:"BOOTSTRAP_BRIDGE_HOSTS" flag:"bridge-host" arg:"NAME" cmd:"run,bridge" usage:"host name by which clients call the bridge, beside localhost and this machine's own; repeatable"`
+	BridgeRemoteAsLocal bool     `env:"BOOTSTRAP_BRIDGE_REMOTE_AS_LOCAL" envDefault:"false" flag:"bridge-remote-as-local" cmd:"run,bridge" usage:"pass on a client with a device of its own from another machine, too: the gateway takes it for a local one, so whoever has the gateway's token becomes an administrator without approval (default: refused)"`
+	BridgeJoin          string   `env:"BOOTSTRAP_BRIDGE_JOIN" flag:"bridge-join" arg:"PRESET" cmd:"run,bridge" usage:"make the bundle of whoever asks the bridge for a name that has none, with the scopes read or standard, and get it paired (default: nobody)"`
 }
 
 // Field describes one setting to whoever builds flags or documents them.
@@ -73,8 +83,13 @@ type Field struct {
 	Secret, Bool, Repeatable       bool
 }
 
-// Fields lists every setting, in the order of [Settings].
-func Fields() []Field {
+// Fields lists every setting, in the order of [Settings]. The list is made once and
+// is everybody's: who changes it has to copy it.
+func Fields() []Field { return fields() }
+
+var fields = sync.OnceValue(readFields)
+
+func readFields() []Field {
 	t := reflect.TypeFor[Settings]()
 	fields := make([]Field, t.NumField())
 	for i := range fields {
@@ -120,12 +135,25 @@ func Load(environ, flags map[string]string) (Settings, error) {
 		}
 		s.Clients = append(s.Clients, clients...)
 	}
+	if merged["BOOTSTRAP_PROVE_TIMEOUT"] == "" {
+		s.ProveTimeout = usualProveTimeout(s.RequirePaired)
+	}
 	problems = append(problems, s.conflicts(merged)...)
 	if len(problems) > 0 {
 		// With what could be read: how to log the error is among it.
 		return s, &Error{Problems: problems}
 	}
 	return s, nil
+}
+
+// usualProveTimeout is how long a gateway may boot unless told otherwise. A first
+// boot of 2026.9.6 on a busy machine took 119 s: to warn too soon costs a line, to
+// end the gateway too soon costs the boot.
+func usualProveTimeout(requirePaired bool) time.Duration {
+	if requirePaired {
+		return 10 * time.Minute
+	}
+	return 2 * time.Minute
 }
 
 // conflicts are values that are fine alone and not together.
@@ -149,6 +177,9 @@ func (s *Settings) conflicts(merged map[string]string) (problems []string) {
 		}
 	}
 	problems = append(problems, s.bridgeConflicts()...)
+	if s.HookTimeout <= 0 {
+		problems = append(problems, "--hook-timeout (BOOTSTRAP_HOOK_TIMEOUT): a hook needs some time, such as 5m")
+	}
 	if s.ApproveMax < 0 {
 		problems = append(problems, "--approve-max (BOOTSTRAP_APPROVE_MAX): a number of devices cannot be negative")
 	}

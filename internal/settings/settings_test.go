@@ -65,3 +65,11 @@ func TestClientsTakeAPresetAndAPublicKey(t *testing.T) {
 		t.Errorf("got %v, want %v", s.Clients, want)
 	}
 }
+
+// It is asked for some twenty times at each start, and reads the tags of all fields.
+func TestTheListOfSettingsIsMadeOnce(t *testing.T) {
+	settings.Fields()
+	if allocations := testing.AllocsPerRun(10, func() { settings.Fields() }); allocations != 0 {
+		t.Errorf("%.0f allocations each time", allocations)
+	}
+}

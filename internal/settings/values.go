@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/protocol"
 	"github.com/reflectt/bootstrap/internal/seed"
@@ -43,6 +44,32 @@ func (f *LogFormat) UnmarshalText(text []byte) error {
 	return oneOf(f, text, FormatAuto, FormatConsole, FormatJSON)
 }
 
+// HookFailure is what becomes of a start whose hook fails.
+type HookFailure string
+
+// The policies.
+const (
+	StopOnFailure HookFailure = "stop"
+	WarnOnFailure HookFailure = "warn"
+)
+
+// UnmarshalText reads a HookFailure.
+func (f *HookFailure) UnmarshalText(text []byte) error {
+	return oneOf(f, text, StopOnFailure, WarnOnFailure)
+}
+
+// HookRepeat is how often a hook runs that waits for the proof.
+type HookRepeat string
+
+// How often.
+const (
+	Once   HookRepeat = "once"
+	Always HookRepeat = "always"
+)
+
+// UnmarshalText reads a HookRepeat.
+func (r *HookRepeat) UnmarshalText(text []byte) error { return oneOf(r, text, Once, Always) }
+
 func oneOf[T ~string](target *T, text []byte, choices ...T) error {
 	var names []string
 	for _, choice := range choices {
@@ -60,7 +87,7 @@ type Preset string
 
 // UnmarshalText reads a Preset.
 func (p *Preset) UnmarshalText(text []byte) error {
-	_, err := seed.Scopes(string(text))
+	_, err := seed.Scopes(string(text), gateway.Release{})
 	*p = Preset(text)
 	return err
 }
@@ -143,8 +170,8 @@ func parseClient(item string) (Client, error) {
 // isScopeWord says that a word is a preset, or a scope with or without its
 // "operator.": the second one of agent-1:read,write would be paired as a device.
 func isScopeWord(word string) bool {
-	widest, _ := seed.Scopes("full")
-	return slices.Contains(seed.Presets(), word) || strings.HasPrefix(word, "operator.") || slices.Contains(widest, "operator."+word)
+	return slices.Contains(seed.Presets(), word) || strings.HasPrefix(word, "operator.") ||
+		slices.Contains(gateway.Release{}.KnownScopes(), "operator."+word)
 }
 
 func (c Client) check() error {
@@ -154,7 +181,7 @@ func (c Client) check() error {
 	case c.Name == seed.SelfName:
 		return errors.New(`"self" is the state folder's own device: set its scopes with --preset`)
 	}
-	if _, err := seed.Scopes(c.Preset); err != nil {
+	if _, err := seed.Scopes(c.Preset, gateway.Release{}); err != nil {
 		return fmt.Errorf("client %s: %w", c.Name, err)
 	}
 	if c.PublicKey != "" {
@@ -165,12 +192,12 @@ func (c Client) check() error {
 	return nil
 }
 
-// WantedScopes are the client's scopes, spelt out.
-func (c Client) WantedScopes() []string {
+// WantedScopes are the client's scopes, spelt out for a release.
+func (c Client) WantedScopes(release gateway.Release) []string {
 	if len(c.Scopes) > 0 {
 		return c.Scopes
 	}
-	scopes, _ := seed.Scopes(c.Preset) // checked when it was read
+	scopes, _ := seed.Scopes(c.Preset, release) // checked when it was read
 	return scopes
 }
 

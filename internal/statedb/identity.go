@@ -16,6 +16,8 @@ func (db *DB) PrimaryIdentity(ctx context.Context) (identity.Identity, error) {
 	if has, err := db.hasTable(ctx, "device_identities"); !has {
 		return identity.Identity{}, err
 	}
+	ctx, cancel := Within(ctx)
+	defer cancel()
 	var deviceID, publicPEM, privatePEM string
 	var createdAtMs int64
 	err := db.conn.QueryRowContext(ctx,
@@ -38,7 +40,12 @@ func (db *DB) PrimaryIdentity(ctx context.Context) (identity.Identity, error) {
 // replaces one: the gateway may have made its own meanwhile, so the caller
 // reads again.
 func (db *DB) StorePrimaryIdentity(ctx context.Context, id identity.Identity) error {
+	ctx, cancel := Within(ctx)
+	defer cancel()
 	ms := id.CreatedAt().UnixMilli()
+	if err := db.Writable(ctx); err != nil {
+		return err
+	}
 	_, err := db.conn.ExecContext(ctx,
 		`INSERT INTO device_identities (identity_key, device_id, public_key_pem, private_key_pem, created_at_ms, updated_at_ms)
 		 VALUES ('primary', ?, ?, ?, ?, ?) ON CONFLICT (identity_key) DO NOTHING`,

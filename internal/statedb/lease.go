@@ -33,6 +33,8 @@ func (db *DB) OwnerLease(ctx context.Context) (Lease, bool, error) {
 	if has, err := db.hasTable(ctx, "state_leases"); !has {
 		return Lease{}, false, err
 	}
+	ctx, cancel := Within(ctx)
+	defer cancel()
 	var expires sql.NullInt64
 	var payload sql.NullString
 	err := db.conn.QueryRowContext(ctx,

@@ -2,38 +2,138 @@ package statedb
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 )
 
-// Column is one column of a table, as PRAGMA table_info tells it.
-type Column struct {
-	Name string
-	// MustBeGiven: NOT NULL without a default, so that an INSERT has to name it.
-	MustBeGiven bool
+// Form is what a table has to be like to be written to.
+type Form struct {
+	Table string
+	// Columns are those that are read and written; Key is the primary key, empty
+	// for a table that is only read, and need not be there.
+	Columns, Key []string
 }
 
-// Columns lists a table's columns; none where the table does not exist.
-func (db *DB) Columns(ctx context.Context, table string) ([]Column, error) {
+// ReadForms are those of the tables that are only read: the owner lease, and when
+// the database was made.
+func ReadForms() []Form {
+	return []Form{
+		{Table: "state_leases", Columns: []string{"scope", "lease_key", "expires_at", "payload_json"}},
+		{Table: "schema_meta", Columns: []string{"meta_key", "created_at"}},
+	}
+}
+
+// IdentityForm is that of the table with the state directory's own device.
+func IdentityForm() Form {
+	return Form{
+		Table:   "device_identities",
+		Columns: []string{"identity_key", "device_id", "public_key_pem", "private_key_pem", "created_at_ms", "updated_at_ms"},
+		Key:     []string{"identity_key"},
+	}
+}
+
+// column is one column of a table, as PRAGMA table_xinfo tells it.
+type column struct {
+	name string
+	// mustBeGiven: NOT NULL without a default, so that an INSERT has to name it.
+	mustBeGiven bool
+	// computed: a generated column, which cannot be written.
+	computed bool
+	// key is its place in the primary key from 1 on; 0 is none.
+	key int
+}
+
+// Misfit says how a table differs from the form, in a few words after its name;
+// empty where an INSERT that names the form's columns does just that. A column
+// more that may be left out is no misfit. A trigger is one, whatever it does: it
+// would write more than we know.
+func (db *DB) Misfit(ctx context.Context, form Form) (string, error) {
+	ctx, cancel := Within(ctx)
+	defer cancel()
+	var kind, definition, trigger string
+	err := db.conn.QueryRowContext(ctx, `SELECT
+		coalesce(max(CASE WHEN type IN ('table', 'view') AND name = ?1 THEN type END), ''),
+		coalesce(max(CASE WHEN type = 'table' AND name = ?1 THEN sql END), ''),
+		coalesce(max(CASE WHEN type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE THEN name END), '')
+		FROM sqlite_schema`, form.Table).Scan(&kind, &definition, &trigger)
+	if err != nil {
+		return "", db.Wrap("cannot read the schema", err)
+	}
+	switch {
+	case kind == "" && len(form.Key) == 0:
+		return "", nil
+	case kind == "":
+		return "is not there", nil
+	case kind != "table" || !isPlainTable(definition):
+		return "is no plain table", nil
+	case trigger != "" && len(form.Key) > 0:
+		return fmt.Sprintf("has a trigger, %.80q", trigger), nil
+	}
+	columns, err := db.columns(ctx, form.Table)
+	if err != nil {
+		return "", err
+	}
+	return misfit(form, columns), nil
+}
+
+// isPlainTable is false for a virtual table, whose code runs when it is written.
+func isPlainTable(definition string) bool {
+	return strings.HasPrefix(strings.ToUpper(definition), "CREATE TABLE")
+}
+
+func misfit(form Form, columns []column) string {
+	var strange []string
+	key := make([]string, len(columns)+1)
+	left := slices.Clone(form.Columns)
+	for _, c := range columns {
+		at := slices.Index(left, c.name)
+		switch {
+		case at >= 0 && !c.computed:
+			left = slices.Delete(left, at, at+1)
+		case at < 0 && c.mustBeGiven && !c.computed:
+			strange = append(strange, c.name)
+		}
+		key[c.key] = c.name
+	}
+	switch {
+	case len(left) > 0:
+		return fmt.Sprintf("lacks %.200q", left)
+	case len(form.Key) == 0:
+		return ""
+	case len(strange) > 0:
+		return fmt.Sprintf("has columns that must be given and are not known: %.200q", strange)
+	case !slices.Equal(slices.DeleteFunc(key[1:], func(name string) bool { return name == "" }), form.Key):
+		return "has another primary key"
+	}
+	return ""
+}
+
+// columns lists a table's columns, generated ones too.
+func (db *DB) columns(ctx context.Context, table string) ([]column, error) {
 	rows, err := db.conn.QueryContext(ctx,
-		`SELECT name, "notnull" = 1 AND dflt_value IS NULL FROM pragma_table_info(?)`, table)
+		`SELECT name, "notnull" = 1 AND dflt_value IS NULL, hidden <> 0, pk FROM pragma_table_xinfo(?)`, table)
 	if err != nil {
 		return nil, db.Wrap("cannot read the schema", err)
 	}
 	defer func() { _ = rows.Close() }()
-	var columns []Column
+	var columns []column
 	for rows.Next() {
-		var column Column
-		if err := rows.Scan(&column.Name, &column.MustBeGiven); err != nil {
+		var c column
+		if err := rows.Scan(&c.name, &c.mustBeGiven, &c.computed, &c.key); err != nil {
 			return nil, db.Wrap("cannot read the schema", err)
 		}
-		columns = append(columns, column)
+		columns = append(columns, c)
 	}
 	return columns, db.Wrap("cannot read the schema", rows.Err())
 }
 
-// hasTable tells whether a table exists.
+// hasTable tells whether a table exists: a real one, no view and no virtual one.
 func (db *DB) hasTable(ctx context.Context, table string) (bool, error) {
+	ctx, cancel := Within(ctx)
+	defer cancel()
 	var n int
-	err := db.conn.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?`, table).Scan(&n)
+	err := db.conn.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND rootpage > 0 AND name = ?`, table).Scan(&n)
 	return n > 0, db.Wrap("cannot read the schema", err)
 }
 
@@ -43,6 +143,8 @@ func (db *DB) CreatedAtMs(ctx context.Context) (int64, error) {
 	if has, err := db.hasTable(ctx, "schema_meta"); !has {
 		return 0, err
 	}
+	ctx, cancel := Within(ctx)
+	defer cancel()
 	var created int64
 	err := db.conn.QueryRowContext(ctx,
 		`SELECT coalesce(max(created_at), 0) FROM schema_meta WHERE meta_key = 'primary'`).Scan(&created)

@@ -22,6 +22,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // Path is where a gateway with the given state folder keeps its database.
@@ -36,6 +37,8 @@ type DB struct {
 	conn *sql.Conn
 	// version is PRAGMA user_version.
 	version int
+	// readOnly: see [DB.Writable].
+	readOnly bool
 }
 
 // Error says that the database at Path cannot serve. Nothing was changed.
@@ -57,28 +60,99 @@ func (e *Error) Hint() string {
 	if owner := (*OwnerError)(nil); errors.As(e.Err, &owner) {
 		return owner.Hint()
 	}
+	if errors.Is(e.Err, context.DeadlineExceeded) {
+		return "no gateway's database takes that long: look at it (sqlite3 FILE .schema), or restore it from a backup, together with its -wal file"
+	}
 	var fault *sqlite.Error
 	if !errors.As(e.Err, &fault) {
 		return ""
 	}
-	switch fault.Code() & 0xff { // the extended part says more than is needed
+	return hintFor(fault.Code(), e.Path)
+}
+
+// hintFor is what to do about an SQLite result code of the database at path.
+func hintFor(code int, path string) string {
+	switch code & 0xff { // the extended part says more than is needed
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return "another process keeps it locked: end it, or try again"
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return "restore " + e.Path + " from a backup, together with its -wal file"
-	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
-		return "look at the rights of " + filepath.Dir(e.Path) + " (ls -la), and whether the volume is mounted read-write"
+		return "restore " + shell.Quote(path) + " from a backup, together with its -wal file"
+	case sqlite3.SQLITE_TOOBIG:
+		return "a value in it is larger than any that a gateway writes: remove that row, or restore a backup"
 	case sqlite3.SQLITE_FULL:
-		return "the volume is full: free space on it"
+		return atomicfile.Mend(path, unix.ENOSPC)
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
+		// SQLite says no more where there is no room for its -wal or its -shm.
+		if isFull(filepath.Dir(path)) {
+			return atomicfile.Mend(path, unix.ENOSPC)
+		}
+		// Nor where no descriptor is left for them.
+		if limit := limitReached(filepath.Dir(path)); limit != nil {
+			return atomicfile.Mend(path, limit)
+		}
+	}
+	switch code & 0xff {
+	case sqlite3.SQLITE_IOERR:
+		return atomicfile.Mend(path, unix.EIO)
+	case sqlite3.SQLITE_PROTOCOL:
+		return "the volume does not lock files as SQLite wants it: use a local disk, or a network filesystem with locks (NFS 4); if it is one, try again"
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+		return "look at the rights of " + shell.Quote(filepath.Dir(path)) + " (ls -la), and whether the volume is mounted read-write"
 	}
 	return ""
 }
 
-// Open opens the database below a state folder, for reading and writing. Who
-// only reads opens it so too: SQLite needs the -shm, which it may have to make, to
-// see what a live gateway has in its -wal. So where a killed gateway left a -wal,
-// even a reader's [DB.Close] folds it into the database; no row changes. The error
-// wraps [fs.ErrNotExist] where there is none, and is an [Error] otherwise.
+// leastRoom is what an open database needs: 32 KiB of -shm, and a -wal.
+const leastRoom = 64 << 10
+
+// isFull tells whether a filesystem has no room, or no inode, left for that.
+func isFull(path string) bool {
+	var stat unix.Statfs_t
+	if unix.Statfs(path, &stat) != nil {
+		return false
+	}
+	return stat.Bavail*uint64(stat.Bsize) < leastRoom || (stat.Files > 0 && stat.Ffree == 0)
+}
+
+// limitReached is the limit on open files, where a folder cannot be opened for it.
+func limitReached(folder string) error {
+	file, err := os.Open(folder)
+	if err == nil {
+		return file.Close()
+	}
+	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
+		return err
+	}
+	return nil
+}
+
+// OutOfReach tells that the database belongs to somebody else, or stays locked:
+// it is not broken. A full volume is no matter of who asks.
+func (e *Error) OutOfReach() bool {
+	if errors.As(e.Err, new(*OwnerError)) {
+		return true
+	}
+	var fault *sqlite.Error
+	if !errors.As(e.Err, &fault) || isFull(filepath.Dir(e.Path)) {
+		return false
+	}
+	switch fault.Code() & 0xff {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+		return true
+	}
+	return false
+}
+
+// Open opens the database below a state folder, for reading, and for writing after
+// [DB.Writable]. The error wraps [fs.ErrNotExist] where there is none, and is an
+// [Error] otherwise.
+//
+// A gateway leaves a -wal behind, even 2026.9.6 after "completed cleanly". The last
+// connection that could write folds that into the database when it closes, with
+// three fsyncs, though nothing was changed; one that could not leaves it as it is,
+// with the -shm that SQLite needs to read it.
+// Where there is none to fold, a connection that can write is the one that leaves
+// neither a -wal nor a -shm behind.
 func Open(ctx context.Context, stateDir string) (*DB, error) {
 	path := Path(stateDir)
 	if err := check(path); err != nil {
@@ -87,16 +161,47 @@ func Open(ctx context.Context, stateDir string) (*DB, error) {
 		}
 		return nil, &Error{Path: path, Err: err}
 	}
-	db, err := open(ctx, path)
+	if hasLog(path) {
+		if db, err := open(ctx, path, "ro"); err == nil {
+			db.readOnly = true
+			return db, nil
+		}
+	}
+	db, err := open(ctx, path, "rw")
 	if err != nil {
 		return nil, &Error{Path: path, Err: err}
 	}
 	return db, nil
 }
 
-func open(ctx context.Context, path string) (*DB, error) {
-	// busy_timeout as the gateway has it; rw, so that no database is ever made.
-	dsn := url.URL{Scheme: "file", Path: path, RawQuery: "mode=rw&_txlock=immediate&_pragma=busy_timeout(5000)"}
+// hasLog tells whether there is something in the -wal.
+func hasLog(path string) bool {
+	info, err := os.Lstat(path + "-wal")
+	return err == nil && info.Size() > 0
+}
+
+// Writable makes sure that the connection can write. Rows that were read before may
+// have changed since; who writes reads them again in its transaction.
+func (db *DB) Writable(ctx context.Context) error {
+	if !db.readOnly {
+		return nil
+	}
+	if err := check(db.path); err != nil {
+		return &Error{Path: db.path, Err: err}
+	}
+	now, err := open(ctx, db.path, "rw")
+	if err != nil {
+		return &Error{Path: db.path, Err: err}
+	}
+	before := *db
+	*db = *now
+	return before.Close()
+}
+
+func open(ctx context.Context, path, mode string) (*DB, error) {
+	// busy_timeout as the gateway has it; never rwc, so that no database is ever made;
+	// what is in the schema may call no function that reaches out of the database.
+	dsn := url.URL{Scheme: "file", Path: path, RawQuery: "mode=" + mode + "&_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=trusted_schema(0)"}
 	pool, err := sql.Open("sqlite", dsn.String())
 	if err != nil {
 		return nil, err
@@ -107,6 +212,11 @@ func open(ctx context.Context, path string) (*DB, error) {
 		return nil, errors.Join(err, pool.Close())
 	}
 	db := &DB{path: path, pool: pool, conn: conn}
+	if err := bound(conn); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	ctx, cancel := Within(ctx)
+	defer cancel()
 	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&db.version); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -161,7 +271,7 @@ func (e *OwnerError) Error() string {
 
 // Hint is what mends it.
 func (e *OwnerError) Hint() string {
-	return fmt.Sprintf("as root: chown -R %d %s; or run as that user: docker run --user %d", e.Self, filepath.Dir(filepath.Dir(e.Path)), e.Owner)
+	return fmt.Sprintf("as root: chown -R %d %s; or run as that user: docker run --user %d", e.Self, shell.Quote(filepath.Dir(filepath.Dir(e.Path))), e.Owner)
 }
 
 // Path is the database file's path.
@@ -174,8 +284,8 @@ func (db *DB) Version() int { return db.version }
 // Conn is the one connection, for the rooms that own further tables.
 func (db *DB) Conn() *sql.Conn { return db.conn }
 
-// Close ends the connection. Where it was the last one, SQLite folds the -wal
-// into the database and removes it, as after any clean end.
+// Close ends the connection. Where it was the last one, and one that could write,
+// SQLite folds the -wal into the database and removes it, as after any clean end.
 func (db *DB) Close() error { return errors.Join(db.conn.Close(), db.pool.Close()) }
 
 // Wrap gives an error of this database its path. A nil error stays nil.

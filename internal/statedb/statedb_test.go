@@ -2,6 +2,7 @@ package statedb
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"io/fs"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/identity"
 )
 
 func TestNoDatabaseIsEverMade(t *testing.T) {
@@ -124,10 +126,10 @@ func TestReadingChangesNoByte(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	_, columnsErr := db.Columns(ctx, "device_identities")
+	_, formErr := db.Misfit(ctx, IdentityForm())
 	_, identityErr := db.PrimaryIdentity(ctx)
 	_, _, leaseErr := db.OwnerLease(ctx)
-	if err := errors.Join(columnsErr, identityErr, leaseErr, db.Close()); err != nil {
+	if err := errors.Join(formErr, identityErr, leaseErr, db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if after, err := os.ReadFile(Path(dir)); err != nil || string(after) != string(before) {
@@ -139,20 +141,25 @@ func TestReadingChangesNoByte(t *testing.T) {
 	}
 }
 
-func TestColumnsSayWhichMustBeGiven(t *testing.T) {
-	db := mustOpen(t, database(t, gatewayTables, `CREATE TABLE odd (a INTEGER PRIMARY KEY, b TEXT NOT NULL, c TEXT NOT NULL DEFAULT 'x', d TEXT)`))
-	got, err := db.Columns(context.Background(), "odd")
-	if err != nil || len(got) != 4 {
-		t.Fatalf("got %v, %v", got, err)
-	}
-	for i, want := range []Column{{"a", false}, {"b", true}, {"c", false}, {"d", false}} {
-		if got[i] != want {
-			t.Errorf("got %v, want %v", got[i], want)
-		}
-	}
-	for _, table := range []string{"absent", "odd'; DROP TABLE odd; --"} {
-		if got, err := db.Columns(context.Background(), table); err != nil || len(got) != 0 {
-			t.Errorf("%s: got %v, %v", table, got, err)
+func TestAMisfitIsNamed(t *testing.T) {
+	form := Form{Table: "odd", Columns: []string{"a", "b"}, Key: []string{"b", "a"}}
+	for table, want := range map[string]string{
+		`CREATE TABLE odd (a TEXT NOT NULL, b TEXT, c TEXT NOT NULL DEFAULT 'x', d TEXT, e TEXT AS (a), PRIMARY KEY (b, a))`: "",
+		`CREATE TABLE other (a)`:                                                                                   "is not there",
+		`CREATE VIEW odd AS SELECT 1 AS a, 2 AS b`:                                                                 "is no plain table",
+		`CREATE VIRTUAL TABLE odd USING fts5(a, b)`:                                                                "is no plain table",
+		`CREATE TABLE odd (a, c, PRIMARY KEY (c, a))`:                                                              `lacks ["b"]`,
+		`CREATE TABLE odd (a, b AS (a), c, PRIMARY KEY (c, a))`:                                                    `lacks ["b"]`,
+		`CREATE TABLE odd (a, b, c NOT NULL, d, PRIMARY KEY (b, a))`:                                               `must be given and are not known: ["c"]`,
+		`CREATE TABLE odd (a, b, PRIMARY KEY (a, b))`:                                                              "another primary key",
+		`CREATE TABLE odd (a, b UNIQUE)`:                                                                           "another primary key",
+		`CREATE TABLE odd (a, b, c, PRIMARY KEY (b, a, c))`:                                                        "another primary key",
+		`CREATE TABLE odd (a, b, PRIMARY KEY (b, a)); CREATE TRIGGER more AFTER INSERT ON Odd BEGIN SELECT 1; END`: `has a trigger, "more"`,
+	} {
+		db := mustOpen(t, database(t, table))
+		got, err := db.Misfit(context.Background(), form)
+		if err != nil || (want == "") != (got == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, %v; want %q", table, got, err, want)
 		}
 	}
 }
@@ -195,6 +202,85 @@ func TestAContextThatHasEndedIsAnError(t *testing.T) {
 	ctx, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
 	defer cancel()
 	if _, err := Open(ctx, database(t, gatewayTables)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// leftLog is a state folder whose gateway was killed: what it wrote last is in the
+// -wal alone.
+func leftLog(t *testing.T) (stateDir string) {
+	t.Helper()
+	live := database(t, gatewayTables)
+	gateway, err := sql.Open("sqlite", Path(live))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = gateway.Close() }()
+	if _, err := gateway.Exec("UPDATE schema_meta SET created_at = 7"); err != nil {
+		t.Fatal(err)
+	}
+	stateDir = t.TempDir()
+	if err := os.CopyFS(stateDir, os.DirFS(live)); err != nil {
+		t.Fatal(err)
+	}
+	return stateDir
+}
+
+func TestReadingLeavesTheLogOfAKilledGatewayAsItIs(t *testing.T) {
+	dir := leftLog(t)
+	content := func() string {
+		database, err := os.ReadFile(Path(dir))
+		log, logErr := os.ReadFile(Path(dir) + "-wal")
+		if err := errors.Join(err, logErr); err != nil {
+			t.Fatal(err)
+		}
+		return string(database) + string(log)
+	}
+	before := content()
+	for range 2 {
+		db, err := Open(context.Background(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		created, err := db.CreatedAtMs(context.Background())
+		if err := errors.Join(err, db.Close()); err != nil || created != 7 {
+			t.Errorf("what is in the log is not seen: %d, %v", created, err)
+		}
+		if content() != before {
+			t.Fatal("reading changed the database or its log")
+		}
+	}
+}
+
+func TestWhatWasOpenedForReadingCanBeWrittenTo(t *testing.T) {
+	dir := leftLog(t)
+	id, err := identity.New(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := mustOpen(t, dir)
+	if err := db.StorePrimaryIdentity(context.Background(), id); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := db.PrimaryIdentity(context.Background()); err != nil || !kept.Equal(id) {
+		t.Errorf("got %v, %v", kept.DeviceID(), err)
+	}
+	if created, err := mustOpen(t, dir).CreatedAtMs(context.Background()); err != nil || created != 7 {
+		t.Errorf("what the gateway wrote is gone: %d, %v", created, err)
+	}
+}
+
+// Between the opening and the writing another user may have put a database there.
+func TestWhatIsNoRegularFileByThenIsNotWrittenTo(t *testing.T) {
+	dir := leftLog(t)
+	db := mustOpen(t, dir)
+	if err := os.Rename(Path(dir), Path(dir)+".real"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(Path(dir)+".real", Path(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Writable(context.Background()); !errors.As(err, new(*atomicfile.NotRegularError)) {
 		t.Errorf("got %v", err)
 	}
 }

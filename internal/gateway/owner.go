@@ -1,0 +1,238 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Owner is whose socket listens at an address.
+type Owner struct {
+	UID int
+	// PID is 0 where it cannot be told: without CAP_SYS_PTRACE the kernel shows
+	// nobody the files of another user's processes.
+	PID   int
+	inode string
+}
+
+func (o Owner) String() string {
+	if o.PID == 0 {
+		return fmt.Sprintf("uid %d, process not visible", o.UID)
+	}
+	return fmt.Sprintf("pid %d, uid %d", o.PID, o.UID)
+}
+
+// ForeignError says that somebody else listens where the gateway is expected.
+type ForeignError struct {
+	Address string
+	Owner   Owner
+}
+
+func (e *ForeignError) Error() string {
+	return fmt.Sprintf("what listens at %s is not the gateway that was started, but %v", e.Address, e.Owner)
+}
+
+// Tree is the processes that began with a child of ours: its descendants, and those
+// that became ours when their parents ended, for which this process has to be PID 1
+// or a subreaper. It may be used from many goroutines.
+type Tree struct {
+	child int
+
+	mu    sync.Mutex
+	known map[string]Owner // sockets of the tree, by inode
+}
+
+// NewTree is the tree of a child, by its pid.
+func NewTree(child int) *Tree { return &Tree{child: child, known: map[string]Owner{}} }
+
+// Listener is whose socket a connection to HOST:PORT reaches, numbers both, on this
+// machine; the zero value where nobody listens there. Where another than a process
+// of the tree does, the error is a [*ForeignError].
+//
+// Where the files of the tree's own processes are not shown, what counts is the
+// user: the socket has to be of the same as this process, or as one of those.
+func (t *Tree) Listener(address string) (Owner, error) {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return Owner{}, fmt.Errorf("cannot tell who listens: %q is not HOST:PORT", address)
+	}
+	all, err := sockets(int(to.Port()))
+	if err != nil {
+		return Owner{}, fmt.Errorf("cannot tell who listens at %s: %w", address, err)
+	}
+	var owner Owner
+	for _, s := range all {
+		if s.address != to.Addr().Unmap() && !s.address.IsUnspecified() && !to.Addr().IsUnspecified() {
+			continue
+		}
+		found, ours := t.owns(s)
+		if !ours {
+			return Owner{}, &ForeignError{Address: address, Owner: found}
+		}
+		owner = found
+	}
+	return owner, nil
+}
+
+// Socket is one word for the socket, which no later one has; empty for none.
+func (o Owner) Socket() string { return o.inode }
+
+func (t *Tree) owns(s socket) (Owner, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if known, ok := t.known[s.inode]; ok {
+		return known, true
+	}
+	owner := Owner{UID: s.uid, inode: s.inode}
+	hidden := false // a process of the tree whose files are not shown
+	for _, p := range t.processes() {
+		holds, err := p.holds(s.inode)
+		switch {
+		case holds && (p.below || s.uid == os.Geteuid()):
+			owner.PID = p.pid
+			t.known = map[string]Owner{s.inode: owner} // the one before is gone
+			return owner, true
+		case err != nil && (s.uid == os.Geteuid() || p.below && s.uid == p.uid):
+			hidden = true
+		}
+	}
+	if !hidden {
+		owner.PID = holder(s.inode)
+	}
+	return owner, hidden
+}
+
+// process is one of the tree's; below is false for one that became ours later: it
+// may be anybody's whose parent has ended in this container.
+type process struct {
+	pid, uid int
+	below    bool
+}
+
+// processes are those of the tree at this moment.
+func (t *Tree) processes() (tree []process) {
+	self, err := os.Readlink("/proc/self")
+	if err != nil || self != strconv.Itoa(os.Getpid()) {
+		// There is none, or another PID namespace's.
+		return []process{{pid: -1, uid: os.Geteuid()}}
+	}
+	parents := map[int]int{}
+	for _, pid := range pids() {
+		if parent, ok := parentOf(pid); ok {
+			parents[pid] = parent
+		}
+	}
+	for pid := range parents {
+		ours, below := false, pid == t.child
+		// The bound is for a table that changed while it was read.
+		for at, steps := pid, 0; at > 0 && steps < len(parents) && !ours; steps++ {
+			at = parents[at]
+			ours = at == os.Getpid()
+			below = below || at == t.child
+		}
+		if ours || below {
+			tree = append(tree, process{pid: pid, uid: uidOf(pid), below: below})
+		}
+	}
+	slices.SortFunc(tree, func(a, b process) int { return a.pid - b.pid })
+	return tree
+}
+
+func pids() (all []int) {
+	names, _ := filepath.Glob("/proc/[0-9]*") // the pattern is a good one
+	for _, name := range names {
+		if pid, err := strconv.Atoi(filepath.Base(name)); err == nil {
+			all = append(all, pid)
+		}
+	}
+	return all
+}
+
+// parentOf reads the fourth field of /proc/PID/stat; the second is a name in
+// brackets, which may have anything in it.
+func parentOf(pid int) (parent int, ok bool) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, false
+	}
+	_, rest, found := strings.Cut(string(stat[max(0, strings.LastIndexByte(string(stat), ')')):]), ") ")
+	fields := strings.Fields(rest)
+	if !found || len(fields) < 2 {
+		return 0, false
+	}
+	parent, err = strconv.Atoi(fields[1])
+	return parent, err == nil
+}
+
+// uidOf is the effective user, -1 where there is no such process any more.
+func uidOf(pid int) int {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return -1
+	}
+	for line := range strings.Lines(string(status)) {
+		if fields := strings.Fields(line); len(fields) > 2 && fields[0] == "Uid:" {
+			if uid, err := strconv.Atoi(fields[2]); err == nil {
+				return uid
+			}
+		}
+	}
+	return -1
+}
+
+// holds tells whether a process has the socket of an inode open.
+func (p process) holds(inode string) (bool, error) {
+	dir := fmt.Sprintf("/proc/%d/fd", p.pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false, err
+	}
+	for _, entry := range entries {
+		if to, err := os.Readlink(filepath.Join(dir, entry.Name())); err == nil && to == "socket:["+inode+"]" {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// holder is any process that has the socket open, as far as is shown; 0 else.
+func holder(inode string) int {
+	for _, pid := range pids() {
+		if holds, _ := (process{pid: pid}).holds(inode); holds {
+			return pid
+		}
+	}
+	return 0
+}
+
+// OnThisMachine are the addresses of this machine that a HOST:PORT means.
+func OnThisMachine(address string) (own []string) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil
+	}
+	addresses, err := net.LookupHost(host) // a number is itself
+	if err != nil {
+		return nil // it cannot be dialled, either
+	}
+	interfaces, _ := net.InterfaceAddrs()
+	for _, text := range addresses {
+		ip := net.ParseIP(text)
+		if ip == nil {
+			continue
+		}
+		if ip.IsLoopback() || ip.IsUnspecified() || slices.ContainsFunc(interfaces, func(a net.Addr) bool {
+			network, ok := a.(*net.IPNet)
+			return ok && network.IP.Equal(ip)
+		}) {
+			own = append(own, net.JoinHostPort(text, port))
+		}
+	}
+	return own
+}

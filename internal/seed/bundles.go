@@ -1,0 +1,208 @@
+package seed
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/identity"
+)
+
+const (
+	// batchFrom is how many bundles are written together at least: each by itself
+	// waits for the disk four times, and all of them wait twice, for whatever else is
+	// to be written to that filesystem, too.
+	batchFrom = 8
+	// batchSize bounds how many are locked, and half done where a run is killed.
+	batchSize = 128
+)
+
+// OpenBundles is [OpenBundle] for many clients, in the order of their names.
+func OpenBundles(dir string, names []string) ([]Bundle, error) {
+	bundles := map[string]Bundle{}
+	var missing []string
+	for _, name := range names {
+		bundle := filepath.Join(dir, name)
+		err := asOwner(bundle, func() error {
+			_, err := os.Lstat(identity.FilePath(bundle))
+			return err
+		})
+		if errors.Is(err, fs.ErrNotExist) {
+			missing = append(missing, name)
+		} else if bundles[name], err = OpenBundle(dir, name); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(missing) // two who lock the same ones do so in one order
+	for some := range slices.Chunk(missing, batchSize) {
+		if err := beginBundles(dir, some, bundles); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]Bundle, len(names))
+	for i, name := range names {
+		out[i] = bundles[name]
+	}
+	return out, nil
+}
+
+// beginBundles makes some of the bundles, in one batch where they are many.
+func beginBundles(dir string, names []string, bundles map[string]Bundle) (err error) {
+	if len(names) < batchFrom {
+		for _, name := range names {
+			if bundles[name], err = OpenBundle(dir, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := asOwner(dir, func() error { return makeFolders(dir) }); err != nil {
+		return err
+	}
+	batch := atomicfile.NewBatch(dir)
+	var locks locks
+	defer locks.release()
+	for _, name := range names {
+		bundle := Bundle{Dir: filepath.Join(dir, name)}
+		as := asOwnerOf(bundle.Dir)
+		err := as(func() error { return locks.begin(&bundle, batch, as) })
+		if err != nil {
+			return errors.Join(err, batch.Abandon())
+		}
+		bundles[name] = bundle
+	}
+	if err := batch.Commit(); err != nil {
+		return &StoreError{Path: dir, Err: err}
+	}
+	return nil
+}
+
+func asOwnerOf(dir string) atomicfile.As {
+	return func(do func() error) error { return asOwner(dir, do) }
+}
+
+// locks are those of the bundles of one batch, until that is committed.
+type locks struct{ held []*atomicfile.Lock }
+
+func (l *locks) release() {
+	for _, lock := range l.held {
+		lock.Release()
+	}
+}
+
+func (l *locks) take(dir string) error {
+	lock, err := lockFolder(context.Background(), dir, writePatience)
+	if err == nil {
+		l.held = append(l.held, lock)
+	}
+	return err
+}
+
+// begin is [OpenBundle] for a batch.
+func (l *locks) begin(bundle *Bundle, batch *atomicfile.Batch, as atomicfile.As) error {
+	path := identity.FilePath(bundle.Dir)
+	if err := batch.MakeDir(bundle.Dir, as); err != nil {
+		return &StoreError{Path: bundle.Dir, Err: err}
+	}
+	if err := bundle.clearLeftovers(); err != nil {
+		return err
+	}
+	if err := l.take(bundle.Dir); err != nil {
+		return err
+	}
+	id, err := identity.Load(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		bundle.Identity = id
+		return err // somebody else was quicker
+	}
+	if id, err = identity.New(time.Now()); err != nil {
+		return err
+	}
+	bundle.Identity = id
+	if err := batch.MakeDir(filepath.Dir(path), as); err != nil {
+		return &identity.Error{Path: path, Fault: "its folder cannot be made", Err: err}
+	}
+	if err := batch.Create(path, id.Marshal(), as); err != nil {
+		return &identity.Error{Path: path, Fault: "it cannot be written", Err: err}
+	}
+	return nil
+}
+
+// Finish is [Bundle.Finish] for many clients.
+func Finish(all []Finishing) error {
+	due := map[string]Finishing{}
+	for _, finishing := range all {
+		var token, env []byte
+		err := asOwner(finishing.bundle.Dir, func() (err error) {
+			token, env, err = finishing.changes()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if token != nil || env != nil {
+			due[finishing.bundle.Dir] = finishing
+		}
+	}
+	for dirs := range slices.Chunk(slices.Sorted(maps.Keys(due)), batchSize) {
+		if err := finishSome(dirs, due); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func finishSome(dirs []string, due map[string]Finishing) error {
+	if len(dirs) < batchFrom {
+		for _, dir := range dirs {
+			if err := due[dir].write(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	dir := filepath.Dir(dirs[0])
+	batch := atomicfile.NewBatch(dir)
+	var locks locks
+	defer locks.release()
+	for _, bundle := range dirs {
+		as := asOwnerOf(bundle)
+		err := as(func() error { return locks.finish(due[bundle], batch, as) })
+		if err != nil {
+			return errors.Join(err, batch.Abandon())
+		}
+	}
+	if err := batch.Commit(); err != nil {
+		return &StoreError{Path: dir, Err: err}
+	}
+	return nil
+}
+
+// finish is [Finishing.write] for a batch.
+func (l *locks) finish(f Finishing, batch *atomicfile.Batch, as atomicfile.As) error {
+	if err := l.take(f.bundle.Dir); err != nil {
+		return err
+	}
+	token, env, err := f.changes() // once more, now that nobody else writes
+	if err != nil {
+		return err
+	}
+	if token != nil {
+		path := tokenPath(f.bundle.Dir)
+		if err := batch.Replace(path, token, as); err != nil {
+			return tokenFile{path: path}.fail(err)
+		}
+	}
+	if env != nil {
+		if err := batch.Replace(f.bundle.envPath(), env, as); err != nil {
+			return &StoreError{Path: f.bundle.envPath(), Err: err}
+		}
+	}
+	return nil
+}

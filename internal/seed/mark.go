@@ -1,0 +1,103 @@
+package seed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/reflectt/bootstrap/internal/statedb"
+)
+
+// mark is the directory's own birth: a gateway replaces the file at every write,
+// but makes the directory once. Without the file there is no store: a gateway that
+// has removed its last device leaves an empty one.
+func (s *jsonStore) mark(context.Context) (string, error) {
+	if s.staged {
+		return "", nil // nothing can have been removed from a store that is not made yet
+	}
+	if _, err := os.Lstat(s.path()); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return birth(filepath.Dir(s.path()))
+}
+
+func (s *jsonStore) lastingMark(ctx context.Context) (string, error) {
+	if !s.staged {
+		copyUp(filepath.Dir(s.path()))
+	}
+	return s.mark(ctx)
+}
+
+// mark is the database's own record of its making, and the file's birth: a
+// backup that is put back is another store than the one that was seeded. Where
+// even the file is the same, the local token tells: a database from before the
+// seeding has none (a device that is removed leaves its own there, 2026.9.6).
+func (s *sqliteStore) mark(ctx context.Context) (string, error) {
+	ctx, cancel := statedb.Within(ctx)
+	defer cancel()
+	var seeded bool
+	err := s.db.Conn().QueryRowContext(ctx,
+		`SELECT EXISTS (SELECT 1 FROM device_auth_tokens JOIN device_identities USING (device_id)
+		 WHERE identity_key = 'primary' AND role = ?)`, roleOperator).Scan(&seeded)
+	if err != nil {
+		return "", s.fail(s.db.Wrap("cannot read device_auth_tokens", err))
+	}
+	if !seeded {
+		return "", nil
+	}
+	created, err := s.db.CreatedAtMs(ctx)
+	if err != nil {
+		return "", s.fail(err)
+	}
+	born, err := birth(s.path())
+	return fmt.Sprintf("%d/%s", created, born), err
+}
+
+func (s *sqliteStore) lastingMark(ctx context.Context) (string, error) {
+	copyUp(s.path())
+	return s.mark(ctx)
+}
+
+// birth tells a file or directory from a later one of the same name: its inode
+// and, where the filesystem keeps it, the time it was made. On overlayfs the time
+// alone: a mount of layers on several filesystems numbers its inodes anew.
+func birth(path string) (string, error) {
+	var stat unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_INO|unix.STATX_BTIME, &stat)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", &StoreError{Path: path, Err: err}
+	}
+	if stat.Mask&unix.STATX_BTIME == 0 {
+		return fmt.Sprintf("%d", stat.Ino), nil
+	}
+	born := fmt.Sprintf("@%d.%09d", stat.Btime.Sec, stat.Btime.Nsec)
+	if onOverlay(path) {
+		return born, nil
+	}
+	return fmt.Sprintf("%d%s", stat.Ino, born), nil
+}
+
+// copyUp makes overlayfs copy a file or directory of the image into the container's
+// own layer now. Otherwise the gateway's first write does that, and what was copied
+// is as young as that write from then on. Setting the access time is enough, and
+// changes nothing that anybody reads. Where it fails, as on a read-only mount,
+// nobody can write there either.
+func copyUp(path string) {
+	if onOverlay(path) {
+		times := []unix.Timespec{{Nsec: unix.UTIME_NOW}, {Nsec: unix.UTIME_OMIT}}
+		_ = unix.UtimesNanoAt(unix.AT_FDCWD, path, times, unix.AT_SYMLINK_NOFOLLOW)
+	}
+}
+
+func onOverlay(path string) bool {
+	var stat unix.Statfs_t
+	return unix.Statfs(path, &stat) == nil && stat.Type == unix.OVERLAYFS_SUPER_MAGIC
+}
