@@ -12,7 +12,7 @@ const write = (file, value) => {
   fs.renameSync(temporary, file);
   sync(path.dirname(file));
 };
-fs.mkdirSync(state, { mode: 0o700 });
+fs.mkdirSync(state, { mode: 0o700, recursive: true }); // an empty volume is there
 for (const dir of ["bootstrap", "identity", "devices"]) makeDir(path.join(state, dir));
 const { publicKey, privateKey } = crypto.generateKeyPairSync("ed25519");
 const raw = publicKey.export({ type: "spki", format: "der" }).subarray(-32);

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -62,10 +64,83 @@ func (b *bench) realGateway(ctx context.Context) error {
 		}
 		probe, list = append(probe, one), append(list, other)
 	}
+	if err := b.atRest(ctx, cmd.Process.Pid); err != nil {
+		return err
+	}
 	b.table.section("asking a running gateway")
 	b.table.add(row{
 		what: "bootstrap probe", ours: milliseconds(median(probe)), against: "openclaw devices list " + milliseconds(median(list)),
 		ratio: ratio(float64(median(probe)), float64(median(list))),
 	})
 	return nil
+}
+
+// What a supervisor may cost beside a gateway that runs, a minute.
+const (
+	restTime     = 5 * time.Minute
+	restSwitches = 50
+	restUsed     = 10 * time.Millisecond
+)
+
+// atRest measures what lasts: a supervisor whose gateway runs. Right after the proof
+// its memory says nothing about the months to come.
+func (b *bench) atRest(ctx context.Context, pid int) error {
+	used, err := processorTime(pid)
+	if err != nil {
+		return err
+	}
+	switches, err := readSwitches(pid)
+	if err != nil {
+		return err
+	}
+	if err := sleep(ctx, restTime); err != nil {
+		return err
+	}
+	ours, err := readMemory(pid)
+	if err != nil {
+		return err
+	}
+	usedNow, err := processorTime(pid)
+	if err != nil {
+		return err
+	}
+	switchesNow, err := readSwitches(pid)
+	if err != nil {
+		return err
+	}
+	minutes := int(restTime / time.Minute)
+	switches, used = (switchesNow-switches)/minutes, (usedNow-used)/time.Duration(minutes)
+	b.tellMemory("the gateway, five minutes later", ours, "")
+	b.table.add(row{
+		what: "  context switches a minute", ours: count(switches), budget: count(restSwitches), over: switches > restSwitches,
+	})
+	b.table.add(row{
+		what: "  CPU time a minute", ours: milliseconds(used), budget: milliseconds(restUsed), over: used > restUsed,
+	})
+	return nil
+}
+
+// readSwitches counts how often the threads of a process went to sleep or were
+// interrupted.
+func readSwitches(pid int) (switches int, err error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)
+		if err != nil {
+			return 0, err
+		}
+		for line := range strings.Lines(string(text)) {
+			if name, value, _ := strings.Cut(line, ":"); strings.HasSuffix(name, "ctxt_switches") {
+				n, err := strconv.Atoi(strings.TrimSpace(value))
+				if err != nil {
+					return 0, err
+				}
+				switches += n
+			}
+		}
+	}
+	return switches, nil
 }

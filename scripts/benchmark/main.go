@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -19,6 +20,7 @@ import (
 // bench is one run: what is measured, where, and the table so far.
 type bench struct {
 	release, program, node, entry string
+	first                         string // releases for the first proof, RELEASE=ENTRY,…
 	work                          string // a folder on a real disk, removed afterwards
 	table                         table
 }
@@ -39,6 +41,7 @@ func run(ctx context.Context) error {
 	flag.StringVar(&b.program, "program", "", "the bootstrap to measure")
 	flag.StringVar(&b.node, "node", "", "the node that runs the gateway")
 	flag.StringVar(&b.entry, "entry", "", "the gateway's openclaw.mjs")
+	flag.StringVar(&b.first, "first", "", "releases whose first boot is measured, as RELEASE=ENTRY,...")
 	flag.Parse()
 	started := time.Now()
 
@@ -67,11 +70,16 @@ func run(ctx context.Context) error {
 		{"memory beside a trivial child", b.trivialMemory},
 		{"a real gateway: memory and probe", b.realGateway},
 		{"the bridge", b.bridge},
+		{"the first proof", b.firstProof},
 		{"approving", b.approval},
 		{"time before exec", b.boots},
 		{"merging", b.merges},
+		{"many clients", b.scale},
 		{"containers", b.containers},
 	} {
+		if !chosen(step.name, flag.Args()) {
+			continue
+		}
 		fmt.Fprintf(os.Stderr, "bench: %s\n", step.name)
 		if err := step.measure(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
@@ -83,6 +91,11 @@ func run(ctx context.Context) error {
 	}
 	_, err = fmt.Fprintf(os.Stdout, "\n%.0f s; times are medians, except for merging: means. Load now: %s\n", time.Since(started).Seconds(), load())
 	return err
+}
+
+// chosen tells whether a step is to be measured: all are where none is named.
+func chosen(step string, names []string) bool {
+	return len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { return strings.Contains(step, name) })
 }
 
 // load tells how busy the machine was: much more than its cores, and the times
@@ -97,7 +110,7 @@ func load() string {
 }
 
 // sizeBudget is in bytes.
-const sizeBudget = 16e6
+const sizeBudget = 15.5e6
 
 func (b *bench) size(context.Context) error {
 	info, err := os.Stat(b.program)
@@ -108,7 +121,7 @@ func (b *bench) size(context.Context) error {
 	b.table.section("size")
 	b.table.add(row{
 		what: "binary", ours: fmt.Sprintf("%d bytes", info.Size()),
-		ratio: ratio(size, sizeBudget) + " of the budget", budget: "16 MB", over: size > sizeBudget,
+		ratio: ratio(size, sizeBudget) + " of the budget", budget: "15.5 MB", over: size > sizeBudget,
 	})
 	return nil
 }

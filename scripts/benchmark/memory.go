@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,7 +15,7 @@ import (
 )
 
 // anonymousBudget is in kB.
-const anonymousBudget = 8 << 10
+const anonymousBudget = 5 << 10
 
 // memory is what a process holds, in kB.
 type memory struct{ anonymous, file, resident, proportional, peak int }
@@ -22,6 +24,9 @@ func readMemory(pid int) (memory, error) {
 	values := map[string]int{}
 	for _, name := range []string{"status", "smaps_rollup"} {
 		f, err := os.Open(fmt.Sprintf("/proc/%d/%s", pid, name))
+		if errors.Is(err, fs.ErrPermission) && name == "smaps_rollup" {
+			continue // not root: a supervisor hides its memory, and only the proportional size is wanted
+		}
 		if err != nil {
 			return memory{}, err
 		}
@@ -40,7 +45,7 @@ func readMemory(pid int) (memory, error) {
 func (b *bench) tellMemory(what string, ours memory, against string) {
 	b.table.add(row{
 		what: what + ": anonymous", ours: fmt.Sprintf("%d kB", ours.anonymous), against: against,
-		ratio: ratio(float64(ours.anonymous), anonymousBudget) + " of the budget", budget: "8 MiB", over: ours.anonymous > anonymousBudget,
+		ratio: ratio(float64(ours.anonymous), anonymousBudget) + " of the budget", budget: "5 MiB", over: ours.anonymous > anonymousBudget,
 	})
 	b.table.add(row{
 		what: "  file, resident, proportional, peak",
