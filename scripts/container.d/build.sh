@@ -27,6 +27,8 @@ go_image() {
 	mkdir -p "$context/go"
 	tar -C "$(go env GOROOT)" --exclude=./test --exclude=./doc --exclude=./api --exclude=testdata \
 		--exclude='*_test.go' -c . | tar -C "$context/go" -x
+	# Those too that no package of ours needs, and no build has fetched.
+	go mod download
 	GOMODCACHE=$context/modules GOFLAGS=-modcacherw GOSUMDB=off \
 		GOPROXY=file://$modules/cache/download go mod download
 	quiet_build "$1" "$context" --build-arg "FROM=$base" <<-'FILE'

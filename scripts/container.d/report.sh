@@ -71,8 +71,8 @@ explain() {
 	local container
 	tail -n 25 "$work/log" | sed 's/^/    /'
 	for container in $("$docker" ps --all --quiet --filter "label=$label"); do
-		printf '    ---- %s\n' "$("$docker" inspect --format '{{.Name}} {{.State.Status}} {{.State.ExitCode}}' "$container")"
-		"$docker" logs --tail 15 "$container" 2>&1 | cut -c 1-300 | sed 's/^/    /'
+		printf '    ---- %s\n' "$(timeout 30 "$docker" inspect --format '{{.Name}} {{.State.Status}} {{.State.ExitCode}}' "$container")"
+		timeout 30 "$docker" logs --tail 15 "$container" 2>&1 | cut -c 1-300 | sed 's/^/    /'
 	done
 	[[ -s $work/evidence ]] || tail -n 1 "$work/log" | cut -c 1-150 >"$work/evidence"
 }
