@@ -19,7 +19,7 @@ func (a *app) joinHere(s settings.Settings, p place) func(context.Context, strin
 		if err != nil {
 			return err
 		}
-		if seeded.results[1].Outcome == seed.Revoked {
+		if seeded.named(s.Clients[0].Name).Outcome == seed.Revoked {
 			return &bridge.JoinError{
 				Command: "bootstrap seed --reseed " + s.Clients[0].Name,
 				Err:     errors.New("somebody removed this client, and it stays removed"),

@@ -67,15 +67,19 @@ func eachClient(s settings.Settings, p place, bundleOf func(name string) (seed.B
 	return clients, nil
 }
 
-// finishClients completes the bundles of the clients that were paired; results has
-// one for each of them.
+// finishClients completes the bundles of the clients that were paired.
 func finishClients(clients []client, results []seed.Result, url string) error {
+	ofDevice := make(map[string]seed.Result, len(results))
+	for _, result := range results {
+		ofDevice[result.DeviceID] = result
+	}
 	var all []seed.Finishing
-	for i, c := range clients {
-		if c.bundle.Dir == "" || results[i].Outcome == seed.Revoked {
+	for _, c := range clients {
+		result := ofDevice[c.device.ID()]
+		if c.bundle.Dir == "" || result.Outcome == seed.Revoked {
 			continue
 		}
-		finishing, err := finishingOf(c.settings, c.bundle, results[i], url)
+		finishing, err := finishingOf(c.settings, c.bundle, result, url)
 		if err != nil {
 			return err
 		}

@@ -201,7 +201,7 @@ func (j *joining) bySeeding(ctx context.Context) (done bool, err error) {
 	case err != nil:
 		return false, err
 	}
-	result := seeded.results[1]
+	result := seeded.named(j.client.Name)
 	if j.out.DeviceID = result.DeviceID; result.Outcome == seed.Revoked {
 		return false, j.removed()
 	}

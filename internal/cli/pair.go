@@ -14,7 +14,8 @@ import (
 )
 
 // pairing is what seeding left: our own device with its token, and how it went
-// with every device. gatewayToken is empty unless one had to be made.
+// with every device. self is zero where a gateway is still to make it; gatewayToken
+// is empty unless one had to be made.
 type pairing struct {
 	self         identity.Identity
 	devices      []seed.Device
@@ -27,11 +28,16 @@ type pairing struct {
 }
 
 // own is the result for the state folder's own device.
-func (p pairing) own() seed.Result {
-	if len(p.results) == 0 {
-		return seed.Result{}
+func (p pairing) own() seed.Result { return p.named(seed.SelfName) }
+
+// named is the result for the device of that name, which the zero one has not.
+func (p pairing) named(name string) seed.Result {
+	for _, result := range p.results {
+		if result.Name == name {
+			return result
+		}
 	}
-	return p.results[0]
+	return seed.Result{}
 }
 
 // lockPatience is how long the lock may take before a person hears of it.
@@ -100,8 +106,11 @@ func (a *app) pairIn(ctx context.Context, session *seed.Session, s settings.Sett
 	if err != nil {
 		return out, err
 	}
-	if created {
+	switch {
+	case created:
 		a.log.Info().Str("device", shortID(self.DeviceID())).Msg("identity created")
+	case self.IsZero():
+		a.log.Info().Msg("no identity yet: the gateway makes it with its database, and then it is paired")
 	}
 	clients, err := openClients(s, p)
 	if err != nil {
@@ -126,7 +135,7 @@ func (a *app) pairIn(ctx context.Context, session *seed.Session, s settings.Sett
 			return out, err
 		}
 	}
-	if err := finishClients(clients, out.results[1:], bundleURL(s, p)); err != nil {
+	if err := finishClients(clients, out.results, bundleURL(s, p)); err != nil {
 		return out, err
 	}
 	if w.prune {
@@ -140,9 +149,9 @@ func (a *app) pairIn(ctx context.Context, session *seed.Session, s settings.Sett
 // pairBarrier is the barrier after pairing. Our own device connects, or else a
 // client whose key we have.
 func (a *app) pairBarrier(ctx context.Context, session *seed.Session, s settings.Settings, p place, out *pairing, clients []client) error {
-	id, result := out.self, out.results[0]
+	id, result := out.self, out.own()
 	for i := 0; result.Outcome == seed.Revoked && i < len(clients); i++ {
-		id, result = clients[i].bundle.Identity, out.results[i+1]
+		id, result = clients[i].bundle.Identity, out.named(clients[i].device.Name)
 	}
 	return a.barrier(ctx, out.store.Path, connectAs(s, p, id, result), func() (changed bool, err error) {
 		again, err := session.Pair(ctx, out.devices...)
@@ -205,7 +214,11 @@ func (a *app) alreadyPaired(ctx context.Context, s settings.Settings, p place, f
 	if err != nil {
 		return pairing{}, failed
 	}
-	out.results[0].Token = credentials.Token
+	for i := range out.results {
+		if out.results[i].Name == seed.SelfName {
+			out.results[i].Token = credentials.Token
+		}
+	}
 	a.log.Warn().Err(failed).Str("hint", hintOf(failed)).Msg("the volume cannot be written, but everything is paired already; going on")
 	return out, nil
 }

@@ -63,6 +63,7 @@ func (p place) seedOptions(s settings.Settings) seed.Options {
 	return seed.Options{
 		StateDir: p.StateDir, Era: p.Release.Era(), LockTimeout: s.LockTimeout,
 		Stage: p.Release.Era() == gateway.EraSQLite && (p.starts || !imports), Withdraw: p.starts && !imports,
+		Adopt: p.starts,
 	}
 }
 

@@ -1,14 +1,19 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/settings"
+	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
 func (a *app) probeCommand() *cli.Command {
@@ -20,7 +25,7 @@ func (a *app) probeCommand() *cli.Command {
 		Flags: flags("probe", jsonFlag(),
 			&cli.StringFlag{Name: "auth", Value: string(probe.AuthDevice), Usage: "`WITH`: device, the device token alone, which is the proof; shared, the gateway's own token; none"},
 			&cli.BoolFlag{Name: "preflight", Usage: "print the JSON of reflectt-node's check openclaw-gateway instead; the exit code stays"},
-			&cli.DurationFlag{Name: "wait", Usage: "`TIME`: how long a gateway that does not answer yet is waited for"},
+			&cli.DurationFlag{Name: "wait", Usage: "`TIME`: how long a gateway that does not answer yet is waited for, and a device that is not paired here yet"},
 		),
 		OnUsageError: onUsageError,
 		Action:       noArguments(a.probe),
@@ -48,10 +53,12 @@ func (a *app) probe(c *cli.Context) error {
 		Wait: c.Duration("wait"), Progress: a.progress(), Command: a.command,
 	}
 	if auth != probe.AuthNone {
-		credentials, err := seed.ReadCredentials(c.Context, p.seedOptions(s))
+		began := time.Now()
+		credentials, err := awaitCredentials(c.Context, p, s, auth, options.Wait, options.Progress)
 		if err != nil {
 			return err
 		}
+		options.Wait = max(0, options.Wait-time.Since(began))
 		options.Identity, options.DeviceToken, options.Scopes = credentials.Identity, credentials.Token, credentials.Scopes
 	}
 	if auth == probe.AuthShared {
@@ -68,6 +75,34 @@ func (a *app) probe(c *cli.Context) error {
 		return err
 	}
 	return &exitError{code: verdictCode(verdict.Outcome)}
+}
+
+// credentialsPoll is how often a state directory without credentials is looked at.
+const credentialsPoll = 250 * time.Millisecond
+
+// awaitCredentials reads what there is to prove with, again and again until it is
+// enough or patience is over: on an empty volume the gateway makes the identity, and
+// "run" pairs it as soon as the gateway listens.
+func awaitCredentials(ctx context.Context, p place, s settings.Settings, auth probe.Auth, patience time.Duration, progress func(probe.Waiting)) (seed.Credentials, error) {
+	began := time.Now()
+	credentials, err := seed.ReadCredentials(ctx, p.seedOptions(s))
+	for err == nil && (credentials.Identity.IsZero() || auth == probe.AuthDevice && credentials.Token == "") {
+		elapsed := time.Since(began)
+		if elapsed >= patience {
+			break
+		}
+		progress(probe.Waiting{Elapsed: elapsed, Remaining: patience - elapsed, Reason: "this device is not paired here yet"})
+		select {
+		case <-ctx.Done():
+			return credentials, nil
+		case <-time.After(min(credentialsPoll, patience-elapsed)):
+		}
+		// A first boot that meets the lock of a reader ends (see [bootedHere]).
+		if _, none := os.Lstat(statedb.Path(p.StateDir)); none != nil || isLive(ctx, p) {
+			credentials, err = seed.ReadCredentials(ctx, p.seedOptions(s))
+		}
+	}
+	return credentials, err
 }
 
 // sharedSecret is what the gateway asks everybody for, by its own settings.

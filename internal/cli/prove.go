@@ -61,7 +61,7 @@ const (
 
 // start is keep, unless nothing was seeded: then there is nothing to prove.
 func (r *prover) start(ctx context.Context) Code {
-	if r.seeded.self.IsZero() && !r.seeded.later {
+	if r.seeded.store.Kind == "" && !r.seeded.later {
 		return OK
 	}
 	return r.keep(ctx)
@@ -177,10 +177,10 @@ func (r *prover) handshake(ctx context.Context, patience time.Duration) probe.Ve
 	switch {
 	case r.seeded.later:
 		return r.pairLater(ctx, r.s, r.p, patience)
-	case r.seeded.self.IsZero(), len(r.seeded.devices) == 0:
+	case r.seeded.own().DeviceID == "":
 		return probe.Verdict{Outcome: probe.StillStarting, Message: "the gateway has not made its database, and does not listen"}
 	}
-	options := proof(r.s, r.p, r.seeded.self, r.seeded.own().Token, r.seeded.devices[0].Scopes)
+	options := proof(r.s, r.p, r.seeded.self, r.seeded.own().Token, selfDevice(r.s, r.p, r.seeded.self).Scopes)
 	options.Wait, options.Progress, options.Command = patience, r.progress(), r.command
 	return probe.Run(ctx, options)
 }

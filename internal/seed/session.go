@@ -28,6 +28,10 @@ type Options struct {
 	Stage bool
 	// Withdraw: it also complains about pairing files that are there already.
 	Withdraw bool
+	// Adopt: with [Options.Stage], the state folder's own device is the one that the
+	// gateway makes in its database. A file with a key makes that gateway's first boot
+	// run its migration of identities, some two seconds of eight (2026.9.6).
+	Adopt bool
 }
 
 // Session is a lock on a state folder, the store that its gateway reads, and
@@ -170,8 +174,9 @@ func (s *Session) OwnerLease(ctx context.Context) (statedb.Lease, bool, error) {
 }
 
 // Self returns the state folder's own device. Where there is none yet it
-// becomes imported, or else known, or else a new one. An imported identity that
-// differs from the present one is an error: nothing is replaced.
+// becomes imported, or else known, or else a new one; with [Options.Adopt] it stays
+// zero until the gateway has made one. An imported identity that differs from the
+// present one is an error: nothing is replaced.
 func (s *Session) Self(ctx context.Context, imported, known identity.Identity) (id identity.Identity, created bool, err error) {
 	id, err = s.store.identity(ctx)
 	if err != nil {
@@ -182,6 +187,9 @@ func (s *Session) Self(ctx context.Context, imported, known identity.Identity) (
 	}
 	if id.IsZero() {
 		id = known
+	}
+	if id.IsZero() && s.options.Adopt && s.store.kind() == Staged {
+		return identity.Identity{}, false, nil
 	}
 	if id.IsZero() {
 		if id, err = identity.New(time.Now()); err != nil {

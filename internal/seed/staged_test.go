@@ -4,8 +4,10 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/seed"
 )
 
@@ -90,4 +92,57 @@ func TestStagingAVolumeWithFiles(t *testing.T) {
 			t.Error("the files were withdrawn")
 		}
 	})
+}
+
+// The gateway makes the key of an empty volume, unless one is there or given.
+func TestTheGatewaysOwnKeyIsAdopted(t *testing.T) {
+	given, err := identity.New(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		imported, known identity.Identity
+		want            bool
+	}{"nothing": {}, "given": {imported: given, want: true}, "known": {known: given, want: true}} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			id, _ := adopt(t, dir, test.imported, test.known)
+			if id.IsZero() == test.want || test.want && !id.Equal(given) {
+				t.Errorf("the device is %v", id)
+			}
+			if there := exists(filepath.Join(dir, "identity")); there != test.want {
+				t.Errorf("a directory for its key: %v", there)
+			}
+		})
+	}
+}
+
+// A gateway that has a database and no key gets one.
+func TestAKeyIsMadeWhereTheGatewayMadeNone(t *testing.T) {
+	dir := t.TempDir()
+	if id, _ := adopt(t, dir, identity.Identity{}, identity.Identity{}); !id.IsZero() {
+		t.Fatalf("before there is a database: %v", id)
+	}
+	firstBoot(t, dir)
+	if id, created := adopt(t, dir, identity.Identity{}, identity.Identity{}); id.IsZero() || !created {
+		t.Errorf("%v, created %v", id, created)
+	}
+}
+
+// adopt opens an empty volume as "bootstrap run" does, with nobody else to pair.
+func adopt(t *testing.T, dir string, imported, known identity.Identity) (id identity.Identity, created bool) {
+	t.Helper()
+	o := staging(dir)
+	o.Adopt = true
+	err := withSession(t, o, func(s *seed.Session) (err error) {
+		if id, created, err = s.Self(t.Context(), imported, known); err != nil {
+			return err
+		}
+		_, err = s.Pair(t.Context())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id, created
 }
