@@ -130,7 +130,8 @@ func gatewayArgv(gateway string) []string { return []string{gateway, "gateway", 
 func (b *bench) boot(ctx context.Context, boot boot, gateway string) error {
 	env := b.bootEnv(boot.stateDir)
 	bare := gatewayArgv(gateway)
-	variants := [][]string{bare, b.bootArgv(gateway), append([]string{b.node, "-e", boot.script}, bare...)}
+	limit := append([]string{b.limit, map[bool]string{true: "first", false: "later"}[boot.fresh]}, bare...)
+	variants := [][]string{bare, b.bootArgv(gateway), append([]string{b.node, "-e", boot.script}, bare...), limit}
 	took := make([][]time.Duration, len(variants))
 	syncs := make([]int, len(variants))
 	var diskSyncs []time.Duration
@@ -174,8 +175,13 @@ func (b *bench) boot(ctx context.Context, boot boot, gateway string) error {
 		}
 	}
 	alone := median(took[0])
-	ours, node := median(took[1])-alone, median(took[2])-alone
+	ours, node, least := median(took[1])-alone, median(took[2])-alone, median(took[3])-alone
 	b.tellBoot(boot, ours, node, syncs, median(diskSyncs))
+	b.table.add(row{
+		what: "  against the same reads and writes alone", ours: milliseconds(ours), against: "limit " + milliseconds(least),
+		ratio: ratio(float64(ours), float64(least)),
+	})
+	b.table.add(row{what: "  fsyncs of that", against: count(syncs[3])})
 	if boot.fresh || len(boot.log) > 0 {
 		return nil
 	}

@@ -20,6 +20,7 @@ import (
 // bench is one run: what is measured, where, and the table so far.
 type bench struct {
 	release, program, node, entry string
+	limit                         string // the program that only reads and writes; see limit/
 	first                         string // releases for the first proof, RELEASE=ENTRY,…
 	work                          string // a folder on a real disk, removed afterwards
 	table                         table
@@ -39,6 +40,7 @@ func run(ctx context.Context) error {
 	b := &bench{}
 	flag.StringVar(&b.release, "release", "", "release of the gateway")
 	flag.StringVar(&b.program, "program", "", "the bootstrap to measure")
+	flag.StringVar(&b.limit, "limit", "", "the program that only reads and writes")
 	flag.StringVar(&b.node, "node", "", "the node that runs the gateway")
 	flag.StringVar(&b.entry, "entry", "", "the gateway's openclaw.mjs")
 	flag.StringVar(&b.first, "first", "", "releases whose first boot is measured, as RELEASE=ENTRY,...")
@@ -55,6 +57,9 @@ func run(ctx context.Context) error {
 	}
 	defer func() { _ = os.RemoveAll(b.work) }()
 	if b.program, err = filepath.Abs(b.program); err != nil {
+		return err
+	}
+	if b.limit, err = filepath.Abs(b.limit); err != nil {
 		return err
 	}
 	if err := b.notInMemory(ctx); err != nil {
