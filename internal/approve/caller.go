@@ -129,41 +129,27 @@ func (c *Caller) Close() {
 	c.Client.Close()
 }
 
-// connect makes one handshake with the gateway's secret, and a second one where
-// the gateway is too old for the newer signature (before 2026.2.26).
-func (g Gateway) connect(ctx context.Context, request protocol.ConnectRequest) (*protocol.Conn, *protocol.Hello, error) {
+// connect makes one handshake with the gateway's secret.
+func (g Gateway) connect(ctx context.Context, request protocol.ConnectRequest) (conn *protocol.Conn, hello *protocol.Hello, err error) {
 	request.Role, request.Version = "operator", g.Version
 	if request.Version == "" {
 		request.Version = "dev"
 	}
 	request.Token, request.Password = g.Token, g.Password
-	conn, hello, err := g.handshake(ctx, request)
-	refusal := (*protocol.Refusal)(nil)
-	if errors.As(err, &refusal) && refusal.Kind == protocol.DeviceAuth && refusal.SignatureRejected() {
-		request.Signature = protocol.SignatureV2
-		conn, hello, err = g.handshake(ctx, request)
-	}
+	var signing protocol.Signing
+	err = signing.Try(func(form protocol.Signature) error {
+		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+		defer cancel()
+		request.Signature = form
+		conn, hello, err = protocol.Connect(ctx, protocol.DialOptions{URL: g.URL, TLS: g.TLS}, request)
+		return err
+	})
 	return conn, hello, err
 }
 
 // connectTimeout bounds one handshake; a gateway under load has been seen to
 // take 2 s.
 const connectTimeout = 10 * time.Second
-
-func (g Gateway) handshake(ctx context.Context, request protocol.ConnectRequest) (*protocol.Conn, *protocol.Hello, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	conn, err := protocol.Dial(ctx, protocol.DialOptions{URL: g.URL, TLS: g.TLS})
-	if err != nil {
-		return nil, nil, err
-	}
-	hello, err := protocol.Handshake(ctx, conn, request)
-	if err != nil {
-		conn.CloseNow()
-		return nil, nil, err
-	}
-	return conn, hello, nil
-}
 
 // check refuses to show the gateway's secret to another machine.
 func (g Gateway) check() error {

@@ -47,12 +47,6 @@ func (r gatewayRefusal) unpaired() bool {
 	return r.Code == "NOT_PAIRED"
 }
 
-// wantsOldSignature tells whether it is one that the older form of the signature
-// may help: the kind is asked for, too, for other refusals repeat a peer's words.
-func (r gatewayRefusal) wantsOldSignature() bool {
-	return r.Kind == protocol.DeviceAuth && r.SignatureRejected()
-}
-
 // remedy is the next thing to type.
 func (r gatewayRefusal) remedy(name string) string {
 	switch {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/health"
@@ -93,7 +92,7 @@ const (
 // Bridge relays between clients and one gateway.
 type Bridge struct {
 	options  Options
-	upstream upstream
+	upstream *protocol.Dialer
 	holds    holds
 	joins    joins
 	guesses  guesses
@@ -105,9 +104,8 @@ type Bridge struct {
 	// tries for those among both that show a secret of the client's own.
 	challenges, requests, tries *turns
 	// asking has room for one question of [Bridge.Ready].
-	asking chan struct{}
-	// oldSignature is set once a gateway rejected the newer one.
-	oldSignature atomic.Bool
+	asking  chan struct{}
+	signing protocol.Signing
 	// The limits, so that tests need not wait for them.
 	requestTimeout, earlyTimeout, answerTimeout, stallTimeout time.Duration
 }

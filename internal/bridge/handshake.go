@@ -3,9 +3,10 @@ package bridge
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/reflectt/bootstrap/internal/protocol"
 )
 
 var errTooMany = errors.New("too many clients connect at once")
@@ -20,7 +21,7 @@ func (s *session) open(ctx context.Context, turns *turns) (*conversation, error)
 	if err != nil {
 		return nil, errTooMany
 	}
-	gateway, err := s.bridge.upstream.open(ctx)
+	gateway, err := s.bridge.dial(ctx)
 	if err != nil {
 		done()
 		return nil, err
@@ -72,38 +73,34 @@ func (s *session) join(ctx context.Context, who client, gateway *conversation) (
 	return again, fresh, err
 }
 
-// connect sends the request. A gateway that does not know the newer signature
-// (before 2026.2.26) is asked once more, on a new connection.
-func (s *session) connect(ctx context.Context, who client, asked request, gateway *conversation) (answer, *conversation, error) {
+// connect sends the signed request and waits for its answer. A second try has a
+// connection of its own.
+func (s *session) connect(ctx context.Context, who client, asked request, gateway *conversation) (said answer, _ *conversation, err error) {
 	scopes, _ := grant(asked, who.scopes)
-	old := s.bridge.oldSignature.Load()
-	said, err := s.ask(ctx, who, asked, scopes, gateway, old)
-	if err != nil || said.ok || old || !said.refusal.wantsOldSignature() {
-		return said, gateway, err
+	err = s.bridge.signing.Try(func(signature protocol.Signature) (err error) {
+		if said.raw != nil {
+			gateway.drop() // it has closed, and its turn is wanted
+			if gateway, err = s.open(ctx, s.bridge.requests); err != nil {
+				return err
+			}
+		}
+		frame, err := asked.signed(who, scopes, gateway.nonce, signature)
+		if err != nil {
+			return err
+		}
+		if said, err = s.exchange(ctx, asked.id, frame, gateway); err == nil && !said.ok {
+			return &said.refusal.Refusal
+		}
+		return err
+	})
+	if errors.As(err, new(*protocol.Refusal)) {
+		err = nil // the gateway's own, in said
 	}
-	gateway.drop() // it has closed, and its turn is wanted
-	again, err := s.open(ctx, s.bridge.requests)
-	if err != nil {
-		return answer{}, nil, err
-	}
-	second, err := s.ask(ctx, who, asked, scopes, again, true)
-	if err == nil && second.ok {
-		s.bridge.oldSignature.Store(true)
-	}
-	return second, again, err
+	return said, gateway, err
 }
 
 // maxEarlyFrames bounds how many frames may come before the answer.
 const maxEarlyFrames = 64
-
-// ask sends one signed request and waits for its answer.
-func (s *session) ask(ctx context.Context, who client, asked request, scopes []string, gateway *conversation, old bool) (answer, error) {
-	frame, err := asked.signed(who, scopes, gateway.nonce, time.Now(), old)
-	if err != nil {
-		return answer{}, err
-	}
-	return s.exchange(ctx, asked.id, frame, gateway)
-}
 
 // exchange sends a connect request and waits for its answer; what comes before it
 // goes on to the client.

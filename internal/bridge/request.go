@@ -177,14 +177,10 @@ func grant(r request, has []string) (granted, dropped []string) {
 }
 
 // signed is the connect request in the name of a client's device.
-func (r request) signed(c client, scopes []string, nonce string, now time.Time, old bool) ([]byte, error) {
-	signature := protocol.SignatureV3
-	if old {
-		signature = protocol.SignatureV2
-	}
+func (r request) signed(c client, scopes []string, nonce string, signature protocol.Signature) ([]byte, error) {
 	device := protocol.SignDevice(c.identity, signature, identity.Claim{
 		ClientID: c.id, ClientMode: c.mode, Role: roleOperator, Scopes: scopes,
-		SignedAt: now, Token: c.token, Nonce: nonce, Platform: c.platform, DeviceFamily: c.family,
+		SignedAt: time.Now(), Token: c.token, Nonce: nonce, Platform: c.platform, DeviceFamily: c.family,
 	})
 	who := maps.Clone(r.client)
 	put(who, "id", c.id)

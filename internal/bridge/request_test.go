@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/protocol"
 )
 
 func TestFirstFrameIsRefused(t *testing.T) {
@@ -104,7 +105,7 @@ func FuzzFirstFrame(f *testing.F) {
 			return
 		}
 		scopes, _ := grant(asked, c.scopes)
-		frame, err := asked.signed(c, scopes, nonce, time.Unix(1, 0), false)
+		frame, err := asked.signed(c, scopes, nonce, protocol.SignatureV3)
 		if err != nil {
 			t.Fatal(err)
 		}

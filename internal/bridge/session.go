@@ -104,7 +104,7 @@ func (s *session) introduce(ctx context.Context, who client) (*conversation, err
 	default:
 		return nil, errTooMany
 	}
-	gateway, err := s.bridge.upstream.open(ctx)
+	gateway, err := s.bridge.dial(ctx)
 	if err != nil {
 		done()
 		return nil, err
@@ -378,7 +378,9 @@ func (s *session) unreachable(ctx context.Context, err error) {
 	}
 	s.bridge.state.failed(err)
 	code, reason := websocket.StatusTryAgainLater, "gateway unreachable: "+err.Error()
-	if closed := (websocket.CloseError{}); errors.As(err, &closed) {
+	if closed := (*protocol.CloseError)(nil); errors.As(err, &closed) {
+		code, reason = websocket.StatusCode(closed.Code), closed.Reason
+	} else if closed := (websocket.CloseError{}); errors.As(err, &closed) {
 		code, reason = closed.Code, closed.Reason
 	} else if errors.Is(err, context.DeadlineExceeded) {
 		reason = "gateway unreachable: no answer in time"

@@ -2,12 +2,9 @@ package bridge
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
-	"syscall"
 
 	"github.com/coder/websocket"
 
@@ -22,16 +19,10 @@ const maxHandshakeFrame = 4 << 20
 // gets it would ask itself, or another bridge, and so on.
 const throughBridge = "X-Bootstrap-Bridge"
 
-// upstream opens connections to the gateway as [protocol.Dial] does. It is not
-// that function because a relay streams messages of any size.
-type upstream struct {
-	url    string
-	client *http.Client
-}
-
-func newUpstream(gatewayURL string, options protocol.TLSOptions) (upstream, error) {
-	client, err := protocol.HTTPClient(gatewayURL, options)
-	return upstream{url: gatewayURL, client: client}, err
+func newUpstream(gatewayURL string, options protocol.TLSOptions) (*protocol.Dialer, error) {
+	return protocol.NewDialer(protocol.DialOptions{
+		URL: gatewayURL, TLS: options, ReadLimit: maxHandshakeFrame, Header: http.Header{throughBridge: {"1"}},
+	})
 }
 
 // conversation is a connection to the gateway whose challenge has come.
@@ -56,56 +47,34 @@ func (c *conversation) end() {
 	c.settled()
 }
 
-// open connects and waits for the challenge.
-func (u upstream) open(ctx context.Context) (*conversation, error) {
+// dial connects and waits for the challenge.
+func (b *Bridge) dial(ctx context.Context) (*conversation, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	ws, response, err := websocket.Dial(ctx, u.url, &websocket.DialOptions{HTTPClient: u.client, HTTPHeader: http.Header{throughBridge: {"1"}}})
+	conn, err := b.upstream.Dial(ctx)
 	if err != nil {
-		return nil, dialError(ctx, response, err)
+		return nil, unreached(err)
 	}
-	ws.SetReadLimit(maxHandshakeFrame)
-	c := &conversation{ws: ws, settled: func() {}}
-	if err := c.readChallenge(ctx); err != nil {
-		_ = ws.CloseNow()
-		return nil, err
+	challenge, err := conn.ReadChallenge(ctx)
+	if err != nil {
+		conn.CloseNow()
+		return nil, unreached(err)
 	}
-	return c, nil
+	return &conversation{ws: conn.WebSocket(), challenge: challenge.Raw, nonce: challenge.Nonce, settled: func() {}}, nil
 }
 
-func (c *conversation) readChallenge(ctx context.Context) error {
-	kind, data, err := c.ws.Read(ctx)
-	if err != nil {
+// unreached says in few words why no gateway answered: a close reason has room
+// for 123 bytes. A close frame stays as it is.
+func unreached(err error) error {
+	var failed *protocol.TransportError
+	if !errors.As(err, &failed) {
 		return err
 	}
-	frame, err := protocol.ParseFrame(data)
-	if err != nil || kind != websocket.MessageText || frame.Type != protocol.TypeEvent || frame.Event != "connect.challenge" {
-		return errors.New("what answers there is no gateway: it sends no challenge")
-	}
-	var challenge struct {
-		Nonce string `json:"nonce"`
-	}
-	if json.Unmarshal(frame.Payload, &challenge) != nil || challenge.Nonce == "" {
-		return errors.New("what answers there is no gateway: its challenge has no nonce")
-	}
-	c.challenge, c.nonce = data, challenge.Nonce
-	return nil
-}
-
-// dialError says in few words why no gateway answered: a close reason has room
-// for 123 bytes.
-func dialError(ctx context.Context, response *http.Response, err error) error {
-	switch {
-	case response != nil:
-		return errors.New("the upgrade was answered with HTTP " + response.Status)
-	case errors.Is(err, syscall.ECONNREFUSED):
+	switch failed.Kind {
+	case protocol.Refused:
 		return errors.New("connection refused")
-	case ctx.Err() != nil:
+	case protocol.Timeout, protocol.Canceled:
 		return errors.New("no answer in time")
 	}
-	// url.Error repeats the request's URL with its query.
-	if outer := (*url.Error)(nil); errors.As(err, &outer) {
-		err = outer.Err
-	}
-	return errors.New(protocol.Clean(strings.TrimPrefix(err.Error(), "failed to WebSocket dial: ")))
+	return errors.New(protocol.Clean(strings.TrimPrefix(failed.Err.Error(), "failed to WebSocket dial: ")))
 }

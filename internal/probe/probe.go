@@ -83,7 +83,7 @@ type Waiting struct {
 // Run makes the handshake and judges the answer. A context that ends yields
 // the verdict on what was seen so far.
 func Run(ctx context.Context, opts Options) Verdict {
-	r := runner{opts: opts.withDefaults(), now: time.Now, pause: pause, connect: connect}
+	r := &runner{opts: opts.withDefaults(), now: time.Now, pause: pause, connect: connect}
 	return r.run(ctx)
 }
 
@@ -122,15 +122,11 @@ func (o Options) request(signature protocol.Signature) protocol.ConnectRequest {
 
 // connect is one attempt on a connection of its own.
 func connect(ctx context.Context, opts Options, signature protocol.Signature) (*protocol.Hello, error) {
-	conn, err := protocol.Dial(ctx, protocol.DialOptions{URL: opts.URL, TLS: opts.TLS})
+	conn, hello, err := protocol.Connect(ctx, protocol.DialOptions{URL: opts.URL, TLS: opts.TLS}, opts.request(signature))
 	if err != nil {
 		return nil, err
 	}
 	defer conn.CloseNow()
-	hello, err := protocol.Handshake(ctx, conn, opts.request(signature))
-	if err != nil {
-		return nil, err
-	}
 	// A proper close keeps the gateway's log free of "abnormal closure".
 	_ = conn.Close()
 	return hello, nil

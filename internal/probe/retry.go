@@ -33,6 +33,7 @@ type runner struct {
 	pause   func(context.Context, time.Duration) error
 	connect func(context.Context, Options, protocol.Signature) (*protocol.Hello, error)
 
+	signing        protocol.Signing
 	start          time.Time
 	attempts       int
 	sawStarting    bool
@@ -44,17 +45,11 @@ func (r *runner) run(ctx context.Context) Verdict {
 	if missing := r.missingCredential(); missing != nil {
 		return r.finish(*missing)
 	}
-	signature := protocol.SignatureV3
 	next := firstPause
 	for {
-		hello, err := r.attempt(ctx, signature)
+		hello, err := r.attempt(ctx)
 		if err == nil {
 			return r.finish(judgeHello(r.opts, hello))
-		}
-		if signature == protocol.SignatureV3 && signatureTooNew(err) {
-			// Releases before 2026.2.26 know no v3. Asked once, at once.
-			signature = protocol.SignatureV2
-			continue
 		}
 		r.note(err)
 		remaining := r.opts.Wait - r.now().Sub(r.start)
@@ -77,16 +72,20 @@ func (r *runner) run(ctx context.Context) Verdict {
 	}
 }
 
-func (r *runner) attempt(ctx context.Context, signature protocol.Signature) (*protocol.Hello, error) {
-	r.attempts++
-	limit := attemptTimeout
-	if r.opts.Wait > 0 {
-		remaining := r.opts.Wait - r.now().Sub(r.start)
-		limit = min(attemptTimeout, max(remaining, lastAttempt))
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return r.connect(ctx, r.opts, signature)
+func (r *runner) attempt(ctx context.Context) (hello *protocol.Hello, err error) {
+	err = r.signing.Try(func(signature protocol.Signature) (err error) {
+		r.attempts++
+		limit := attemptTimeout
+		if r.opts.Wait > 0 {
+			remaining := r.opts.Wait - r.now().Sub(r.start)
+			limit = min(attemptTimeout, max(remaining, lastAttempt))
+		}
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		hello, err = r.connect(ctx, r.opts, signature)
+		return err
+	})
+	return hello, err
 }
 
 // note remembers what the final verdict needs from earlier attempts.
@@ -136,11 +135,6 @@ func isBooting(err error) bool {
 	}
 	var transport *protocol.TransportError
 	return errors.As(err, &transport) && transport.Kind == protocol.Refused
-}
-
-func signatureTooNew(err error) bool {
-	var refusal *protocol.Refusal
-	return errors.As(err, &refusal) && refusal.Kind == protocol.DeviceAuth && refusal.SignatureRejected()
 }
 
 func askedPause(err error, next time.Duration) time.Duration {

@@ -22,18 +22,22 @@ type Conn struct {
 // connection. The error is a [*CloseError] where the gateway closed it, else a
 // [*TransportError].
 func (c *Conn) ReadFrame(ctx context.Context) (Frame, error) {
-	kind, data, err := c.ws.Read(ctx)
+	f, _, err := c.readFrame(ctx)
+	return f, err
+}
+
+func (c *Conn) readFrame(ctx context.Context) (f Frame, raw []byte, err error) {
+	kind, raw, err := c.ws.Read(ctx)
 	if err != nil {
-		return Frame{}, c.wrap(ctx, err)
+		return f, nil, c.wrap(ctx, err)
 	}
 	if kind != websocket.MessageText {
-		return Frame{}, notGateway(c, "it sends binary frames")
+		return f, nil, notGateway(c, "it sends binary frames")
 	}
-	f, err := ParseFrame(data)
-	if err != nil {
-		return Frame{}, &TransportError{Kind: NotGateway, URL: c.url, Err: err}
+	if f, err = ParseFrame(raw); err != nil {
+		return f, nil, &TransportError{Kind: NotGateway, URL: c.url, Err: err}
 	}
-	return f, nil
+	return f, raw, nil
 }
 
 // WriteFrame sends one frame. Errors are as [Conn.ReadFrame]'s.
@@ -53,6 +57,10 @@ func (c *Conn) Close() error { return c.ws.Close(websocket.StatusNormalClosure, 
 
 // CloseNow ends the connection at once. It may follow Close.
 func (c *Conn) CloseNow() { _ = c.ws.CloseNow() }
+
+// WebSocket is the connection itself, for a relay, which streams messages of any
+// size. Its errors are the library's.
+func (c *Conn) WebSocket() *websocket.Conn { return c.ws }
 
 // CloseError is the gateway's close frame.
 type CloseError struct {

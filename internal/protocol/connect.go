@@ -10,16 +10,6 @@ import (
 	"github.com/reflectt/bootstrap/internal/identity"
 )
 
-// Signature is the form of what the device signs.
-type Signature int
-
-const (
-	// SignatureV3 binds platform and device family too; from 2026.2.26 on.
-	SignatureV3 Signature = iota
-	// SignatureV2 is what every release accepts.
-	SignatureV2
-)
-
 // ConnectRequest is who asks to be let in, as what, with which proof.
 type ConnectRequest struct {
 	// Identity signs; the zero value connects without a device.
@@ -57,6 +47,22 @@ const maxEarlyFrames = 64
 // refusal at once and carries little that the refusal does not.
 const closeGrace = 500 * time.Millisecond
 
+// Connect dials, answers the challenge and returns a connection that the gateway
+// has let in; closing it is the caller's. [Signing.Try] chooses the signature.
+// Errors are those of [Dial] and [Handshake].
+func Connect(ctx context.Context, opts DialOptions, req ConnectRequest) (*Conn, *Hello, error) {
+	conn, err := Dial(ctx, opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	hello, err := Handshake(ctx, conn, req)
+	if err != nil {
+		conn.CloseNow()
+		return nil, nil, err
+	}
+	return conn, hello, nil
+}
+
 // Handshake waits for the challenge, answers it at once (2026.3.13 allows 3 s,
 // others 10 s or more), and returns what the gateway says: a [Hello], a
 // [*Refusal], or a [*TransportError]. The connection can be used afterwards
@@ -73,7 +79,7 @@ func Handshake(ctx context.Context, conn *Conn, req ConnectRequest) (*Hello, err
 }
 
 func handshake(ctx context.Context, conn *Conn, req ConnectRequest) (*Hello, error) {
-	challenge, err := readChallenge(ctx, conn)
+	challenge, err := conn.ReadChallenge(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -100,28 +106,32 @@ func handshake(ctx context.Context, conn *Conn, req ConnectRequest) (*Hello, err
 	return nil, refusal
 }
 
-type challenge struct {
+// Challenge is what a gateway says first, for the device to sign.
+type Challenge struct {
 	Nonce string `json:"nonce"`
 	// TS is the gateway's clock in milliseconds.
 	TS int64 `json:"ts"`
+	// Raw is the whole frame as it came.
+	Raw []byte `json:"-"`
 }
 
-func readChallenge(ctx context.Context, conn *Conn) (challenge, error) {
+// ReadChallenge waits for the challenge. Errors are [Conn.ReadFrame]'s.
+func (c *Conn) ReadChallenge(ctx context.Context) (Challenge, error) {
 	for range maxEarlyFrames {
-		frame, err := conn.ReadFrame(ctx)
+		frame, raw, err := c.readFrame(ctx)
 		if err != nil {
-			return challenge{}, err
+			return Challenge{}, err
 		}
 		if frame.Type != TypeEvent || frame.Event != "connect.challenge" {
 			continue
 		}
-		var c challenge
-		if err := json.Unmarshal(frame.Payload, &c); err != nil || c.Nonce == "" {
-			return challenge{}, notGateway(conn, "its challenge has no nonce")
+		challenge := Challenge{Raw: raw}
+		if err := json.Unmarshal(frame.Payload, &challenge); err != nil || challenge.Nonce == "" {
+			return Challenge{}, notGateway(c, "its challenge has no nonce")
 		}
-		return c, nil
+		return challenge, nil
 	}
-	return challenge{}, notGateway(conn, "it sends no challenge")
+	return Challenge{}, notGateway(c, "it sends no challenge")
 }
 
 func readAnswer(ctx context.Context, conn *Conn) (Frame, error) {

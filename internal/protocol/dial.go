@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -23,35 +24,53 @@ type DialOptions struct {
 	// ReadLimit is the largest frame accepted, in bytes; zero means
 	// DefaultReadLimit. The hello of 2026.9.6 has some 15 kB.
 	ReadLimit int64
+	// Header is sent with the upgrade.
+	Header http.Header
 }
 
-// Dial opens the WebSocket, with [HTTPClient]. It sends no Origin header (from
-// 2026.2.26 on one is enough to be refused) and offers no compression.
-//
-// Errors are [*TransportError].
-func Dial(ctx context.Context, opts DialOptions) (*Conn, error) {
+// Dialer opens connections to one gateway. It reads the CA file once.
+type Dialer struct {
+	options    DialOptions
+	url, shown string
+	client     *http.Client
+}
+
+// NewDialer checks the options. Errors are [*TransportError].
+func NewDialer(opts DialOptions) (*Dialer, error) {
 	u, err := parseURL(opts.URL)
 	if err != nil {
 		return nil, err
 	}
-	shown := displayURL(u)
-	client, err := httpClient(u, opts.TLS)
-	if err != nil {
-		return nil, &TransportError{Kind: TLS, URL: shown, Err: err}
+	d := &Dialer{options: opts, url: u.String(), shown: displayURL(u)}
+	if d.client, err = httpClient(u, opts.TLS); err != nil {
+		return nil, &TransportError{Kind: TLS, URL: d.shown, Err: err}
 	}
-	ws, response, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: client})
+	return d, nil
+}
+
+// Dial opens one WebSocket. It sends no Origin header (from 2026.2.26 on one is
+// enough to be refused) and offers no compression.
+//
+// Errors are [*TransportError].
+func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
+	ws, response, err := websocket.Dial(ctx, d.url, &websocket.DialOptions{HTTPClient: d.client, HTTPHeader: d.options.Header})
 	if err != nil {
 		if response != nil {
-			return nil, upgradeRefused(shown, response)
+			return nil, upgradeRefused(d.shown, response)
 		}
-		return nil, transportError(ctx, shown, err)
+		return nil, transportError(ctx, d.shown, err)
 	}
-	limit := opts.ReadLimit
-	if limit == 0 {
-		limit = DefaultReadLimit
+	ws.SetReadLimit(cmp.Or(d.options.ReadLimit, DefaultReadLimit))
+	return &Conn{ws: ws, url: d.shown}, nil
+}
+
+// Dial opens one WebSocket as [Dialer.Dial] does.
+func Dial(ctx context.Context, opts DialOptions) (*Conn, error) {
+	d, err := NewDialer(opts)
+	if err != nil {
+		return nil, err
 	}
-	ws.SetReadLimit(limit)
-	return &Conn{ws: ws, url: shown}, nil
+	return d.Dial(ctx)
 }
 
 func parseURL(text string) (*url.URL, error) {

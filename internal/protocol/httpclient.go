@@ -9,23 +9,10 @@ import (
 	"net/url"
 )
 
-// HTTPClient is what a gateway is dialled with. It follows no redirect. Proxies
+// httpClient is what a gateway is dialled with. It follows no redirect. Proxies
 // from the environment serve wss:// only, through CONNECT, and never loopback:
 // in plain ws:// the proxy would be shown the token, and a container whose
-// HTTP_PROXY is meant for downloads still reaches its gateway by name. Errors are
-// [*TransportError].
-func HTTPClient(gatewayURL string, options TLSOptions) (*http.Client, error) {
-	u, err := parseURL(gatewayURL)
-	if err != nil {
-		return nil, err
-	}
-	client, err := httpClient(u, options)
-	if err != nil {
-		return nil, &TransportError{Kind: TLS, URL: displayURL(u), Err: err}
-	}
-	return client, nil
-}
-
+// HTTP_PROXY is meant for downloads still reaches its gateway by name.
 func httpClient(u *url.URL, options TLSOptions) (*http.Client, error) {
 	config, err := options.config()
 	if err != nil {
