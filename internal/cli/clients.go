@@ -14,6 +14,13 @@ type client struct {
 	settings settings.Settings
 }
 
+// withBundle is the client with the key that lies in its bundle.
+func (c client) withBundle(bundle seed.Bundle) client {
+	c.bundle, c.device.Key = bundle, bundle.Identity
+	c.device.PublicKey, c.device.Made = bundle.Identity.RawPublicKey(), true
+	return c
+}
+
 // openClients finds the clients that are wanted, and makes the bundles that are
 // missing.
 func openClients(s settings.Settings, p place) ([]client, error) {
@@ -55,7 +62,7 @@ func eachClient(s settings.Settings, p place, bundleOf func(name string) (seed.B
 		if wanted.PublicKey != "" {
 			c.device.PublicKey, err = identity.ParsePublicKey(wanted.PublicKey)
 		} else if c.bundle, err = bundleOf(wanted.Name); err == nil && !c.bundle.Identity.IsZero() {
-			c.device.PublicKey, c.device.Made = c.bundle.Identity.RawPublicKey(), true
+			c = c.withBundle(c.bundle)
 		}
 		if err != nil {
 			return nil, err

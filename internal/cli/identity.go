@@ -149,7 +149,7 @@ func (a *app) importBundle(c *cli.Context, dir string) error {
 		}
 	}
 	// Success is said when the session is closed: then all of it is on the disk.
-	err = a.inSession(c.Context, s, p, false, func(session *seed.Session) error {
+	err = seed.InSession(c.Context, a.sessionOptions(s, p, false), func(session *seed.Session) error {
 		if _, _, err := session.Self(c.Context, credentials.Identity, identity.Identity{}); err != nil {
 			return err
 		}
@@ -203,7 +203,7 @@ func (a *app) identityKeep(c *cli.Context) error {
 	}
 	var id identity.Identity
 	var created bool
-	err = a.inSession(c.Context, s, place, false, func(session *seed.Session) (err error) {
+	err = seed.InSession(c.Context, a.sessionOptions(s, place, false), func(session *seed.Session) (err error) {
 		id, created, err = session.Self(c.Context, imported, identity.Identity{})
 		return err
 	})

@@ -145,7 +145,7 @@ func (j *joining) run(ctx context.Context) error {
 
 // claim waits for another join of the same client.
 func (j *joining) claim(ctx context.Context) (*atomicfile.Lock, error) {
-	waiting := time.AfterFunc(lockPatience, func() {
+	waiting := time.AfterFunc(seed.LockPatience, func() {
 		j.log.Info().Str("at_most", j.s.LockTimeout.String()).Msg("waiting for another bootstrap that gets " + j.client.Name + " paired")
 	})
 	defer waiting.Stop()

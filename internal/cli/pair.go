@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/seed"
@@ -40,29 +39,6 @@ func (p pairing) named(name string) seed.Result {
 	return seed.Result{}
 }
 
-// lockPatience is how long the lock may take before a person hears of it.
-const lockPatience = 2 * time.Second
-
-// inSession does something with the state folder locked; live says that a
-// gateway serves it meanwhile.
-func (a *app) inSession(ctx context.Context, s settings.Settings, p place, live bool, do func(*seed.Session) error) error {
-	waiting := time.AfterFunc(lockPatience, func() {
-		a.log.Info().Str("at_most", s.LockTimeout.String()).Msg("waiting for another bootstrap that has this state folder locked")
-	})
-	options := p.seedOptions(s)
-	options.Live = live
-	session, err := seed.Open(ctx, options)
-	waiting.Stop()
-	if err != nil {
-		return err
-	}
-	for _, id := range session.Recovered() {
-		a.log.Warn().Str("device", shortID(id)).
-			Msg("a run before this one was killed beside a gateway; what that gateway wrote about this device just then is in the store again")
-	}
-	return errors.Join(do(session), session.Close())
-}
-
 // wishes are what one command wants beyond the settings.
 type wishes struct {
 	imported identity.Identity
@@ -78,15 +54,10 @@ type wishes struct {
 // pair makes sure that there is an identity, and that it and every client that
 // was named are paired.
 func (a *app) pair(ctx context.Context, s settings.Settings, p place, w wishes) (out pairing, err error) {
-	for range 2 { // a gateway moves from files to its database once
-		err = a.inSession(ctx, s, p, w.live, func(session *seed.Session) (err error) {
-			out, err = a.pairIn(ctx, session, s, p, w)
-			return err
-		})
-		if !errors.Is(err, seed.ErrMoved) {
-			break
-		}
-	}
+	err = seed.InSession(ctx, a.sessionOptions(s, p, w.live), func(session *seed.Session) (err error) {
+		out, err = a.pairIn(ctx, session, s, p, w)
+		return err
+	})
 	if err != nil && w.vacant {
 		out, err = a.alreadyPaired(ctx, s, p, err)
 	}
@@ -130,50 +101,15 @@ func (a *app) pairIn(ctx context.Context, session *seed.Session, s settings.Sett
 		out.devices[i].Reseed = false // once is enough
 	}
 	out.store = session.Store()
-	if needsBarrier(session, w.live) && slices.ContainsFunc(out.results, wasWritten) {
-		if err := a.pairBarrier(ctx, session, s, p, &out, clients); err != nil {
-			return out, err
-		}
-	}
 	if err := finishClients(clients, out.results, bundleURL(s, p)); err != nil {
 		return out, err
 	}
 	if w.prune {
-		if err := a.prune(ctx, session, s, p, &out, w.live); err != nil {
+		if out.pruned, err = session.Prune(ctx, out.devices...); err != nil {
 			return out, err
 		}
 	}
 	return out, a.tokenFor(session, p, &out)
-}
-
-// pairBarrier is the barrier after pairing. Our own device connects, or else a
-// client whose key we have.
-func (a *app) pairBarrier(ctx context.Context, session *seed.Session, s settings.Settings, p place, out *pairing, clients []client) error {
-	id, result := out.self, out.own()
-	for i := 0; result.Outcome == seed.Revoked && i < len(clients); i++ {
-		id, result = clients[i].bundle.Identity, out.named(clients[i].device.Name)
-	}
-	return a.barrier(ctx, out.store.Path, connectAs(s, p, id, result), func() (changed bool, err error) {
-		again, err := session.Pair(ctx, out.devices...)
-		for i, result := range again {
-			changed = changed || wasWritten(result)
-			out.results[i].Token = result.Token
-		}
-		return changed, err
-	})
-}
-
-func wasWritten(result seed.Result) bool {
-	return result.Outcome == seed.Created || result.Outcome == seed.Updated || len(result.Retired) > 0
-}
-
-func (a *app) prune(ctx context.Context, session *seed.Session, s settings.Settings, p place, out *pairing, live bool) (err error) {
-	if out.pruned, err = session.Prune(ctx, out.devices...); err != nil || !needsBarrier(session, live) {
-		return err
-	}
-	return a.barrier(ctx, out.store.Path, connectAs(s, p, out.self, out.own()), func() (bool, error) {
-		return session.Reassert(ctx, out.pruned...)
-	})
 }
 
 // tokenFor makes a gateway token where the gateway could not listen without.
@@ -242,7 +178,7 @@ func addReseeded(session *seed.Session, s settings.Settings, p place, out *pairi
 			return nil, err
 		}
 		if !bundle.Identity.IsZero() {
-			c.bundle, c.device.PublicKey, c.device.Made = bundle, bundle.Identity.RawPublicKey(), true
+			c = c.withBundle(bundle)
 		}
 		c.device.Reseed = true
 		clients, out.devices = append(clients, c), append(out.devices, c.device)
@@ -283,7 +219,7 @@ func selfDevice(s settings.Settings, p place, self identity.Identity) seed.Devic
 	if len(scopes) == 0 {
 		scopes, _ = seed.Scopes(string(s.Preset), p.Release) // checked when it was read
 	}
-	return seed.Device{Name: seed.SelfName, PublicKey: self.RawPublicKey(), Scopes: scopes, Local: true}
+	return seed.Device{Name: seed.SelfName, PublicKey: self.RawPublicKey(), Key: self, Scopes: scopes, Local: true}
 }
 
 // tell logs one line a device, but not for those that were like that before.
@@ -339,7 +275,7 @@ func (a *app) tell(out pairing, before []seed.Result) {
 
 // sameState tells whether a device is where it was left.
 func sameState(before, now seed.Result) bool {
-	return before.DeviceID == now.DeviceID && !wasWritten(now) && (now.Outcome == seed.Revoked) == (before.Outcome == seed.Revoked)
+	return before.DeviceID == now.DeviceID && !now.Written() && (now.Outcome == seed.Revoked) == (before.Outcome == seed.Revoked)
 }
 
 // brief shortens scopes for a line that people read.

@@ -242,7 +242,7 @@ func (r *prover) pairAgain(ctx context.Context) bool {
 		return false
 	}
 	r.seeded = out
-	return out.own().Token != before.own().Token || slices.ContainsFunc(out.results, wasWritten)
+	return out.own().Token != before.own().Token || slices.ContainsFunc(out.results, seed.Result.Written)
 }
 
 func (a *app) warnVerdict(verdict probe.Verdict) {

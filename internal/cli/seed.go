@@ -184,7 +184,7 @@ func keyless(s settings.Settings, self identity.Identity, known []seed.Result) [
 
 func (a *app) seedRevoke(c *cli.Context) error {
 	ask := func(g *asking, name string) error { return g.revoke(c.Context, name) }
-	return a.byName(c, ask, func(session *seed.Session, _ settings.Settings, _ place, name string) ([]seed.Result, error) {
+	return a.byName(c, ask, func(session *seed.Session, _ settings.Settings, _ place, name string) error {
 		results, err := session.Revoke(c.Context, name)
 		for _, result := range results {
 			message := "revoked"
@@ -193,31 +193,30 @@ func (a *app) seedRevoke(c *cli.Context) error {
 			}
 			a.log.Info().Str("name", name).Str("device", shortID(result.DeviceID)).Msg(message)
 		}
-		return results, err
+		return err
 	})
 }
 
 func (a *app) seedRotate(c *cli.Context) error {
 	ask := func(g *asking, name string) error { return g.rotate(c.Context, name) }
-	return a.byName(c, ask, func(session *seed.Session, s settings.Settings, p place, name string) ([]seed.Result, error) {
-		results, err := session.Rotate(c.Context, name)
-		if err != nil {
-			return results, err
-		}
-		bundle, err := seed.ReadBundle(bundlesDir(s, p), name)
-		for _, result := range results {
-			if err == nil && !bundle.Identity.IsZero() && bundle.Identity.DeviceID() == result.DeviceID {
-				err = finishBundle(s, bundle, result, bundleURL(s, p))
+	return a.byName(c, ask, func(session *seed.Session, s settings.Settings, p place, name string) error {
+		_, err := session.Rotate(c.Context, name, func(results []seed.Result) error {
+			bundle, err := seed.ReadBundle(bundlesDir(s, p), name)
+			for _, result := range results {
+				if err == nil && !bundle.Identity.IsZero() && bundle.Identity.DeviceID() == result.DeviceID {
+					err = finishBundle(s, bundle, result, bundleURL(s, p))
+				}
+				a.log.Info().Str("name", name).Str("device", shortID(result.DeviceID)).Msg("token rotated: the old one is refused from now on")
 			}
-			a.log.Info().Str("name", name).Str("device", shortID(result.DeviceID)).Msg("token rotated: the old one is refused from now on")
-		}
-		return results, err
+			return err
+		})
+		return err
 	})
 }
 
 // byName does something with the one device that is named; ask does it where the
 // gateway has to be asked.
-func (a *app) byName(c *cli.Context, ask func(*asking, string) error, do func(*seed.Session, settings.Settings, place, string) ([]seed.Result, error)) error {
+func (a *app) byName(c *cli.Context, ask func(*asking, string) error, do func(*seed.Session, settings.Settings, place, string) error) error {
 	if err := flagBehind(c); err != nil {
 		return err
 	}
@@ -239,19 +238,8 @@ func (a *app) byName(c *cli.Context, ask func(*asking, string) error, do func(*s
 	if err != nil {
 		return err
 	}
-	err = a.inSession(c.Context, s, p, live, func(session *seed.Session) error {
-		results, err := do(session, s, p, c.Args().First())
-		if err != nil || !needsBarrier(session, live) {
-			return err
-		}
-		own, err := session.Credentials(c.Context)
-		if err != nil {
-			return err
-		}
-		connect := connectAs(s, p, own.Identity, seed.Result{Token: own.Token, Scopes: own.Scopes})
-		return a.barrier(c.Context, session.Store().Path, connect, func() (bool, error) {
-			return session.Reassert(c.Context, results...)
-		})
+	err = seed.InSession(c.Context, a.sessionOptions(s, p, live), func(session *seed.Session) error {
+		return do(session, s, p, c.Args().First())
 	})
 	if err == nil {
 		return nil

@@ -137,8 +137,10 @@ func TestWithoutTheBarrierALiveGatewayLosesDevices(t *testing.T) {
 
 func (v volume) pairWithoutBarrier(t *testing.T, name string) string {
 	t.Helper()
-	session := must(seed.Open(t.Context(), seed.Options{StateDir: v.state, LockTimeout: time.Minute, Live: true}))(t)
-	device := seed.Device{Name: name, PublicKey: newDevice(t).RawPublicKey(), Scopes: standardScopes}
+	noConnect := func(context.Context, seed.Credentials) bool { return true }
+	session := must(seed.Open(t.Context(), seed.Options{StateDir: v.state, LockTimeout: time.Minute, Live: noConnect}))(t)
+	key := newDevice(t)
+	device := seed.Device{Name: name, PublicKey: key.RawPublicKey(), Key: key, Scopes: standardScopes}
 	_, err := session.Pair(t.Context(), device)
 	if closed := session.Close(); err != nil || closed != nil {
 		t.Fatal(err, closed)

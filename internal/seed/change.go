@@ -66,7 +66,11 @@ func (s *Session) Revoke(ctx context.Context, name string) ([]Result, error) {
 	for _, device := range devices {
 		ids = append(ids, device.ID())
 	}
-	return s.removeDevices(ctx, "revoked", ids)
+	out, err := s.removeDevices(ctx, "revoked", ids)
+	if err != nil {
+		return nil, err
+	}
+	return out, s.stand(ctx, out)
 }
 
 // Prune removes every device that was seeded and is not among the wanted ones.
@@ -88,7 +92,10 @@ func (s *Session) Prune(ctx context.Context, wanted ...Device) ([]Result, error)
 	for _, id := range ids {
 		s.ledger.remove(id)
 	}
-	return out, s.keepLedger()
+	if err := s.keepLedger(); err != nil {
+		return nil, err
+	}
+	return out, s.stand(ctx, out)
 }
 
 // PlanPrune tells what [Session.Prune] would remove. It takes no lock and writes
@@ -150,9 +157,9 @@ func (s *Session) removeDevices(ctx context.Context, action string, ids []string
 	return out, nil
 }
 
-// Rotate gives the devices of a name other tokens with the same scopes. The
-// caller hands them to the clients.
-func (s *Session) Rotate(ctx context.Context, name string) ([]Result, error) {
+// Rotate gives the devices of a name other tokens with the same scopes. handOver
+// gives them to the clients.
+func (s *Session) Rotate(ctx context.Context, name string, handOver func([]Result) error) ([]Result, error) {
 	devices, err := s.Seeded(name)
 	if err != nil {
 		return nil, err
@@ -182,7 +189,14 @@ func (s *Session) Rotate(ctx context.Context, name string) ([]Result, error) {
 	if err := s.audit(lines...); err != nil {
 		return nil, err
 	}
-	return s.retoken(ctx, name, due)
+	out, err := s.retoken(ctx, name, due)
+	if err == nil {
+		err = handOver(out)
+	}
+	if err != nil {
+		return out, err
+	}
+	return out, s.stand(ctx, out)
 }
 
 func (s *Session) retoken(ctx context.Context, name string, due map[string]Device) (out []Result, err error) {
@@ -205,10 +219,10 @@ func (s *Session) retoken(ctx context.Context, name string, due map[string]Devic
 	return out, nil
 }
 
-// Reassert makes sure that the results of a removal or a rotation still stand,
+// reassert makes sure that the results of a removal or a rotation still stand,
 // and says whether they did not: a JSON-era gateway that runs may have written
 // back what it had read before.
-func (s *Session) Reassert(ctx context.Context, results ...Result) (changed bool, err error) {
+func (s *Session) reassert(ctx context.Context, results []Result) (changed bool, err error) {
 	var gone []string
 	for _, result := range results {
 		if result.Outcome == Revoked || result.Outcome == Unchanged {

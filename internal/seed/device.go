@@ -21,6 +21,8 @@ type Device struct {
 	// Reseed: pair it as if for the first time, with a new token and exactly
 	// these scopes, even where somebody removed it.
 	Reseed bool
+	// Key is the device's own where we have it; then the barrier can connect as it.
+	Key identity.Identity
 	// token is what the device gets where it has none; empty for a new one.
 	token string
 }
@@ -58,6 +60,11 @@ type Result struct {
 	// Scopes that the device now has, and those among them that nobody asked for.
 	Scopes, Wider []string
 	Token         string
+}
+
+// Written tells whether the store was changed for this device.
+func (r Result) Written() bool {
+	return r.Outcome == Created || r.Outcome == Updated || len(r.Retired) > 0
 }
 
 // short is enough of a device id for a person to tell devices apart.

@@ -244,10 +244,10 @@ func (s *Session) giveBack(files *jsonStore, pending map[string]gatewayWrite) er
 	if err := s.audit(lines...); err != nil {
 		return err
 	}
-	files.pending, s.recovered = pending, due
+	for _, id := range due {
+		s.options.Log.Warn().Str("device", short(id)).
+			Msg("a run before this one was killed beside a gateway; what that gateway wrote about this device just then is in the store again")
+	}
+	files.pending = pending
 	return files.replace(content, func(c *jsonContent) []byte { return c.data })
 }
-
-// Recovered are the ids of devices whose entries a gateway wrote while a run
-// before this one was killed, and which this session has given back to the store.
-func (s *Session) Recovered() []string { return s.recovered }

@@ -56,7 +56,7 @@ func device(t testing.TB, name string, id identity.Identity, local bool, scopes 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return seed.Device{Name: name, PublicKey: public, Scopes: scopes, Local: local}
+	return seed.Device{Name: name, PublicKey: public, Key: id, Scopes: scopes, Local: local}
 }
 
 func newIdentity(t testing.TB) identity.Identity {

@@ -7,14 +7,13 @@ import (
 	"time"
 )
 
-// ErrMoved says that a gateway's first boot has made its database while the
-// files were written. The session has opened the database; the caller begins
-// again, for the folder's own device may be another one now.
-var ErrMoved = errors.New("a gateway has moved the pairing store into its database meanwhile")
+// errMoved says that a gateway's first boot has made its database while the
+// files were written. [InSession] begins again, for the folder's own device may be
+// another one now.
+var errMoved = errors.New("a gateway has moved the pairing store into its database meanwhile")
 
-// Pair makes sure that each device is in the store, and in the ledger. Devices
-// that were removed by somebody stay removed.
-func (s *Session) Pair(ctx context.Context, devices ...Device) ([]Result, error) {
+// pairOnce is [Session.Pair] without the barrier.
+func (s *Session) pairOnce(ctx context.Context, devices []Device) ([]Result, error) {
 	found, err := plan(ctx, s.store, s.ledger, devices)
 	if err != nil {
 		return nil, err
@@ -34,7 +33,7 @@ func (s *Session) Pair(ctx context.Context, devices ...Device) ([]Result, error)
 	return found.results, s.follow(ctx)
 }
 
-// follow decides anew which store counts, and opens it: then [ErrMoved].
+// follow decides anew which store counts, and opens it: then [errMoved].
 func (s *Session) follow(ctx context.Context) error {
 	if s.store.kind() == SQLite {
 		return nil // a gateway never goes back to files
@@ -48,7 +47,7 @@ func (s *Session) follow(ctx context.Context) error {
 	}
 	before := s.store
 	s.store = now
-	return errors.Join(ErrMoved, before.close())
+	return errors.Join(errMoved, before.close())
 }
 
 // planned is what would be done, and the entries as they are in the store.
@@ -207,7 +206,7 @@ func (s *Session) write(ctx context.Context, devices []Device, found planned) er
 // another for both.
 func (s *Session) tokenFirst(ctx context.Context, due map[string]Device) error {
 	files, isFiles := s.store.(*jsonStore)
-	if !isFiles || !files.keyUnsynced || s.options.Live {
+	if !isFiles || !files.keyUnsynced || s.options.Live != nil {
 		return nil
 	}
 	for id, device := range due {
@@ -252,7 +251,7 @@ func (s *Session) settle(ctx context.Context, devices []Device, found planned) e
 	for i, device := range devices {
 		if result := found.results[i]; result.Outcome != Revoked {
 			// A JSON-era gateway that runs may still overwrite what was written.
-			overwritten := s.options.Live && s.store.kind() == JSON
+			overwritten := s.mayBeOverwritten()
 			s.ledger.record(device, result.Outcome, s.store.kind(), mark, result.Outcome != Created || !overwritten)
 			s.ledger.forgetRetired(found.formers[i], len(result.Retired) == 0 && result.Outcome != Created || !overwritten)
 		}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/identity"
@@ -21,8 +23,12 @@ type Options struct {
 	// Era is what the installed release reads; the zero value where unknown.
 	Era         gateway.Era
 	LockTimeout time.Duration
-	// Live: a gateway serves this state folder meanwhile.
-	Live bool
+	// Live, if set, says that a gateway serves this state folder meanwhile: it
+	// connects to it with a device of ours, so that what is written there stands.
+	Live Connect
+	// Log gets what a person should know while it lasts; the zero value writes
+	// nothing.
+	Log zerolog.Logger
 	// Stage: the gateway reads no pairing files and makes its database when it
 	// starts, so entries wait until then. See [Staged].
 	Stage bool
@@ -44,12 +50,32 @@ type Session struct {
 	// unsynced: folders were made, and their entries in the state folder may not be on
 	// disk yet.
 	unsynced bool
-	// recovered: see [Session.Recovered].
-	recovered []string
 }
 
 // Dir is the folder for bootstrap's own files in a state folder.
 func Dir(stateDir string) string { return filepath.Join(stateDir, "bootstrap") }
+
+// LockPatience is how long the lock may take before a person hears of it.
+const LockPatience = 2 * time.Second
+
+// InSession opens a session, works in it and closes it; once more where a gateway
+// has moved the store into its database meanwhile, which it does once.
+func InSession(ctx context.Context, options Options, work func(*Session) error) (err error) {
+	for range 2 {
+		waiting := time.AfterFunc(LockPatience, func() {
+			options.Log.Info().Str("at_most", options.LockTimeout.String()).Msg("waiting for another bootstrap that has this state folder locked")
+		})
+		session, err := Open(ctx, options)
+		waiting.Stop()
+		if err != nil {
+			return err
+		}
+		if err = errors.Join(work(session), session.Close()); !errors.Is(err, errMoved) {
+			return err
+		}
+	}
+	return errMoved
+}
 
 // Open locks the state folder and finds out which store counts. It fails with
 // a [StoreError], an [identity.Error] or an [atomicfile.LockedError].
@@ -232,11 +258,6 @@ func ReadCredentials(ctx context.Context, options Options) (Credentials, error) 
 	}
 	credentials, err := credentialsOf(ctx, opened)
 	return credentials, errors.Join(err, opened.close())
-}
-
-// Credentials reads them in a session that is open.
-func (s *Session) Credentials(ctx context.Context) (Credentials, error) {
-	return credentialsOf(ctx, s.store)
 }
 
 func credentialsOf(ctx context.Context, from store) (credentials Credentials, err error) {

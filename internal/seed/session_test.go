@@ -91,13 +91,22 @@ func TestARemovedDeviceStaysRemoved(t *testing.T) {
 func TestAWriteThatARunningGatewayLostIsMadeAgain(t *testing.T) {
 	dir := t.TempDir()
 	live := options(dir)
-	live.Live = true
-	if _, err := pairSelf(t, live, "operator.read"); err != nil {
-		t.Fatal(err)
-	}
+	live.Live = func(context.Context, seed.Credentials) bool { panic("killed before it is certain") }
+	func() {
+		defer func() { _ = recover() }()
+		_, err := pairSelf(t, live, "operator.read")
+		t.Errorf("not killed: %v", err)
+	}()
 	remove(t, dir) // a lost write looks like this
-	if result, err := pairSelf(t, live, "operator.read"); err != nil || result.Outcome != seed.Created || !result.Again {
-		t.Errorf("got %+v, %v", result, err)
+	connects := 0
+	live.Live = func(_ context.Context, own seed.Credentials) bool {
+		if connects++; connects == 1 {
+			remove(t, dir)
+		}
+		return own.Token != ""
+	}
+	if result, err := pairSelf(t, live, "operator.read"); err != nil || result.Outcome != seed.Created || !result.Again || connects != 2 {
+		t.Errorf("got %+v after %d connects, %v", result, connects, err)
 	}
 	if result, err := pairSelf(t, live, "operator.read"); err != nil || result.Outcome != seed.Unchanged {
 		t.Errorf("found: %+v, %v", result, err)

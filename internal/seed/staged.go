@@ -18,7 +18,7 @@ const Staged Kind = "staged"
 // what is staged. A volume that has pairing files keeps them: its gateway decides
 // what becomes of them.
 func filesOf(options Options) *jsonStore {
-	files := &jsonStore{stateDir: options.StateDir, live: options.Live, reason: "there is no database"}
+	files := &jsonStore{stateDir: options.StateDir, live: options.Live != nil, reason: "there is no database"}
 	staged := stagedIn(options.StateDir)
 	switch {
 	case options.Era == gateway.EraJSON, exists(files.path()):
