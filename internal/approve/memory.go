@@ -77,6 +77,7 @@ type MemoryError struct {
 func (e *MemoryError) Error() string {
 	return fmt.Sprintf("cannot remember what was approved in %s: %v", e.Path, e.Err)
 }
+func (e *MemoryError) Class() string { return "store" }
 func (e *MemoryError) Unwrap() error { return e.Err }
 
 // Hint is what to do about it.

@@ -45,6 +45,7 @@ type PolicyError struct {
 func (e *PolicyError) Error() string {
 	return fmt.Sprintf("cannot apply --approve=%s: %s", e.Kind, e.Why)
 }
+func (e *PolicyError) Class() string { return "usage" }
 
 // Hint is what to do about it.
 func (e *PolicyError) Hint() string { return e.Mend }

@@ -30,6 +30,7 @@ func (e *LockedError) Error() string {
 	}
 	return fmt.Sprintf("another bootstrap has held %s for %s", e.Path, e.Timeout)
 }
+func (e *LockedError) Class() string { return "lock" }
 
 // Hint says who has it, and how to wait for longer.
 func (e *LockedError) Hint() string {

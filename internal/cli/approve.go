@@ -199,6 +199,7 @@ type refusedError struct {
 }
 
 func (e *refusedError) Error() string { return e.verdict.Message }
+func (e *refusedError) Class() string { return string(e.verdict.Outcome) }
 func (e *refusedError) Unwrap() error { return e.cause }
 
 // Hint is what to do about it.

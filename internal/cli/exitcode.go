@@ -3,14 +3,7 @@ package cli
 import (
 	"errors"
 
-	"github.com/reflectt/bootstrap/internal/approve"
-	"github.com/reflectt/bootstrap/internal/atomicfile"
-	"github.com/reflectt/bootstrap/internal/identity"
-	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/probe"
-	"github.com/reflectt/bootstrap/internal/seed"
-	"github.com/reflectt/bootstrap/internal/settings"
-	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
 // Code is an exit code. Scripts rely on these: a number never changes its
@@ -81,6 +74,7 @@ func Codes() []Meaning {
 type exitError struct{ code Code }
 
 func (e *exitError) Error() string { return "exit" }
+func (e *exitError) ExitCode() int { return int(e.code) }
 
 // runningError says that a gateway serves here already.
 type runningError struct {
@@ -89,6 +83,7 @@ type runningError struct {
 }
 
 func (e *runningError) Error() string { return e.what }
+func (e *runningError) Class() string { return "running" }
 func (e *runningError) Hint() string  { return e.hint }
 
 // usageError is a command line that cannot be understood.
@@ -98,6 +93,7 @@ type usageError struct {
 }
 
 func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Class() string { return "usage" }
 func (e *usageError) Unwrap() error { return e.err }
 
 // Hint is what to do about it: its own, or that of the error in it.
@@ -108,83 +104,71 @@ func (e *usageError) Hint() string {
 	return e.hint
 }
 
-// codeOf finds the exit code of an error by its type.
+// classes is what each class of error ends with: its method Class names it, and a
+// refusal's is the outcome of the probe. Of several in one error the first
+// here counts.
+func classes() []struct {
+	class string
+	code  Code
+} {
+	return []struct {
+		class string
+		code  Code
+	}{
+		{string(probe.OK), OK},
+		{string(probe.Unreachable), Unreachable},
+		{string(probe.StillStarting), Starting},
+		{string(probe.NotPaired), NotPaired},
+		{string(probe.UpgradeWanted), UpgradeWanted},
+		{string(probe.GatewayAuth), AuthRefused},
+		{string(probe.RateLimited), RateLimited},
+		{string(probe.ProtocolMismatch), ProtocolMismatch},
+		{string(probe.DeviceAuth), DeviceAuthRefused},
+		{string(probe.TLSOrOrigin), TLSOrOrigin},
+		{string(probe.NotProvable), NotProvable},
+		{"usage", Usage},
+		{"identity", IdentityUnusable},
+		{"lock", Locked},
+		{"running", GatewayRunning},
+		{"store", StoreUnusable},
+	}
+}
+
+// codeOf is the exit code of an error: its own, or that of its class.
 func codeOf(err error) Code {
-	var (
-		exit     *exitError
-		command  *launch.CommandError
-		stopped  *launch.StoppedError
-		settings *settings.Error
-		usage    *usageError
-		user     *launch.UserError
-		name     *seed.NameError
-		id       *identity.Error
-		store    *seed.StoreError
-		database *statedb.Error
-		state    *launch.StateDirError
-		owner    *launch.OwnerError
-		drop     *launch.PrivilegeError
-		locked   *atomicfile.LockedError
-		running  *runningError
-		hook     *hookError
-		refused  *refusedError
-		policy   *approve.PolicyError
-		memory   *approve.MemoryError
-	)
+	var exits interface{ ExitCode() int }
 	switch {
 	case err == nil:
 		return OK
-	case errors.As(err, &exit):
-		return exit.code
-	case errors.As(err, &hook):
-		return HookFailed
-	case errors.As(err, &command):
-		return Code(command.Code)
-	case errors.As(err, &stopped):
-		return Signalled + Code(stopped.Signal)
-	case errors.As(err, &refused):
-		return verdictCode(refused.verdict.Outcome)
-	case errors.As(err, &settings), errors.As(err, &usage), errors.As(err, &user), errors.As(err, &name), errors.As(err, &policy):
-		return Usage
-	case errors.As(err, &id):
-		return IdentityUnusable
-	case errors.As(err, &locked):
-		return Locked
-	case errors.As(err, &running):
-		return GatewayRunning
-	case errors.As(err, &memory):
-		return StoreUnusable
-	case errors.As(err, &store), errors.As(err, &database), errors.As(err, &state), errors.As(err, &owner), errors.As(err, &drop):
-		return StoreUnusable
+	case errors.As(err, &exits):
+		return Code(exits.ExitCode())
+	}
+	found := map[string]bool{}
+	classesIn(err, found)
+	for _, known := range classes() {
+		if found[known.class] {
+			return known.code
+		}
 	}
 	return Unexpected
 }
 
+// classesIn notes the classes of an error and of all that it wraps.
+func classesIn(err error, found map[string]bool) {
+	if of, has := err.(interface{ Class() string }); has { //nolint:errorlint // each layer is looked at
+		found[of.Class()] = true
+	}
+	switch wraps := err.(type) { //nolint:errorlint // likewise
+	case interface{ Unwrap() error }:
+		classesIn(wraps.Unwrap(), found)
+	case interface{ Unwrap() []error }:
+		for _, one := range wraps.Unwrap() {
+			classesIn(one, found)
+		}
+	}
+}
+
 // verdictCode is the exit code of a probe's outcome.
 func verdictCode(outcome probe.Outcome) Code {
-	switch outcome {
-	case probe.OK:
-		return OK
-	case probe.Unreachable:
-		return Unreachable
-	case probe.StillStarting:
-		return Starting
-	case probe.NotPaired:
-		return NotPaired
-	case probe.UpgradeWanted:
-		return UpgradeWanted
-	case probe.GatewayAuth:
-		return AuthRefused
-	case probe.RateLimited:
-		return RateLimited
-	case probe.ProtocolMismatch:
-		return ProtocolMismatch
-	case probe.DeviceAuth:
-		return DeviceAuthRefused
-	case probe.TLSOrOrigin:
-		return TLSOrOrigin
-	case probe.NotProvable:
-		return NotProvable
-	}
-	return Unexpected
+	return codeOf(&refusedError{verdict: probe.Verdict{Outcome: outcome}})
 }

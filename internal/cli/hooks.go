@@ -72,6 +72,7 @@ func hooksBelow(dir string) (hooks.Set, error) {
 type hookError struct{ failure error }
 
 func (e *hookError) Error() string { return e.failure.Error() + ", so the gateway is not started" }
+func (e *hookError) ExitCode() int { return int(HookFailed) }
 func (e *hookError) Unwrap() error { return e.failure }
 func (e *hookError) Hint() string {
 	return "read its lines above; to start the gateway all the same: --hook-failure=warn, or --hooks off"

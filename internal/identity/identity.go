@@ -127,5 +127,6 @@ func (e *Error) Error() string {
 	}
 	return text
 }
+func (e *Error) Class() string { return "identity" }
 
 func (e *Error) Unwrap() error { return e.Err }

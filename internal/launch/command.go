@@ -35,6 +35,9 @@ func (e *CommandError) Error() string {
 	return fmt.Sprintf("cannot run %s: %v", e.Path, e.Err)
 }
 
+// ExitCode is what a shell would end with.
+func (e *CommandError) ExitCode() int { return e.Code }
+
 // Exhausted says that the program is fine, and that something was used up which
 // starting it takes.
 func (e *CommandError) Exhausted() bool { return e.exhausted() != "" }

@@ -24,6 +24,7 @@ func (e *PrivilegeError) Error() string {
 	}
 	return fmt.Sprintf("cannot run as %s: %v", e.User, e.Err)
 }
+func (e *PrivilegeError) Class() string { return "store" }
 
 func (e *PrivilegeError) Unwrap() error { return e.Err }
 

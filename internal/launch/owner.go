@@ -25,6 +25,7 @@ func (e *OwnerError) Error() string {
 	}
 	return text
 }
+func (e *OwnerError) Class() string { return "store" }
 
 func (e *OwnerError) Unwrap() error { return e.Err }
 

@@ -33,6 +33,7 @@ func (e *StateDirError) Error() string {
 	}
 	return fmt.Sprintf("cannot prepare state folder for %s: %s: %s: %v", e.User, e.Path, e.Reason, e.Err)
 }
+func (e *StateDirError) Class() string { return "store" }
 
 func (e *StateDirError) Unwrap() error { return e.Err }
 

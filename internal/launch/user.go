@@ -31,6 +31,7 @@ type UserError struct {
 }
 
 func (e *UserError) Error() string { return fmt.Sprintf("cannot use user %q: %s", e.Spec, e.Reason) }
+func (e *UserError) Class() string { return "usage" }
 
 // LookupUser reads "NAME", "UID", or either with ":GID" or ":GROUP". A uid
 // without an entry in /etc/passwd is fine (OpenShift, TrueNAS); its group is

@@ -20,6 +20,7 @@ type NameError struct {
 }
 
 func (e *NameError) Error() string { return fmt.Sprintf("no device %q was seeded here", e.Name) }
+func (e *NameError) Class() string { return "usage" }
 
 // Hint lists the names that there are.
 func (e *NameError) Hint() string {

@@ -86,6 +86,7 @@ func (e *StoreError) Error() string {
 	}
 	return "cannot use the pairing store " + e.Path + ": " + why.Error()
 }
+func (e *StoreError) Class() string { return "store" }
 func (e *StoreError) Unwrap() error { return e.Err }
 
 // Hint is what to do about it: what the volume needs comes first.

@@ -110,6 +110,7 @@ func readFields() []Field {
 type Error struct{ Problems []string }
 
 func (e *Error) Error() string { return strings.Join(e.Problems, "; ") }
+func (e *Error) Class() string { return "usage" }
 
 // Load reads the settings from an environment and from flags, the latter by
 // the names of their variables. Every wrong value is in the one [Error].

@@ -50,6 +50,7 @@ type Error struct {
 func (e *Error) Error() string {
 	return "cannot use the gateway's database " + e.Path + ": " + e.Err.Error()
 }
+func (e *Error) Class() string { return "store" }
 func (e *Error) Unwrap() error { return e.Err }
 
 // Hint is what to do about it; empty where nothing sensible can be said.
