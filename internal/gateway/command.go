@@ -14,10 +14,9 @@ import (
 type Command struct {
 	Understood bool // it starts an OpenClaw gateway in the foreground
 
-	Executable  string      // absolute path of argv[0], "" when it cannot be run
-	ExecProblem ExecProblem // why not
-	Script      string      // absolute path of the script that node runs, "" otherwise
-	PackageDir  string      // folder of the openclaw package, "" when not found
+	Executable string // absolute path of argv[0], "" when it cannot be run
+	Script     string // absolute path of the script that node runs, "" otherwise
+	PackageDir string // folder of the openclaw package, "" when not found
 
 	Profile      string // --profile; "dev" for --dev before the subcommand
 	Dev          bool   // --dev after the subcommand: a dev configuration, same folder and port
@@ -41,10 +40,9 @@ type Command struct {
 func ParseCommand(argv []string, env Environment) Command {
 	var command Command
 	if len(argv) == 0 {
-		command.ExecProblem = ExecNotFound
 		return command
 	}
-	command.Executable, command.ExecProblem = findExecutable(argv[0], env)
+	command.Executable = findExecutable(argv[0], env)
 	arguments, ok := command.splitProgram(argv, env)
 	if !ok {
 		return command

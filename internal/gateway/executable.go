@@ -5,58 +5,28 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
-// ExecProblem says why a command cannot be run, in the words of a shell's codes.
-type ExecProblem int
-
-const (
-	ExecOK            ExecProblem = 0
-	ExecNotExecutable ExecProblem = 126 // found, but not a file that anybody may execute
-	ExecNotFound      ExecProblem = 127
-)
-
-// findExecutable does what execvp does: a name with a slash is a path, any other
-// is looked for in PATH, where an empty entry is the working directory.
-func findExecutable(name string, env Environment) (string, ExecProblem) {
-	if name == "" {
-		return "", ExecNotFound
+// findExecutable is the absolute path of a program; empty where none can be run.
+func findExecutable(name string, env Environment) string {
+	found := name
+	if !strings.Contains(name, "/") {
+		found, _ = shell.FindProgram(name, filepath.SplitList(env.Vars["PATH"]), func(path string) error { return isExecutable(resolvePath(env.Dir, path)) })
 	}
-	if strings.Contains(name, "/") {
-		path := resolvePath(env.Dir, name)
-		return pathIfOK(path, checkExecutable(path))
+	if found = resolvePath(env.Dir, found); isExecutable(found) != nil {
+		return ""
 	}
-	worst := ExecNotFound
-	for _, dir := range filepath.SplitList(env.Vars["PATH"]) {
-		path := filepath.Join(resolvePath(env.Dir, dir), name)
-		switch checkExecutable(path) {
-		case ExecOK:
-			return path, ExecOK
-		case ExecNotExecutable:
-			worst = ExecNotExecutable
-		}
-	}
-	return "", worst
+	return found
 }
 
-func pathIfOK(path string, problem ExecProblem) (string, ExecProblem) {
-	if problem != ExecOK {
-		return "", problem
-	}
-	return path, ExecOK
-}
-
-// checkExecutable looks at the mode bits alone: who will run the command is not
+// isExecutable looks at the mode bits alone: who will run the command is not
 // settled yet, and root's own rights would hide a missing bit.
-func checkExecutable(path string) ExecProblem {
+func isExecutable(path string) error {
 	info, err := os.Stat(path)
-	switch {
-	case os.IsPermission(err):
-		return ExecNotExecutable
-	case err != nil:
-		return ExecNotFound
-	case info.Mode().IsDir() || info.Mode()&0o111 == 0 || info.Mode()&fs.ModeType != 0:
-		return ExecNotExecutable
+	if err == nil && (!info.Mode().IsRegular() || info.Mode()&0o111 == 0) {
+		err = fs.ErrPermission
 	}
-	return ExecOK
+	return err
 }

@@ -112,8 +112,7 @@ func (in *Installation) findRelease(env Environment, packageDir string, hasArgv 
 		}
 		in.PackageDir = resolvePath(env.Dir, packageDir)
 	case in.PackageDir == "" && !hasArgv:
-		path, _ := findExecutable(packageName, env)
-		in.PackageDir = findPackage(path)
+		in.PackageDir = findPackage(findExecutable(packageName, env))
 	}
 	release, err := ReadRelease(in.PackageDir)
 	switch {

@@ -3,12 +3,15 @@ package launch
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // Exit codes that shells and container runtimes use for a command that never ran.
@@ -75,25 +78,17 @@ func Find(command string, env []string) (string, error) {
 	if strings.Contains(command, "/") {
 		return command, nil
 	}
-	if command == "" {
-		return "", commandError(`""`, syscall.ENOENT)
+	path, err := shell.FindProgram(command, searchPath(env), executable)
+	switch {
+	case err == nil:
+		return path, nil
+	case command == "":
+		command = `""`
 	}
-	var why error = syscall.ENOENT
-	for _, dir := range searchPath(env) {
-		if dir == "" {
-			dir = "."
-		}
-		// Not filepath.Join: "./x" must keep its slash.
-		candidate := dir + "/" + command
-		err := executable(candidate)
-		if err == nil {
-			return candidate, nil
-		}
-		if errors.Is(err, syscall.EACCES) {
-			why = err
-		}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = syscall.ENOENT
 	}
-	return "", commandError(command, why)
+	return "", commandError(command, err)
 }
 
 func executable(path string) error {

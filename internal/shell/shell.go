@@ -1,6 +1,7 @@
-// Package shell owns how a value is written where a POSIX shell reads it: a hint
-// that a person pastes, an env file that a script sources. It imports no other
-// room, so that every room that names a path in a hint can use it.
+// Package shell owns how a value is written where a POSIX shell reads it (a hint
+// that a person pastes, an env file that a script sources), and how a shell finds a
+// program. It imports no other room, so that every room that names a path in a
+// hint can use it.
 package shell
 
 import "strings"
