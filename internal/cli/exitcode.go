@@ -155,10 +155,10 @@ func codeOf(err error) Code {
 
 // classesIn notes the classes of an error and of all that it wraps.
 func classesIn(err error, found map[string]bool) {
-	if of, has := err.(interface{ Class() string }); has { //nolint:errorlint // each layer is looked at
+	if of, has := err.(interface{ Class() string }); has {
 		found[of.Class()] = true
 	}
-	switch wraps := err.(type) { //nolint:errorlint // likewise
+	switch wraps := err.(type) { //nolint:errorlint // each layer is looked at
 	case interface{ Unwrap() error }:
 		classesIn(wraps.Unwrap(), found)
 	case interface{ Unwrap() []error }:
