@@ -23,6 +23,7 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/rights"
 	"github.com/reflectt/bootstrap/internal/settings"
 	"github.com/reflectt/bootstrap/internal/shell"
 )
@@ -262,7 +263,7 @@ func (a *app) report(err error) {
 func hintOf(err error) string {
 	var hinter interface{ Hint() string }
 	if errors.As(err, &hinter) {
-		if state := (*launch.StateDirError)(nil); hinter.Hint() == "" && errors.As(err, &state) {
+		if state := (*rights.StateDirError)(nil); hinter.Hint() == "" && errors.As(err, &state) {
 			return atomicfile.Mend(state.Path, state.Err)
 		}
 		return hinter.Hint()

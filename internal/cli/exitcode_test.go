@@ -13,6 +13,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/probe"
+	"github.com/reflectt/bootstrap/internal/rights"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 	"github.com/reflectt/bootstrap/internal/statedb"
@@ -121,13 +122,13 @@ func TestEveryErrorGivesItsCodeHoweverItIsWrapped(t *testing.T) {
 		"one that nobody typed":                  {errors.New("?"), Unexpected},
 		"a setting":                              {&settings.Error{Problems: []string{"x"}}, Usage},
 		"a command line":                         {&usageError{err: errors.New("x")}, Usage},
-		"a user that there is not":               {&launch.UserError{Spec: "x"}, Usage},
+		"a user that there is not":               {&rights.UserError{Spec: "x"}, Usage},
 		"an identity":                            {&identity.Error{Fault: "x"}, IdentityUnusable},
 		"an identity behind a store":             {&seed.StoreError{Err: &identity.Error{Fault: "x"}}, IdentityUnusable},
 		"a store":                                {&seed.StoreError{Err: errors.New("x")}, StoreUnusable},
 		"a database":                             {&statedb.Error{Err: errors.New("x")}, StoreUnusable},
-		"a state folder":                         {&launch.StateDirError{}, StoreUnusable},
-		"rights that cannot be dropped":          {&launch.PrivilegeError{Err: errors.New("x")}, StoreUnusable},
+		"a state folder":                         {&rights.StateDirError{}, StoreUnusable},
+		"rights that cannot be dropped":          {&rights.PrivilegeError{Err: errors.New("x")}, StoreUnusable},
 		"a lock":                                 {&atomicfile.LockedError{}, Locked},
 		"a gateway that runs":                    {&runningError{}, GatewayRunning},
 		"a command that cannot be run":           {&launch.CommandError{Code: launch.CodeCannotRun, Err: errors.New("x")}, CannotRun},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/rights"
 )
 
 func TestAGatewayElsewhereIsNamedAsFarAsItIsKnown(t *testing.T) {
@@ -30,7 +31,7 @@ func TestAGatewayElsewhereIsNamedAsFarAsItIsKnown(t *testing.T) {
 // The disk and the limits are to blame as well where the state directory is made.
 func TestAStateDirectoryThatCannotBeMadeHasANextStep(t *testing.T) {
 	for err, want := range map[syscall.Errno]string{syscall.ENOSPC: "df -h", syscall.EIO: "dmesg", syscall.EMFILE: "ulimit -n"} {
-		failed := &launch.StateDirError{Path: "/data/state", Reason: "cannot create it", Err: err}
+		failed := &rights.StateDirError{Path: "/data/state", Reason: "cannot create it", Err: err}
 		if hint := hintOf(fmt.Errorf("unready: %w", failed)); !strings.Contains(hint, want) {
 			t.Errorf("%v: %q", err, hint)
 		}

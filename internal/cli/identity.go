@@ -14,7 +14,7 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/identity"
-	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/rights"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
@@ -168,7 +168,7 @@ func rootDecides(path string) bool {
 	if err != nil {
 		return false
 	}
-	owner, err := launch.OwnerOf(absolute, false)
+	owner, err := rights.OwnerOf(absolute, false)
 	return err == nil && owner.UID == 0
 }
 

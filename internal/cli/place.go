@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
-	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/protocol"
+	"github.com/reflectt/bootstrap/internal/rights"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
@@ -101,9 +101,9 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (place, e
 			return place{}, err
 		}
 		if prepare {
-			unready = launch.PrepareStateDir(stateDir, user)
+			unready = rights.PrepareStateDir(stateDir, user)
 		}
-		if err := launch.Drop(user, s.AllowEscalation); err != nil {
+		if err := rights.Drop(user, s.AllowEscalation); err != nil {
 			return place{}, err
 		}
 	}
@@ -113,11 +113,11 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (place, e
 	}
 	if unready == nil && prepare {
 		// Once more, without root's eyes: is the folder in reach?
-		unready = launch.PrepareStateDir(stateDir, user)
+		unready = rights.PrepareStateDir(stateDir, user)
 	}
 	if prepare && user.UID == 0 && s.User == "" {
 		// Missing in /tmp it could have become anybody's meanwhile.
-		if err := launch.RequireRoots(stateDir); err != nil {
+		if err := rights.RequireRoots(stateDir); err != nil {
 			return place{}, err
 		}
 	}
@@ -159,16 +159,16 @@ func packageError(err error) error {
 // runAs decides who to be: the user asked for, or, as root, whoever owns the
 // state directory or could put another in its place. drop is false where this
 // process is that user already.
-func runAs(s settings.Settings, stateDir string, prepare bool) (user launch.User, drop bool, err error) {
+func runAs(s settings.Settings, stateDir string, prepare bool) (user rights.User, drop bool, err error) {
 	if s.User != "" {
-		user, err = launch.LookupUser(string(s.User))
+		user, err = rights.LookupUser(string(s.User))
 		return user, true, err
 	}
-	current := launch.User{UID: os.Geteuid(), GID: os.Getegid()}
+	current := rights.User{UID: os.Geteuid(), GID: os.Getegid()}
 	if current.UID != 0 {
 		return current, false, nil
 	}
-	user, err = launch.OwnerOf(stateDir, prepare)
+	user, err = rights.OwnerOf(stateDir, prepare)
 	if err == nil && user.UID == 0 {
 		return current, false, nil
 	}

@@ -205,3 +205,10 @@ func TestNothingOfUsIsInherited(t *testing.T) {
 		})
 	}
 }
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can show this")
+	}
+}

@@ -1,9 +1,7 @@
-// Package launch owns how the gateway is started and who it runs as: the drop
-// of root's rights, the state folder it needs before the drop, the handover by
-// exec, and supervision as its init (signals, reaping, terminal, stop). It
-// knows nothing of gateways, settings or pairing; it never logs and never
-// exits: results and errors are values, and errors may carry a Hint, the next
-// command to type.
+// Package launch owns how the gateway is started: the handover by exec, and
+// supervision as its init (signals, reaping, terminal, stop). It knows nothing of
+// gateways, settings or pairing; it never logs and never exits: results and errors
+// are values.
 //
 // # Exec
 //

@@ -57,8 +57,6 @@ func helper(mode string, args []string) int {
 		return process.Run().Code
 	case "job":
 		return runsJobs(args)
-	case "prepare":
-		return prepareAsUser(args)
 	case "supervise-stop":
 		return superviseAndStop(args)
 	case "term-before-start", "term-before-run":
@@ -81,8 +79,6 @@ func helper(mode string, args []string) int {
 		group, err := foregroundGroup()
 		fmt.Println("foreground:", err == nil && group == unix.Getpgrp())
 		return 0
-	case "drop":
-		return dropAndReport(args)
 	}
 	fmt.Fprintln(os.Stderr, "no such helper:", mode)
 	return 99
@@ -94,7 +90,7 @@ func failed(err error) int {
 		return command.Code
 	}
 	if stopped := (*StoppedError)(nil); errors.As(err, &stopped) {
-		return stopped.Code()
+		return stopped.ExitCode()
 	}
 	return 1
 }

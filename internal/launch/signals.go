@@ -114,11 +114,8 @@ func (e *StoppedError) Error() string {
 	return fmt.Sprintf("stopped by signal %d (%v) before the command was started", int(e.Signal), e.Signal)
 }
 
-// ExitCode is 128 and the signal, as shells have it.
+// ExitCode is 128+n, what the command would have ended with.
 func (e *StoppedError) ExitCode() int { return 128 + int(e.Signal) }
-
-// Code is 128+n, what the command would have ended with.
-func (e *StoppedError) Code() int { return 128 + int(e.Signal) }
 
 func terminates(sig syscall.Signal) bool {
 	switch sig {

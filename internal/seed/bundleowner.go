@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/rights"
 	"github.com/reflectt/bootstrap/internal/shell"
 )
 
@@ -22,14 +22,14 @@ func asOwner(dir string, do func() error) error {
 	if err != nil {
 		return &StoreError{Path: dir, Err: err}
 	}
-	owner, err := launch.OwnerOf(absolute, false)
-	if fault := (*launch.OwnerError)(nil); errors.As(err, &fault) {
+	owner, err := rights.OwnerOf(absolute, false)
+	if fault := (*rights.OwnerError)(nil); errors.As(err, &fault) {
 		return &StoreError{Path: dir, Err: errors.New(fault.Reason), Mend: fault.Hint()}
 	}
 	if err != nil {
 		return &StoreError{Path: dir, Err: err}
 	}
-	err = launch.As(owner, do)
+	err = rights.As(owner, do)
 	if owner.UID == 0 || !errors.Is(err, fs.ErrPermission) {
 		return err
 	}

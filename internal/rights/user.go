@@ -1,4 +1,4 @@
-package launch
+package rights
 
 import (
 	"errors"
@@ -132,6 +132,10 @@ func parseID(text string) (id int, isNumber, inRange bool) {
 // readAccounts reads /etc/passwd and /etc/group as they are: no NSS, so the
 // answer does not depend on how this program was built. An image without them
 // has no names, which is no error.
+//
+// Not os/user: its own reader (-tags osusergo) is no part of a build with cgo, as
+// the tests under the race detector are, takes a uid of 4294967295, which the
+// kernel reads as "leave as it is", and cannot be given other files to read.
 func readAccounts() ([]passwdEntry, []groupEntry, error) {
 	passwd, err := readAccountFile("/etc/passwd", parsePasswd)
 	if err != nil {

@@ -1,4 +1,4 @@
-package launch
+package rights
 
 import (
 	"errors"
@@ -85,11 +85,4 @@ func onEveryThread(trap, a1, a2, a3 uintptr) error {
 		return errno
 	}
 	return nil
-}
-
-// hideMemory keeps others of the same uid from reading this process: its memory,
-// and the environment it was started with, where a key may stand that the
-// gateway is not given. execve ends it for the child.
-func hideMemory() {
-	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // fails for no kernel
 }

@@ -1,0 +1,36 @@
+package rights
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// The tests start this binary again as a helper process, which drops its rights.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "helper:prepare":
+			os.Exit(prepareAsUser(os.Args[2:]))
+		case "helper:drop":
+			os.Exit(dropAndReport(os.Args[2:]))
+		}
+	}
+	// Under -race every helper would sleep for a second at its end.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func self(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
