@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,9 +10,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/reflectt/bootstrap/internal/approve"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/protocol"
-	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 	"github.com/reflectt/bootstrap/internal/shell"
 )
@@ -49,23 +48,23 @@ func (a *app) approve(c *cli.Context) error {
 	if c.Bool("watch") {
 		return a.approveWatch(c, s)
 	}
-	p, err := a.settle(s, nil, false)
+	t, err := a.settle(s, nil, false)
 	if err != nil {
 		return err
 	}
-	caller, err := openApprover(c.Context, s, p)
+	caller, err := t.OpenApprover(c.Context, t.ApproverURL())
 	if err != nil {
-		return a.refusedAtHome(c.Context, p, err)
+		return a.refusedAtHome(c.Context, t, err)
 	}
 	defer caller.Close()
 	pending, paired, err := approve.List(c.Context, caller.Client)
 	if err != nil {
-		return mayNot(approverURL(s, p), err)
+		return pairing.MayNot(t.ApproverURL(), err)
 	}
 	if c.Bool("list") {
 		return a.printRequests(c, pending, paired)
 	}
-	return a.approveOne(c, caller, p, pending, paired)
+	return a.approveOne(c, caller, t, pending, paired)
 }
 
 // checkApprove refuses what cannot be meant.
@@ -101,7 +100,7 @@ func checkApprove(c *cli.Context, s settings.Settings) error {
 
 // approveOne approves the request that was named, for what it asks at this
 // moment, and nothing else.
-func (a *app) approveOne(c *cli.Context, caller *approve.Caller, p place, pending []approve.Request, paired []approve.Paired) error {
+func (a *app) approveOne(c *cli.Context, caller *approve.Caller, t *pairing.Target, pending []approve.Request, paired []approve.Paired) error {
 	id := c.Args().First()
 	i := slices.IndexFunc(pending, func(r approve.Request) bool { return r.RequestID == id })
 	if i < 0 {
@@ -118,15 +117,15 @@ func (a *app) approveOne(c *cli.Context, caller *approve.Caller, p place, pendin
 	}
 	got, err := approve.Approve(c.Context, caller.Client, id)
 	if err != nil {
-		return mayNot(p.shownURL(), err)
+		return pairing.MayNot(t.ShownURL(), err)
 	}
 	if got.DeviceID != request.DeviceID || got.PublicKey != request.PublicKey {
-		return &refusedError{verdict: probe.Verdict{
+		return &pairing.RefusedError{Verdict: probe.Verdict{
 			Outcome: probe.NotPaired, Message: "the gateway approved another device than the one shown: " + protocol.Clean(got.DeviceID),
 			Hints: []string{"openclaw devices remove " + shell.Quote(protocol.Clean(got.DeviceID))},
 		}}
 	}
-	a.log.Info().Str("requestId", id).Str("device", shortID(got.DeviceID)).Str("scopes", brief(got.Scopes)).Msg("approved")
+	a.log.Info().Str("requestId", id).Str("device", pairing.ShortID(got.DeviceID)).Str("scopes", pairing.Brief(got.Scopes)).Msg("approved")
 	if c.Bool("json") {
 		return a.printJSON(newRequestReport(request, paired))
 	}
@@ -155,81 +154,6 @@ func checkRequest(request approve.Request, role, device string) error {
 		return &usageError{err: errors.New("its device id does not belong to its key: not approved")}
 	}
 	return nil
-}
-
-// openApprover connects as somebody who may approve: beside the gateway by its
-// own secret, elsewhere as this state folder's device.
-func openApprover(ctx context.Context, s settings.Settings, p place, events ...string) (*approve.Caller, error) {
-	gateway := loopback(s, p)
-	gateway.URL = approverURL(s, p)
-	if gateway.IsLoopback() && gateway.Token+gateway.Password != "" {
-		caller, err := approve.Open(ctx, gateway, events...)
-		return caller, mayNot(gateway.URL, err)
-	}
-	credentials, err := seed.ReadCredentials(ctx, p.seedOptions(s))
-	if err != nil {
-		return nil, err
-	}
-	if credentials.Identity.IsZero() || credentials.Token == "" {
-		return nil, &refusedError{verdict: probe.Verdict{
-			Outcome: probe.NotPaired, Hints: []string{whoMay},
-			Message: "nobody here may approve: the gateway is not on this machine, or its token is not known here, and this state folder has no paired device",
-		}}
-	}
-	caller, err := approve.OpenAs(ctx, gateway, credentials.Identity, credentials.Token, events...)
-	if err != nil {
-		return nil, mayNot(protocol.DisplayURL(gateway.URL), err)
-	}
-	return caller, nil
-}
-
-func approverURL(s settings.Settings, p place) string {
-	if s.GatewayURL != "" {
-		return string(s.GatewayURL)
-	}
-	return loopback(s, p).URL
-}
-
-const whoMay = "beside the gateway, with its token: bootstrap approve REQUEST_ID; or with a device that has operator.admin and operator.pairing"
-
-// refusedError is a gateway that does not let us do something.
-type refusedError struct {
-	verdict probe.Verdict
-	cause   error // the refusal itself, where there is one
-}
-
-func (e *refusedError) Error() string { return e.verdict.Message }
-func (e *refusedError) Class() string { return string(e.verdict.Outcome) }
-func (e *refusedError) Unwrap() error { return e.cause }
-
-// Hint is what to do about it.
-func (e *refusedError) Hint() string {
-	if len(e.verdict.Hints) == 0 {
-		return ""
-	}
-	return e.verdict.Hints[0]
-}
-
-// mayNot says who may, where we may not. Errors of our own stay as they are.
-func mayNot(url string, err error) error {
-	var refusal *protocol.Refusal
-	var transport *protocol.TransportError
-	var refused *protocol.RPCError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &refused) && refused.MissingScope() != "":
-		return &refusedError{verdict: probe.Verdict{Outcome: probe.UpgradeWanted, Message: err.Error(), Hints: []string{whoMay}}}
-	case errors.As(err, &refused):
-		return &refusedError{verdict: probe.Verdict{Outcome: probe.NotPaired, Message: err.Error(), Hints: []string{"bootstrap approve --list"}}}
-	case errors.As(err, &refusal), errors.As(err, &transport):
-		verdict := probe.Judge(probe.AuthShared, url, err)
-		if verdict.Outcome == probe.NotPaired || verdict.Outcome == probe.UpgradeWanted {
-			verdict.Hints = append([]string{whoMay}, verdict.Hints...)
-		}
-		return &refusedError{verdict: verdict, cause: err}
-	}
-	return err
 }
 
 // requestReport is one request as JSON; a contract.
@@ -294,7 +218,7 @@ func (a *app) printRequest(request approve.Request, paired []approve.Paired) err
 	has := "nothing: a new device"
 	switch {
 	case r.ApprovedRoles != nil:
-		has = strings.Join(r.ApprovedRoles, ",") + " with " + orDash(brief(r.ApprovedScopes))
+		has = strings.Join(r.ApprovedRoles, ",") + " with " + orDash(pairing.Brief(r.ApprovedScopes))
 	case r.Repair:
 		has = "it was paired with another key"
 	}
@@ -307,7 +231,7 @@ func (a *app) printRequest(request approve.Request, paired []approve.Paired) err
 	for _, line := range [][2]string{
 		{"device", r.DeviceID}, {"key", r.PublicKey}, {"name", r.Name},
 		{"client", strings.Trim(r.ClientID+"/"+r.ClientMode, "/")}, {"platform", r.Platform}, {"from", from}, {"asked at", r.AskedAt},
-		{"asks for", strings.Join(r.Roles, ",") + " with " + orDash(brief(r.Scopes))}, {"has", has},
+		{"asks for", strings.Join(r.Roles, ",") + " with " + orDash(pairing.Brief(r.Scopes))}, {"has", has},
 	} {
 		if line[1] != "" {
 			fmt.Fprintf(&out, "  %-9s %s\n", line[0], line[1])

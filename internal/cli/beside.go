@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
@@ -38,11 +39,11 @@ func startAgain(environ []string, beside string) (pid int, err error) {
 // takeBeside takes the variable out of the environment; empty where this process
 // is no helper.
 func (a *app) takeBeside() string {
-	vars := variables(a.environ)
+	vars := pairing.Variables(a.environ)
 	beside, is := vars[besideVariable]
 	if is {
 		delete(vars, besideVariable)
-		a.environ = environOf(vars)
+		a.environ = pairing.EnvironOf(vars)
 	}
 	return beside
 }
@@ -63,20 +64,19 @@ func (a *app) proveBeside(ctx context.Context, s settings.Settings, argv []strin
 	if err := launch.OnEnd(pid, cancel); err != nil {
 		return err
 	}
-	p, err := a.settle(s, argv, false)
+	t, err := a.settle(s, argv, false)
 	if err != nil {
 		return err
 	}
-	p.starts = true
-	p.listener = &ownListener{port: p.Listen.Port}
-	p.listener.started(pid)
-	known, err := seed.ReadCredentials(ctx, p.seedOptions(s))
+	t.StartsGateway()
+	t.Listener.Started(pid)
+	known, err := seed.ReadCredentials(ctx, t.SeedOptions())
 	if err != nil {
 		return err
 	}
 	r := prover{
-		app: a, s: s, p: p, ready: &readiness{}, process: otherProcess(pid), once: true,
-		seeded: pairing{self: known.Identity, store: seed.Info{Kind: seed.Staged}},
+		app: a, t: t, ready: &readiness{}, process: otherProcess(pid), once: true,
+		seeded: pairing.Paired{Self: known.Identity, Store: seed.Info{Kind: seed.Staged}},
 	}
 	r.keep(ctx)
 	return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/bridge"
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/protocol"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
@@ -51,11 +52,11 @@ func (a *app) bridge(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.settle(s, nil, false)
+	t, err := a.settle(s, nil, false)
 	if err != nil {
 		return err
 	}
-	b, err := a.openBridge("--listen", s, p, bridge.Options{GatewayURL: p.URL, Token: token, Join: a.joinElsewhere(s, p)})
+	b, err := a.openBridge("--listen", t, bridge.Options{GatewayURL: t.URL, Token: token, Join: joinElsewhere(t)})
 	if err != nil {
 		return err
 	}
@@ -109,16 +110,16 @@ type openedBridge struct {
 
 // openBridge listens where the settings say. The bundles are read for each
 // client anew, so it may serve before they are there.
-func (a *app) openBridge(flag string, s settings.Settings, p place, options bridge.Options) (*openedBridge, error) {
-	options.TLS, options.BundleDir = p.trust(s), bundlesDir(s, p)
-	options.RemoteAsLocal = s.BridgeRemoteAsLocal
-	options.OwnTokens, options.Hosts, options.Notify = s.BridgeTokens, s.BridgeHosts, (&bridgeLog{app: a}).tell
+func (a *app) openBridge(flag string, t *pairing.Target, options bridge.Options) (*openedBridge, error) {
+	options.TLS, options.BundleDir = t.Trust(), t.BundlesDir()
+	options.RemoteAsLocal = t.Settings.BridgeRemoteAsLocal
+	options.OwnTokens, options.Hosts, options.Notify = t.Settings.BridgeTokens, t.Settings.BridgeHosts, (&bridgeLog{app: a}).tell
 	b, err := bridge.New(options)
 	if err != nil {
 		return nil, &usageError{err: fmt.Errorf("the bridge cannot be set up: %w", err)}
 	}
 	out := &openedBridge{bridge: b, ended: make(chan struct{})}
-	for _, where := range s.Bridge {
+	for _, where := range t.Settings.Bridge {
 		l, err := bridge.Listen(where)
 		if err == nil {
 			out.listeners = append(out.listeners, l)
@@ -129,7 +130,7 @@ func (a *app) openBridge(flag string, s settings.Settings, p place, options brid
 			return nil, &usageError{err: fmt.Errorf("%s (BOOTSTRAP_BRIDGE): %w", flag, err), hint: hintOf(err)}
 		}
 	}
-	if err := out.asksItself(flag, s, options.GatewayURL, p.URL); err != nil {
+	if err := out.asksItself(flag, t.Settings, options.GatewayURL, t.URL); err != nil {
 		out.close()
 		return nil, err
 	}

@@ -6,22 +6,23 @@ import (
 	"slices"
 
 	"github.com/reflectt/bootstrap/internal/bridge"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
 // joinHere pairs whoever asks our bridge for a name that has no bundle, beside
 // the gateway that we supervise: by seeding, as at the start.
-func (a *app) joinHere(s settings.Settings, p place) func(context.Context, string) error {
-	return joinBy(s, func(ctx context.Context, s settings.Settings) error {
+func joinHere(t *pairing.Target) func(context.Context, string) error {
+	return joinBy(t.Settings, func(ctx context.Context, client settings.Client) error {
 		// It is asked for only where the gateway has just answered.
-		seeded, err := a.pair(ctx, s, p, wishes{live: true})
+		seeded, err := t.Pair(ctx, pairing.Wishes{Live: true, Clients: settings.Clients{client}})
 		if err != nil {
 			return err
 		}
-		if seeded.named(s.Clients[0].Name).Outcome == seed.Revoked {
+		if seeded.Named(client.Name).Outcome == seed.Revoked {
 			return &bridge.JoinError{
-				Command: "bootstrap seed --reseed " + s.Clients[0].Name,
+				Command: "bootstrap seed --reseed " + client.Name,
 				Err:     errors.New("somebody removed this client, and it stays removed"),
 			}
 		}
@@ -31,15 +32,15 @@ func (a *app) joinHere(s settings.Settings, p place) func(context.Context, strin
 
 // joinElsewhere does the same for a bridge that stands alone, by whichever way
 // works here, and waits for nobody.
-func (a *app) joinElsewhere(s settings.Settings, p place) func(context.Context, string) error {
-	return joinBy(s, func(ctx context.Context, s settings.Settings) error {
-		return a.newJoining(s, p).run(ctx)
+func joinElsewhere(t *pairing.Target) func(context.Context, string) error {
+	return joinBy(t.Settings, func(ctx context.Context, client settings.Client) error {
+		_, err := t.Join(ctx, pairing.Joining{Client: client})
+		return err
 	})
 }
 
-// joinBy joins the client of a name, which is the only one of the settings that
-// join gets. Nil where nobody shall be joined.
-func joinBy(s settings.Settings, join func(context.Context, settings.Settings) error) func(context.Context, string) error {
+// joinBy joins the client of a name. Nil where nobody shall be joined.
+func joinBy(s settings.Settings, join func(context.Context, settings.Client) error) func(context.Context, string) error {
 	if s.BridgeJoin == "" {
 		return nil
 	}
@@ -48,9 +49,7 @@ func joinBy(s settings.Settings, join func(context.Context, settings.Settings) e
 		if err != nil {
 			return err
 		}
-		only := s
-		only.Clients = settings.Clients{client}
-		return joinFailed(join(ctx, only))
+		return joinFailed(join(ctx, client))
 	}
 }
 
@@ -76,9 +75,9 @@ func joinFailed(err error) error {
 		return err // it has one
 	}
 	failed := &bridge.JoinError{Command: hintOf(err), Err: err}
-	if refused := (*refusedError)(nil); errors.As(err, &refused) && refused.verdict.RequestID != "" {
+	if refused := (*pairing.RefusedError)(nil); errors.As(err, &refused) && refused.Verdict.RequestID != "" {
 		// One command, for a close reason has little room.
-		failed.Command, failed.Pending = "bootstrap approve "+refused.verdict.RequestID, true
+		failed.Command, failed.Pending = "bootstrap approve "+refused.Verdict.RequestID, true
 	}
 	return failed
 }

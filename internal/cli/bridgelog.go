@@ -7,6 +7,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/reflectt/bootstrap/internal/bridge"
+	"github.com/reflectt/bootstrap/internal/pairing"
 )
 
 // bridgeLog tells what happens to the clients of a bridge.
@@ -37,9 +38,9 @@ func (a *bridgeLog) tell(e bridge.Event) {
 	switch e.Kind {
 	case bridge.LetIn:
 		if len(e.Dropped) > 0 {
-			event = event.Str("dropped", brief(e.Dropped))
+			event = event.Str("dropped", pairing.Brief(e.Dropped))
 		}
-		event = event.Str("scopes", brief(e.Scopes))
+		event = event.Str("scopes", pairing.Brief(e.Scopes))
 	case bridge.Joined:
 		message = "bridge: joined"
 	case bridge.PassedOn:

@@ -6,17 +6,17 @@ import (
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/bridge"
-	"github.com/reflectt/bootstrap/internal/settings"
+	"github.com/reflectt/bootstrap/internal/pairing"
 )
 
 // bridgeBeside opens the bridge of a gateway that we are about to start; nil
 // where none was asked for. It serves the gateway on this machine, wherever
 // other clients are told to find it.
-func (a *app) bridgeBeside(s settings.Settings, p place, token string) (*openedBridge, error) {
-	if len(s.Bridge) == 0 {
+func (a *app) bridgeBeside(t *pairing.Target, token string) (*openedBridge, error) {
+	if len(t.Settings.Bridge) == 0 {
 		return nil, nil
 	}
-	return a.openBridge("--bridge", s, p, bridge.Options{GatewayURL: p.Listen.URL(), Token: token, Join: a.joinHere(s, p)})
+	return a.openBridge("--bridge", t, bridge.Options{GatewayURL: t.Listen.URL(), Token: token, Join: joinHere(t)})
 }
 
 // serve lets clients in until drain.

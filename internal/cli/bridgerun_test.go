@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/reflectt/bootstrap/internal/bridge"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
@@ -20,7 +21,7 @@ func TestReadinessWantsTheBridgeToReachTheGateway(t *testing.T) {
 	var log bytes.Buffer
 	a := &app{log: zerolog.New(&log)}
 	s := settings.Settings{Bridge: []string{"127.0.0.1:0"}, BundleDir: t.TempDir(), HealthListen: "127.0.0.1:0"}
-	b, err := a.openBridge("--bridge", s, place{}, bridge.Options{GatewayURL: "ws://127.0.0.1:1"}) // nobody is there
+	b, err := a.openBridge("--bridge", &pairing.Target{Settings: s}, bridge.Options{GatewayURL: "ws://127.0.0.1:1"}) // nobody is there
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
 // Package cli owns the commands: what they are called, in which order each
 // calls the other rooms, what a person reads, and which exit code an error
-// becomes. What it knows of gateways is when to wait for one (vacant.go,
-// firstboot.go, barrier.go); reading and writing is the other rooms'.
+// becomes; and the second half of "run": the gateway as a child, the proof beside it.
+// Reading and writing is the other rooms'.
 //
 // Start with run.go: it is the whole flow.
 package cli
@@ -17,12 +17,14 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/rights"
 	"github.com/reflectt/bootstrap/internal/settings"
 	"github.com/reflectt/bootstrap/internal/shell"
@@ -185,10 +187,26 @@ func (a *app) load(c *cli.Context) (settings.Settings, error) {
 			given[field.Env] = from.String(field.Flag)
 		}
 	}
-	s, err := settings.Load(variables(a.environ), given)
+	s, err := settings.Load(pairing.Variables(a.environ), given)
 	a.logTo(s.LogFormat)
 	return s, err
 }
+
+// settle is [pairing.Settle] with what was typed here. A token in a file is read
+// before rights are dropped.
+func (a *app) settle(s settings.Settings, argv []string, prepare bool) (*pairing.Target, error) {
+	vars := pairing.Variables(a.environ)
+	if s.GatewayTokenFile != "" {
+		token, err := readToken(s.GatewayTokenFile)
+		if err != nil {
+			return nil, &usageError{err: fmt.Errorf("--gateway-token-file (OPENCLAW_GATEWAY_TOKEN_FILE): %w", err)}
+		}
+		vars["OPENCLAW_GATEWAY_TOKEN"] = token
+	}
+	return pairing.Settle(pairing.Asking{Log: a.log, Words: a.command, Version: Release}, s, argv, vars, prepare)
+}
+
+func (a *app) now() time.Time { return time.Now() }
 
 // typedFlags says which flags were typed, and where: before a subcommand as well
 // as behind it, where the library would pass over the former. Those that mean
@@ -226,19 +244,6 @@ func flagBehind(c *cli.Context) error {
 		}
 	}
 	return nil
-}
-
-// variables is an environment as a map; of a name that is there twice the
-// first one counts, as for getenv.
-func variables(environ []string) map[string]string {
-	out := map[string]string{}
-	for _, entry := range environ {
-		name, value, _ := strings.Cut(entry, "=")
-		if _, there := out[name]; !there {
-			out[name] = value
-		}
-	}
-	return out
 }
 
 // report tells a person, or a program, why it ended.

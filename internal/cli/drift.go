@@ -3,6 +3,7 @@ package cli
 import (
 	"slices"
 
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/protocol"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/shell"
@@ -73,22 +74,12 @@ func driftOf(wanted seed.Device, there seed.Seen, nameRevoked bool) drift {
 		return isRevoked
 	case !there.Present:
 		return isMissing
-	case !covers(there.Scopes, wanted.Scopes):
+	case !pairing.Covers(there.Scopes, wanted.Scopes):
 		return narrower
 	case len(seed.Beyond(wanted.Scopes, there.Scopes)) > 0:
 		return wider
 	}
 	return inStep
-}
-
-// covers compares literally, as old gateways do.
-func covers(have, want []string) bool {
-	for _, scope := range want {
-		if !slices.Contains(have, scope) {
-			return false
-		}
-	}
-	return true
 }
 
 // driftFindings says what mends each drift that is not harmless.
@@ -103,16 +94,16 @@ func (a *app) driftFindings(devices []statusDevice) []finding {
 			who = "client " + d.Name
 		}
 		if d.DeviceID != "" {
-			who += " (" + shortID(d.DeviceID) + ")"
+			who += " (" + pairing.ShortID(d.DeviceID) + ")"
 		}
 		reseed := func() string { return a.command("seed", "--reseed", d.Name) }
 		switch d.Drift {
 		case isMissing:
 			out = append(out, finding{What: who + missingBecause(d), Mend: a.command("seed")})
 		case narrower:
-			out = append(out, finding{What: who + " has fewer scopes than wanted: " + brief(d.Scopes), Mend: a.command("seed")})
+			out = append(out, finding{What: who + " has fewer scopes than wanted: " + pairing.Brief(d.Scopes), Mend: a.command("seed")})
 		case wider:
-			out = append(out, finding{What: who + " has more scopes than wanted: " + brief(d.Scopes), Mend: "to take the rest back: " + reseed()})
+			out = append(out, finding{What: who + " has more scopes than wanted: " + pairing.Brief(d.Scopes), Mend: "to take the rest back: " + reseed()})
 		case otherKey:
 			out = append(out, finding{What: who + " is an older key of that name, and still paired", Mend: a.removeOlder(d)})
 		case isRevoked:

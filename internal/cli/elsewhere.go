@@ -12,6 +12,7 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/approve"
 	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/shell"
@@ -27,31 +28,31 @@ type elsewhere struct {
 
 // findElsewhere asks the owner lease, which names the port, and then the
 // processes that can be seen.
-func findElsewhere(ctx context.Context, p place) (elsewhere, bool) {
-	if !isOwnGateway(p) || answers(ctx, p) {
+func findElsewhere(ctx context.Context, t *pairing.Target) (elsewhere, bool) {
+	if !isOwnGateway(t) || answers(ctx, t) {
 		return elsewhere{}, false
 	}
 	hostname, err := os.Hostname()
-	lease, held, leaseErr := readLease(ctx, p.StateDir)
+	lease, held, leaseErr := pairing.ReadLease(ctx, t.StateDir)
 	if err == nil && leaseErr == nil && held && lease.Holder(hostname, time.Now()) == statedb.HolderAlive {
 		return elsewhere{pid: lease.PID, port: lease.Port}, true
 	}
-	process, found := gateway.Serving(p.StateDir)
+	process, found := gateway.Serving(t.StateDir)
 	return elsewhere{pid: process.PID, port: process.Port}, found
 }
 
 // isOwnGateway tells whether the gateway that is asked is this machine's, and so
 // the one of this state folder.
-func isOwnGateway(p place) bool {
-	return p.URL == p.Listen.URL() || approve.Gateway{URL: p.URL}.IsLoopback()
+func isOwnGateway(t *pairing.Target) bool {
+	return t.URL == t.Listen.URL() || approve.Gateway{URL: t.URL}.IsLoopback()
 }
 
 // answers tells whether something takes connections at the URL, which may be
 // another place than where the gateway would listen by its settings.
-func answers(ctx context.Context, p place) bool {
+func answers(ctx context.Context, t *pairing.Target) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	taken, err := gateway.PortTaken(ctx, net.JoinHostPort(hostAndPort(p.URL)))
+	taken, err := gateway.PortTaken(ctx, net.JoinHostPort(hostAndPort(t.URL)))
 	return taken && err == nil
 }
 
@@ -70,38 +71,33 @@ func hostAndPort(address string) (host, port string) {
 }
 
 // elsewhereFinding is what is seen, and the setting that leads there.
-func (a *app) elsewhereFinding(e elsewhere, p place) finding {
-	_, asked := hostAndPort(p.URL)
-	out := finding{What: fmt.Sprintf("a gateway (pid %d) runs on this state folder, and nothing answers at %s: it still starts, or it listens elsewhere", e.pid, p.shownURL())}
+func (a *app) elsewhereFinding(e elsewhere, t *pairing.Target) finding {
+	_, asked := hostAndPort(t.URL)
+	out := finding{What: fmt.Sprintf("a gateway (pid %d) runs on this state folder, and nothing answers at %s: it still starts, or it listens elsewhere", e.pid, t.ShownURL())}
 	switch {
 	case e.port == 0:
-		out.Mend = "where its port stands in its command alone, " + setPort("PORT")
+		out.Mend = "where its port stands in its command alone, " + pairing.SetPort("PORT")
 	case strconv.Itoa(e.port) == asked:
 		out.Mend = "look at its log, and wait for it with: " + a.command("probe", "--wait", "120s")
 	default:
-		out.What = fmt.Sprintf("a gateway (pid %d) serves this state folder at port %d, and not at %s", e.pid, e.port, p.shownURL())
-		out.Mend = setPort(strconv.Itoa(e.port))
+		out.What = fmt.Sprintf("a gateway (pid %d) serves this state folder at port %d, and not at %s", e.pid, e.port, t.ShownURL())
+		out.Mend = pairing.SetPort(strconv.Itoa(e.port))
 	}
 	return out
 }
 
-// setPort is how a port is told that stands in the gateway's command alone.
-func setPort(port string) string {
-	return "set OPENCLAW_GATEWAY_PORT=" + port + " or gateway.port, or give --gateway-url ws://" + net.JoinHostPort("127.0.0.1", port)
-}
-
 // hintAtHome puts first what this state folder tells about a refusal: where its
 // gateway is, or its token.
-func (a *app) hintAtHome(ctx context.Context, p place, verdict *probe.Verdict) {
+func (a *app) hintAtHome(ctx context.Context, t *pairing.Target, verdict *probe.Verdict) {
 	var hint string
 	switch verdict.Outcome {
 	case probe.Unreachable:
-		if other, found := findElsewhere(ctx, p); found {
-			seen := a.elsewhereFinding(other, p)
+		if other, found := findElsewhere(ctx, t); found {
+			seen := a.elsewhereFinding(other, t)
 			hint = seen.What + "; " + seen.Mend
 		}
 	case probe.GatewayAuth:
-		if file := madeToken(p); file != "" {
+		if file := madeToken(t); file != "" {
 			hint = "bootstrap run has made the gateway's token; show it with --gateway-token-file " + shell.Quote(file)
 		}
 	}
@@ -111,18 +107,18 @@ func (a *app) hintAtHome(ctx context.Context, p place, verdict *probe.Verdict) {
 }
 
 // refusedAtHome does so with an error that is a verdict.
-func (a *app) refusedAtHome(ctx context.Context, p place, err error) error {
-	if refused := (*refusedError)(nil); errors.As(err, &refused) {
-		a.hintAtHome(ctx, p, &refused.verdict)
+func (a *app) refusedAtHome(ctx context.Context, t *pairing.Target, err error) error {
+	if refused := (*pairing.RefusedError)(nil); errors.As(err, &refused) {
+		a.hintAtHome(ctx, t, &refused.Verdict)
 	}
 	return err
 }
 
 // madeToken is the file with the gateway's token that an earlier run has made;
 // empty where there is none, or where the gateway has one of its own.
-func madeToken(p place) string {
-	path := seed.GatewayTokenPath(p.StateDir)
-	if _, err := os.Lstat(path); err != nil || p.Auth.Secret.IsSet() || !isOwnGateway(p) {
+func madeToken(t *pairing.Target) string {
+	path := seed.GatewayTokenPath(t.StateDir)
+	if _, err := os.Lstat(path); err != nil || t.Auth.Secret.IsSet() || !isOwnGateway(t) {
 		return ""
 	}
 	return path

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
 )
 
@@ -75,16 +76,6 @@ type exitError struct{ code Code }
 
 func (e *exitError) Error() string { return "exit" }
 func (e *exitError) ExitCode() int { return int(e.code) }
-
-// runningError says that a gateway serves here already.
-type runningError struct {
-	what string
-	hint string
-}
-
-func (e *runningError) Error() string { return e.what }
-func (e *runningError) Class() string { return "running" }
-func (e *runningError) Hint() string  { return e.hint }
 
 // usageError is a command line that cannot be understood.
 type usageError struct {
@@ -170,5 +161,5 @@ func classesIn(err error, found map[string]bool) {
 
 // verdictCode is the exit code of a probe's outcome.
 func verdictCode(outcome probe.Outcome) Code {
-	return codeOf(&refusedError{verdict: probe.Verdict{Outcome: outcome}})
+	return codeOf(&pairing.RefusedError{Verdict: probe.Verdict{Outcome: outcome}})
 }

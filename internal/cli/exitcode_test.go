@@ -12,6 +12,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/rights"
 	"github.com/reflectt/bootstrap/internal/seed"
@@ -130,7 +131,7 @@ func TestEveryErrorGivesItsCodeHoweverItIsWrapped(t *testing.T) {
 		"a state folder":                         {&rights.StateDirError{}, StoreUnusable},
 		"rights that cannot be dropped":          {&rights.PrivilegeError{Err: errors.New("x")}, StoreUnusable},
 		"a lock":                                 {&atomicfile.LockedError{}, Locked},
-		"a gateway that runs":                    {&runningError{}, GatewayRunning},
+		"a gateway that runs":                    {&pairing.RunningError{}, GatewayRunning},
 		"a command that cannot be run":           {&launch.CommandError{Code: launch.CodeCannotRun, Err: errors.New("x")}, CannotRun},
 		"a command that is not there":            {&launch.CommandError{Code: launch.CodeNotFound, Err: errors.New("x")}, NotFound},
 		"a signal before the start":              {&launch.StoppedError{Signal: unix.SIGTERM}, 128 + 15},

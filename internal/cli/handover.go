@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
@@ -25,25 +26,25 @@ func supervised(s settings.Settings) bool {
 
 // exec leaves nothing of us behind, and the proof to "bootstrap probe". Where the
 // gateway will make its database first, a helper pairs in it and then ends.
-func (a *app) exec(p place, seeded pairing, signals *launch.Signals) error {
+func (a *app) exec(t *pairing.Target, seeded pairing.Paired, signals *launch.Signals) error {
 	signals.Release()
 	if signal, stopped := signals.Stopped(); stopped {
 		return &launch.StoppedError{Signal: signal}
 	}
-	if first := (&prover{p: p, seeded: seeded}); first.undecided() {
-		if err := startBeside(p.environ()); err != nil {
+	if first := (&prover{t: t, seeded: seeded}); first.undecided() {
+		if err := startBeside(t.Environ()); err != nil {
 			a.log.Warn().Err(err).Str("hint", "once it answers: "+a.command("seed")).Msg("nobody pairs in the database that the gateway will make")
 		}
 	}
-	a.log.Info().Str("handover", "exec").Str("release", p.Release.String()).
-		Str("prove", "bootstrap probe --wait 120s").Msg("starting " + p.what())
+	a.log.Info().Str("handover", "exec").Str("release", t.Release.String()).
+		Str("prove", "bootstrap probe --wait 120s").Msg("starting " + t.What())
 	a.stderr.flush()
-	return launch.Exec(p.argv[0], p.argv, p.environ())
+	return launch.Exec(t.Argv[0], t.Argv, t.Environ())
 }
 
 // warnAbout tells what a gateway would refuse or read otherwise than expected.
-func (a *app) warnAbout(p place) {
-	for _, wrong := range append(settingFindings(a.now(), p), startFindings(p)...) {
+func (a *app) warnAbout(t *pairing.Target) {
+	for _, wrong := range append(settingFindings(a.now(), t), startFindings(t)...) {
 		event := a.log.Warn()
 		if wrong.Mend != "" {
 			event = event.Str("hint", wrong.Mend)
@@ -54,12 +55,12 @@ func (a *app) warnAbout(p place) {
 
 // keptFree refuses to listen where the gateway is about to: the bridge would call
 // itself, and the gateway end because its port is taken.
-func keptFree(p place, bridge *openedBridge, health *healthServer) error {
+func keptFree(t *pairing.Target, bridge *openedBridge, health *healthServer) error {
 	taken := func(flag, address string) error {
-		if !p.Command.Understood || !p.Listen.Takes(address) {
+		if !t.Command.Understood || !t.Listen.Takes(address) {
 			return nil
 		}
-		return &usageError{err: fmt.Errorf("%s: %s is where the gateway itself will listen", flag, address), hint: "choose another port than " + strconv.Itoa(p.Listen.Port)}
+		return &usageError{err: fmt.Errorf("%s: %s is where the gateway itself will listen", flag, address), hint: "choose another port than " + strconv.Itoa(t.Listen.Port)}
 	}
 	var wrong []error
 	if bridge != nil {
@@ -75,8 +76,8 @@ func keptFree(p place, bridge *openedBridge, health *healthServer) error {
 
 // startFindings are what this command would be refused for, whatever is in the
 // folder: every release from 2026.1.29 to 2026.9.6 wants its mode said.
-func startFindings(p place) []finding {
-	if !p.Command.Understood || p.Command.Dev || p.Command.Profile == "dev" || p.Config.Mode == "local" || len(p.InDoubt) > 0 || slices.Contains(p.argv, "--allow-unconfigured") {
+func startFindings(t *pairing.Target) []finding {
+	if !t.Command.Understood || t.Command.Dev || t.Command.Profile == "dev" || t.Config.Mode == "local" || len(t.InDoubt) > 0 || slices.Contains(t.Argv, "--allow-unconfigured") {
 		return nil
 	}
 	return []finding{{
@@ -86,7 +87,7 @@ func startFindings(p place) []finding {
 }
 
 // ended says who ended, and with what.
-func (a *app) ended(p place, result launch.Result, failed Code) error {
+func (a *app) ended(t *pairing.Target, result launch.Result, failed Code) error {
 	code, source := Code(result.Code), "gateway"
 	if failed != OK {
 		code, source = failed, "bootstrap"
@@ -94,7 +95,7 @@ func (a *app) ended(p place, result launch.Result, failed Code) error {
 	if result.Killed {
 		a.log.Warn().Msg("the gateway was killed, because --stop-timeout had passed: its owner lease may keep the next one waiting")
 	}
-	if result.Code == unusableState && p.Command.Understood {
+	if result.Code == unusableState && t.Command.Understood {
 		a.log.Error().Str("hint", "read the gateway's own lines above, then: bootstrap status").
 			Msg("exit 78: the gateway says that its state or configuration is unusable; starting it again will not help, unless its lines speak of a lease or a heartbeat")
 	}

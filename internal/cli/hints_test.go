@@ -8,11 +8,12 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/rights"
 )
 
 func TestAGatewayElsewhereIsNamedAsFarAsItIsKnown(t *testing.T) {
-	p := place{Installation: gateway.Installation{URL: "ws://127.0.0.1:18789", Listen: gateway.Listen{Port: 18789}}}
+	p := &pairing.Target{Installation: gateway.Installation{URL: "ws://127.0.0.1:18789", Listen: gateway.Listen{Port: 18789}}}
 	for _, c := range []struct {
 		port       int
 		what, mend string

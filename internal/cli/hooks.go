@@ -14,6 +14,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/hooks"
 	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 	"github.com/reflectt/bootstrap/internal/shell"
@@ -32,15 +33,15 @@ const hookRest = 2 * time.Second
 
 // findHooks looks for what shall run before the gateway and once it is proven. A
 // command that is no gateway's must start whatever lies there.
-func (a *app) findHooks(s settings.Settings, p place) (hooks.Set, error) {
-	set, err := hooksBelow(s.Hooks)
-	if err == nil && len(set.Proven) > 0 && s.Handover == settings.Exec {
+func (a *app) findHooks(t *pairing.Target) (hooks.Set, error) {
+	set, err := hooksBelow(t.Settings.Hooks)
+	if err == nil && len(set.Proven) > 0 && t.Settings.Handover == settings.Exec {
 		err = &usageError{
 			err:  fmt.Errorf("%s needs bootstrap to stay, so it does not go with --handover=exec", filepath.Dir(set.Proven[0].Path)),
 			hint: "leave one of them out, or --hooks off",
 		}
 	}
-	if err != nil && !p.Command.Understood {
+	if err != nil && !t.Command.Understood {
 		a.log.Warn().Err(err).Str("hint", hintOf(err)).Msg("no hook is run for this command, which is no gateway's")
 		return hooks.Set{}, nil
 	}
@@ -79,9 +80,9 @@ func (e *hookError) Hint() string {
 }
 
 // hookRunner runs a hook with the gateway's environment, and its output into the log.
-func (a *app) hookRunner(s settings.Settings, p place, start hooks.Start) hooks.Runner {
+func (a *app) hookRunner(t *pairing.Target, start hooks.Start) hooks.Runner {
 	return hooks.Runner{
-		Start: start, Env: p.environ(), Timeout: s.HookTimeout, Grace: hookGrace, Rest: hookRest,
+		Start: start, Env: t.Environ(), Timeout: t.Settings.HookTimeout, Grace: hookGrace, Rest: hookRest,
 		Said: func(hook hooks.Hook, line string) {
 			a.log.Info().Str("hook", nameOfHook(hook)).Str("line", line).Msg("hook says")
 		},
@@ -103,19 +104,19 @@ func (a *app) runHook(ctx context.Context, runner hooks.Runner, hook hooks.Hook)
 
 // preStart runs what comes before the gateway. A signal ends the hook that runs, and
 // the start with it.
-func (a *app) preStart(ctx context.Context, s settings.Settings, p place, list []hooks.Hook, signals *launch.Signals) error {
+func (a *app) preStart(ctx context.Context, t *pairing.Target, list []hooks.Hook, signals *launch.Signals) error {
 	if len(list) == 0 {
 		return nil
 	}
 	ctx, done := signals.Context(ctx)
-	runner := a.hookRunner(s, p, launch.RunJob)
+	runner := a.hookRunner(t, launch.RunJob)
 	var failed error
 	for _, hook := range list {
 		err := a.runHook(ctx, runner, hook)
 		if ctx.Err() != nil {
 			break
 		}
-		if err != nil && s.HookFailure == settings.StopOnFailure && p.Command.Understood {
+		if err != nil && t.Settings.HookFailure == settings.StopOnFailure && t.Command.Understood {
 			failed = &hookError{failure: err}
 			break
 		}
@@ -133,8 +134,7 @@ func (a *app) preStart(ctx context.Context, s settings.Settings, p place, list [
 // gateway; nil where there are none.
 type provenHooks struct {
 	*app
-	s       settings.Settings
-	p       place
+	t       *pairing.Target
 	list    []hooks.Hook
 	process *launch.Process
 
@@ -176,15 +176,15 @@ func (h *provenHooks) run(ctx context.Context) Code {
 		case <-ctx.Done():
 		}
 	}()
-	runner := h.hookRunner(h.s, h.p, h.process.RunJob)
-	marks := hooks.Marks{Dir: filepath.Join(seed.Dir(h.p.StateDir), "proven")}
+	runner := h.hookRunner(h.t, h.process.RunJob)
+	marks := hooks.Marks{Dir: filepath.Join(seed.Dir(h.t.StateDir), "proven")}
 	for _, hook := range h.list {
 		err := h.runOnce(ctx, runner, marks, hook)
 		switch {
 		case ctx.Err() != nil:
 			return OK
 		case err == nil:
-		case h.s.HookFailure == settings.StopOnFailure:
+		case h.t.Settings.HookFailure == settings.StopOnFailure:
 			h.log.Error().Str("hint", provenHint(marks.Dir, err)).Msg(err.Error() + ", so the gateway is stopped")
 			h.process.Stop(syscall.SIGTERM)
 			return HookFailed
@@ -207,7 +207,7 @@ func provenHint(marks string, err error) string {
 // runOnce runs a hook unless it has run on this volume. The mark is put after it:
 // one that is broken off runs again.
 func (h *provenHooks) runOnce(ctx context.Context, runner hooks.Runner, marks hooks.Marks, hook hooks.Hook) error {
-	if h.s.ProvenHooks == settings.Once {
+	if h.t.Settings.ProvenHooks == settings.Once {
 		ran, err := marks.Has(hook)
 		if err != nil {
 			return err

@@ -90,15 +90,15 @@ func (a *app) readSelf(c *cli.Context) (identity.Identity, error) {
 	if err != nil {
 		return identity.Identity{}, err
 	}
-	place, err := a.settle(s, nil, false)
+	t, err := a.settle(s, nil, false)
 	if err != nil {
 		return identity.Identity{}, err
 	}
-	credentials, err := seed.ReadCredentials(c.Context, place.seedOptions(s))
+	credentials, err := seed.ReadCredentials(c.Context, t.SeedOptions())
 	id := credentials.Identity
 	if err == nil && id.IsZero() {
 		err = &identity.Error{
-			Path: identity.FilePath(place.stateDir()), Fault: "there is none",
+			Path: identity.FilePath(t.StateDir), Fault: "there is none",
 			Mend: "bootstrap identity create",
 		}
 	}
@@ -139,7 +139,7 @@ func (a *app) importBundle(c *cli.Context, dir string) error {
 			return err
 		}
 	}
-	p, err := a.ready(s)
+	t, err := a.ready(s)
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (a *app) importBundle(c *cli.Context, dir string) error {
 		}
 	}
 	// Success is said when the session is closed: then all of it is on the disk.
-	err = seed.InSession(c.Context, a.sessionOptions(s, p, false), func(session *seed.Session) error {
+	err = seed.InSession(c.Context, t.SessionOptions(false), func(session *seed.Session) error {
 		if _, _, err := session.Self(c.Context, credentials.Identity, identity.Identity{}); err != nil {
 			return err
 		}
@@ -197,13 +197,13 @@ func (a *app) identityKeep(c *cli.Context) error {
 	if c.Command.Name == "import" && imported.IsZero() {
 		return &usageError{err: fmt.Errorf("no key is given"), hint: "bootstrap identity import FILE, or set BOOTSTRAP_IDENTITY"}
 	}
-	place, err := a.ready(s)
+	t, err := a.ready(s)
 	if err != nil {
 		return err
 	}
 	var id identity.Identity
 	var created bool
-	err = seed.InSession(c.Context, a.sessionOptions(s, place, false), func(session *seed.Session) (err error) {
+	err = seed.InSession(c.Context, t.SessionOptions(false), func(session *seed.Session) (err error) {
 		id, created, err = session.Self(c.Context, imported, identity.Identity{})
 		return err
 	})

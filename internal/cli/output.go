@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
@@ -42,7 +43,7 @@ func newLogger(to io.Writer, terminal bool, format settings.LogFormat, environ [
 	if format == settings.FormatJSON || (format == settings.FormatAuto && !terminal) {
 		return zerolog.New(to).With().Timestamp().Str("component", "bootstrap").Logger()
 	}
-	variables := variables(environ)
+	variables := pairing.Variables(environ)
 	style := consoleStyle{colour: terminal && variables["NO_COLOR"] == "" && variables["TERM"] != "dumb"}
 	return zerolog.New(zerolog.ConsoleWriter{
 		Out:           to,

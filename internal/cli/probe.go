@@ -9,10 +9,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/seed"
-	"github.com/reflectt/bootstrap/internal/settings"
 	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
@@ -44,17 +43,17 @@ func (a *app) probe(c *cli.Context) error {
 	if c.Duration("wait") < 0 {
 		return &usageError{err: fmt.Errorf("--wait: a time cannot be negative")}
 	}
-	p, err := a.settle(s, nil, false)
+	t, err := a.settle(s, nil, false)
 	if err != nil {
 		return err
 	}
 	options := probe.Options{
-		URL: p.URL, TLS: tlsOptions(s), Auth: auth, Version: Release,
-		Wait: c.Duration("wait"), Progress: a.progress(), Command: a.command,
+		URL: t.URL, TLS: t.TLS(), Auth: auth, Version: Release,
+		Wait: c.Duration("wait"), Progress: t.Progress(), Command: a.command,
 	}
 	if auth != probe.AuthNone {
 		began := time.Now()
-		credentials, err := awaitCredentials(c.Context, p, s, auth, options.Wait, options.Progress)
+		credentials, err := awaitCredentials(c.Context, t, auth, options.Wait, options.Progress)
 		if err != nil {
 			return err
 		}
@@ -62,10 +61,10 @@ func (a *app) probe(c *cli.Context) error {
 		options.Identity, options.DeviceToken, options.Scopes = credentials.Identity, credentials.Token, credentials.Scopes
 	}
 	if auth == probe.AuthShared {
-		options.GatewayToken, options.GatewayPassword = sharedSecret(p)
+		options.GatewayToken, options.GatewayPassword = t.SharedSecret()
 	}
 	verdict := probe.Run(c.Context, options)
-	a.hintAtHome(c.Context, p, &verdict)
+	a.hintAtHome(c.Context, t, &verdict)
 	if c.Bool("preflight") {
 		err = a.printJSON(newPreflight(verdict))
 	} else {
@@ -83,9 +82,9 @@ const credentialsPoll = 250 * time.Millisecond
 // awaitCredentials reads what there is to prove with, again and again until it is
 // enough or patience is over: on an empty volume the gateway makes the identity, and
 // "run" pairs it as soon as the gateway listens.
-func awaitCredentials(ctx context.Context, p place, s settings.Settings, auth probe.Auth, patience time.Duration, progress func(probe.Waiting)) (seed.Credentials, error) {
+func awaitCredentials(ctx context.Context, t *pairing.Target, auth probe.Auth, patience time.Duration, progress func(probe.Waiting)) (seed.Credentials, error) {
 	began := time.Now()
-	credentials, err := seed.ReadCredentials(ctx, p.seedOptions(s))
+	credentials, err := seed.ReadCredentials(ctx, t.SeedOptions())
 	for err == nil && (credentials.Identity.IsZero() || auth == probe.AuthDevice && credentials.Token == "") {
 		elapsed := time.Since(began)
 		if elapsed >= patience {
@@ -98,19 +97,11 @@ func awaitCredentials(ctx context.Context, p place, s settings.Settings, auth pr
 		case <-time.After(min(credentialsPoll, patience-elapsed)):
 		}
 		// A first boot that meets the lock of a reader ends (see [bootedHere]).
-		if _, none := os.Lstat(statedb.Path(p.StateDir)); none != nil || isLive(ctx, p) {
-			credentials, err = seed.ReadCredentials(ctx, p.seedOptions(s))
+		if _, none := os.Lstat(statedb.Path(t.StateDir)); none != nil || t.IsLive(ctx) {
+			credentials, err = seed.ReadCredentials(ctx, t.SeedOptions())
 		}
 	}
 	return credentials, err
-}
-
-// sharedSecret is what the gateway asks everybody for, by its own settings.
-func sharedSecret(p place) (token, password string) {
-	if p.Auth.Mode == gateway.AuthPassword {
-		return "", p.Auth.Secret.Reveal()
-	}
-	return p.Auth.Secret.Reveal(), ""
 }
 
 // printVerdict writes the verdict to stdout, for people or for programs.

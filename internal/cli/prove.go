@@ -10,10 +10,9 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
-	"github.com/reflectt/bootstrap/internal/protocol"
 	"github.com/reflectt/bootstrap/internal/seed"
-	"github.com/reflectt/bootstrap/internal/settings"
 )
 
 // startedGateway is the gateway that this process, or the one before it, started.
@@ -30,8 +29,7 @@ type startedGateway interface {
 // gateway restarts or the store changes. It gives up only when the gateway ends.
 type prover struct {
 	*app
-	s       settings.Settings
-	p       place
+	t       *pairing.Target
 	ready   *readiness
 	process startedGateway
 	// once: end with the first proof; nothing stays beside the gateway.
@@ -39,7 +37,7 @@ type prover struct {
 	// hooks run after the first proof; nil where nobody stays for them.
 	hooks *provenHooks
 
-	seeded pairing
+	seeded pairing.Paired
 	// socket is the gateway's listening socket when it was looked at last.
 	socket string
 	// end tells when that is gone; nil where it was not tried, or cannot be had.
@@ -61,7 +59,7 @@ const (
 
 // start is keep, unless nothing was seeded: then there is nothing to prove.
 func (r *prover) start(ctx context.Context) Code {
-	if r.seeded.store.Kind == "" && !r.seeded.later {
+	if r.seeded.Store.Kind == "" && !r.seeded.Later {
 		return OK
 	}
 	return r.keep(ctx)
@@ -77,7 +75,7 @@ func (r *prover) keep(ctx context.Context) Code {
 		}
 	}()
 	socketWhenTold := r.socketWhenTold(ctx)
-	patience, retry := r.s.ProveTimeout, firstRetry
+	patience, retry := r.t.Settings.ProveTimeout, firstRetry
 	for !r.process.Stopping() && ctx.Err() == nil {
 		verdict := r.prove(ctx, patience)
 		// It is over, its garbage too: what stays is an init.
@@ -86,23 +84,23 @@ func (r *prover) keep(ctx context.Context) Code {
 			break
 		}
 		if answered(verdict) {
-			r.watcher.ensure(ctx, r.app, r.s, r.p)
+			r.watcher.ensure(ctx, r.app, r.t)
 		}
 		switch {
 		case verdict.OK && r.once:
 			return OK
 		case verdict.OK:
-			r.proven, retry, patience = true, firstRetry, r.s.ProveTimeout
+			r.proven, retry, patience = true, firstRetry, r.t.Settings.ProveTimeout
 			r.hooks.begin(ctx)
 			r.stays(ctx)
-		case r.s.RequirePaired && !r.proven:
+		case r.t.Settings.RequirePaired && !r.proven:
 			r.log.Error().Msg("stopping the gateway, because --require-paired is set")
 			r.process.Stop(syscall.SIGTERM)
 			return verdictCode(verdict.Outcome)
 		default:
 			patience = 0 // the pauses are the waiting
 			if r.restarted(ctx, retry) {
-				patience = r.s.ProveTimeout
+				patience = r.t.Settings.ProveTimeout
 			}
 			retry = min(2*retry, lastRetry)
 		}
@@ -125,7 +123,7 @@ func (r *prover) socketWhenTold(ctx context.Context) <-chan string {
 		select {
 		case <-ctx.Done():
 		case <-r.process.Asked():
-			now, _ := gateway.Listener(r.p.Listen.Port)
+			now, _ := gateway.Listener(r.t.Listen.Port)
 			socket <- now
 		}
 	}()
@@ -158,12 +156,12 @@ func (r *prover) prove(ctx context.Context, patience time.Duration) probe.Verdic
 		r.warned = ""
 		r.pairAgain(ctx)
 		event := r.log.Info()
-		if owner := r.p.listener.seen(); owner != "" {
+		if owner := r.t.Listener.Seen(); owner != "" {
 			event = event.Str("listener", owner)
 		}
-		event.Str("device", shortID(verdict.DeviceID)).Str("gateway", verdict.Server).
+		event.Str("device", pairing.ShortID(verdict.DeviceID)).Str("gateway", verdict.Server).
 			Str("took", time.Since(started).Round(10*time.Millisecond).String()).Msg("ready: the pairing is proven")
-	case !r.p.Command.Understood && !answered(verdict):
+	case !r.t.Command.Understood && !answered(verdict):
 		// A shell, or a job, has no gateway to prove anything to.
 		r.log.Debug().Str("outcome", verdict.Outcome.String()).Msg(verdict.Message)
 	case r.warned != verdict.Outcome:
@@ -175,13 +173,13 @@ func (r *prover) prove(ctx context.Context, patience time.Duration) probe.Verdic
 
 func (r *prover) handshake(ctx context.Context, patience time.Duration) probe.Verdict {
 	switch {
-	case r.seeded.later:
-		return r.pairLater(ctx, r.s, r.p, patience)
-	case r.seeded.own().DeviceID == "":
+	case r.seeded.Later:
+		return r.t.PairLater(ctx, patience)
+	case r.seeded.Own().DeviceID == "":
 		return probe.Verdict{Outcome: probe.StillStarting, Message: "the gateway has not made its database, and does not listen"}
 	}
-	options := proof(r.s, r.p, r.seeded.self, r.seeded.own().Token, selfDevice(r.s, r.p, r.seeded.self).Scopes)
-	options.Wait, options.Progress, options.Command = patience, r.progress(), r.command
+	options := r.t.Proof(r.seeded.Self, r.seeded.Own().Token, r.t.SelfScopes())
+	options.Wait, options.Progress, options.Command = patience, r.t.Progress(), r.command
 	return probe.Run(ctx, options)
 }
 
@@ -193,16 +191,16 @@ const databasePoll = 100 * time.Millisecond
 // one, and pairs in it: no release is relied on to import what was seeded before
 // (2026.9.5 does not). A gateway that listens without one reads files.
 func (r *prover) awaitDatabase(ctx context.Context, patience time.Duration) {
-	if !r.undecided() || r.seeded.own().Outcome == seed.Revoked {
+	if !r.undecided() || r.seeded.Own().Outcome == seed.Revoked {
 		return // or there will be nothing to prove in either store
 	}
-	started, progress, poll := time.Now(), r.progress(), databasePoll
-	if !r.p.Command.Understood {
+	started, progress, poll := time.Now(), r.t.Progress(), databasePoll
+	if !r.t.Command.Understood {
 		poll = restartPoll // which may open the database
 	}
 	for ctx.Err() == nil && !r.process.Stopping() {
 		elapsed := time.Since(started)
-		if bootedHere(ctx, r.p) {
+		if bootedHere(ctx, r.t) {
 			r.pairAgain(ctx)
 			return
 		}
@@ -220,20 +218,20 @@ func (r *prover) awaitDatabase(ctx context.Context, patience time.Duration) {
 // undecided tells whether the gateway may still turn to another store than the
 // one that was seeded.
 func (r *prover) undecided() bool {
-	return !r.seeded.later && r.seeded.store.Kind != "" && r.seeded.store.Kind != seed.SQLite && r.p.Release.Era() != gateway.EraJSON
+	return !r.seeded.Later && r.seeded.Store.Kind != "" && r.seeded.Store.Kind != seed.SQLite && r.t.Release.Era() != gateway.EraJSON
 }
 
 // pairAgain puts into the gateway's store what is missing there, and tells whether
 // anything was. What somebody removed stays removed.
 func (r *prover) pairAgain(ctx context.Context) bool {
-	if r.seeded.later {
+	if r.seeded.Later {
 		return false
 	}
 	before := r.seeded
-	out, err := r.pair(ctx, r.s, r.p, wishes{known: before.self, live: true, before: before.results})
+	out, err := r.t.Pair(ctx, pairing.Wishes{Known: before.Self, Live: true, Before: before.Results})
 	if err != nil {
 		if errors.As(err, new(*seed.SchemaError)) {
-			r.seeded.later = true
+			r.seeded.Later = true
 			return true
 		}
 		if ctx.Err() == nil {
@@ -242,7 +240,7 @@ func (r *prover) pairAgain(ctx context.Context) bool {
 		return false
 	}
 	r.seeded = out
-	return out.own().Token != before.own().Token || slices.ContainsFunc(out.results, seed.Result.Written)
+	return out.Own().Token != before.Own().Token || slices.ContainsFunc(out.Results, seed.Result.Written)
 }
 
 func (a *app) warnVerdict(verdict probe.Verdict) {
@@ -254,26 +252,6 @@ func (a *app) warnVerdict(verdict probe.Verdict) {
 		event = event.Str("hint", verdict.Hints[0])
 	}
 	event.Msg("the pairing is NOT proven: " + verdict.Message)
-}
-
-// bootProgress is how often a person hears that the gateway still boots.
-const bootProgress = 10 * time.Second
-
-// progress logs now and then why the proof has to wait.
-func (a *app) progress() func(probe.Waiting) {
-	next := bootProgress
-	return func(w probe.Waiting) {
-		if w.Elapsed < next {
-			return
-		}
-		next = w.Elapsed + bootProgress
-		a.log.Info().Str("elapsed", w.Elapsed.Round(time.Second).String()).
-			Str("remaining", w.Remaining.Round(time.Second).String()).Msg("waiting for the gateway: " + w.Reason)
-	}
-}
-
-func tlsOptions(s settings.Settings) protocol.TLSOptions {
-	return protocol.TLSOptions{CAFile: s.CAFile, PinnedFingerprint: string(s.Fingerprint)}
 }
 
 var _ startedGateway = (*launch.Process)(nil)

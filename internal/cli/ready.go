@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
-	"github.com/reflectt/bootstrap/internal/settings"
 )
 
 // readiness is whether the gateway is there and has let our device in. The
@@ -29,12 +29,12 @@ type readiness struct {
 // newReadiness begins unready. Before anything that may wait, what an earlier
 // start has left is removed; not where a gateway runs on this folder, for then the
 // file is that one's, and this start is about to be refused.
-func (a *app) newReadiness(ctx context.Context, s settings.Settings, p place) (*readiness, error) {
+func (a *app) newReadiness(ctx context.Context, t *pairing.Target) (*readiness, error) {
 	r := &readiness{}
 	switch {
-	case s.ReadyFile == "off":
-	case s.ReadyFile != "":
-		r.file = s.ReadyFile
+	case t.Settings.ReadyFile == "off":
+	case t.Settings.ReadyFile != "":
+		r.file = t.Settings.ReadyFile
 	case os.Getpid() != 1: // it would be another bootstrap's too
 	default:
 		if r.file = usualReadyFile("/run", os.TempDir()); r.file == "" {
@@ -42,7 +42,7 @@ func (a *app) newReadiness(ctx context.Context, s settings.Settings, p place) (*
 				Msg("there is no ready file: neither in /run nor in " + os.TempDir() + " can this user keep one that nobody else can make")
 		}
 	}
-	if _, err := os.Lstat(r.file); err != nil || isLive(ctx, p) || gateway.Running(p.StateDir) {
+	if _, err := os.Lstat(r.file); err != nil || t.IsLive(ctx) || gateway.Running(t.StateDir) {
 		return r, nil
 	}
 	return r, r.begin()

@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/hooks"
-	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
-	"github.com/reflectt/bootstrap/internal/settings"
 )
 
 func (a *app) runCommand() *cli.Command {
@@ -55,63 +53,53 @@ func (a *app) run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.settle(s, argv, true)
+	t, err := a.settle(s, argv, true)
 	if err != nil {
 		return err
 	}
-	if _, err := launch.Find(argv[0], p.environ()); err != nil {
+	if _, err := launch.Find(argv[0], t.Environ()); err != nil {
 		return err
 	}
-	a.warnAbout(p)
-	found, err := a.findHooks(s, p)
+	a.warnAbout(t)
+	found, err := a.findHooks(t)
 	if err != nil {
 		return err
 	}
 	stays := supervised(s) || len(found.Proven) > 0
 	var ready *readiness
 	if stays {
-		if ready, err = a.newReadiness(ctx, s, p); err != nil {
+		if ready, err = a.newReadiness(ctx, t); err != nil {
 			return err
 		}
 	}
 
-	seeded, err := a.prepare(ctx, s, p, imported)
+	seeded, err := t.PairVacant(ctx, imported)
 	if stopped := a.stopping.handOver(); stopped != nil {
 		return stopped
 	}
 	signals := a.stopping.signals
 	switch {
 	case err == nil:
-	case p.Command.Understood && stays && errors.As(err, new(*seed.SchemaError)):
+	case t.Command.Understood && stays && errors.As(err, new(*seed.SchemaError)):
 		a.log.Warn().Err(err).Msg("the database is left alone; pairing over loopback as soon as the gateway answers")
-		seeded.later = true
-	case p.Command.Understood:
+		seeded.Later = true
+	case t.Command.Understood:
 		return err
 	default:
 		// A shell in the image must work whatever state the volume is in.
 		a.log.Warn().Err(err).Msg("nothing is seeded; the command, which is no gateway's, is started all the same")
 	}
-	if seeded.gatewayToken != "" {
-		p.variables["OPENCLAW_GATEWAY_TOKEN"] = seeded.gatewayToken
-		p.Auth.Secret = gateway.NewSecret(seeded.gatewayToken)
+	if seeded.GatewayToken != "" {
+		t.Variables["OPENCLAW_GATEWAY_TOKEN"] = seeded.GatewayToken
+		t.Auth.Secret = gateway.NewSecret(seeded.GatewayToken)
 	}
 	if stays {
-		return a.supervise(ctx, s, p, seeded, ready, bridgeToken, found, signals)
+		return a.supervise(ctx, t, seeded, ready, bridgeToken, found, signals)
 	}
-	if err := a.preStart(ctx, s, p, found.PreStart, signals); err != nil {
+	if err := a.preStart(ctx, t, found.PreStart, signals); err != nil {
 		return err
 	}
-	return a.exec(p, seeded, signals)
-}
-
-// prepare is what happens before anything is started: nobody serves here, there
-// is an identity, and the devices are paired.
-func (a *app) prepare(ctx context.Context, s settings.Settings, p place, imported identity.Identity) (seeded pairing, err error) {
-	// A volume that is read-only may be paired all the same; that shows later.
-	if p.unready != nil && !errors.Is(p.unready, syscall.EROFS) {
-		return seeded, p.unready
-	}
-	return a.pairWhenVacant(ctx, s, p, imported)
+	return a.exec(t, seeded, signals)
 }
 
 // restGCPercent is how much garbage there may be before it is collected, of what is
@@ -121,46 +109,46 @@ const restGCPercent = 40
 
 // supervise starts the gateway as a child, proves the pairing and serves the
 // bridge while it runs, and ends as it ends.
-func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seeded pairing, ready *readiness, bridgeToken string, found hooks.Set, signals *launch.Signals) error {
+func (a *app) supervise(ctx context.Context, t *pairing.Target, seeded pairing.Paired, ready *readiness, bridgeToken string, found hooks.Set, signals *launch.Signals) error {
 	if err := ready.begin(); err != nil {
 		return err
 	}
-	p.listener = &ownListener{port: p.Listen.Port}
-	if len(s.Bridge) == 0 {
+	t.StartsGateway()
+	if len(t.Settings.Bridge) == 0 {
 		debug.SetGCPercent(restGCPercent)
 	}
-	bridge, err := a.bridgeBeside(s, p, bridgeToken)
+	bridge, err := a.bridgeBeside(t, bridgeToken)
 	if err != nil {
 		return err
 	}
 	defer bridge.close()
-	health, err := a.listenHealth(s, ready, bridge)
+	health, err := a.listenHealth(t.Settings, ready, bridge)
 	if err != nil {
 		return err
 	}
 	defer health.close()
-	if err := keptFree(p, bridge, health); err != nil {
+	if err := keptFree(t, bridge, health); err != nil {
 		return err
 	}
-	if err := a.preStart(ctx, s, p, found.PreStart, signals); err != nil {
+	if err := a.preStart(ctx, t, found.PreStart, signals); err != nil {
 		return err
 	}
 	process, err := launch.Start(launch.Options{
-		Command: p.argv[0], Argv: p.argv, Env: p.environ(),
-		RestartSignal: p.Release.RestartSignal(), StopTimeout: s.StopTimeout, Signals: signals,
+		Command: t.Argv[0], Argv: t.Argv, Env: t.Environ(),
+		RestartSignal: t.Release.RestartSignal(), StopTimeout: t.Settings.StopTimeout, Signals: signals,
 	})
 	if err != nil {
 		return err
 	}
-	p.listener.started(process.Pid())
-	a.log.Info().Str("handover", "supervise").Str("release", p.Release.String()).
-		Int("pid", process.Pid()).Msg("starting " + p.what())
+	t.Listener.Started(process.Pid())
+	a.log.Info().Str("handover", "supervise").Str("release", t.Release.String()).
+		Int("pid", process.Pid()).Msg("starting " + t.What())
 	bridge.serve(a)
 
 	ctx, cancel := context.WithCancel(ctx)
 	proven := make(chan Code, 1)
-	after := &provenHooks{app: a, s: s, p: p, list: found.Proven, process: process}
-	prover := prover{app: a, s: s, p: p, ready: ready, process: process, seeded: seeded, hooks: after}
+	after := &provenHooks{app: a, t: t, list: found.Proven, process: process}
+	prover := prover{app: a, t: t, ready: ready, process: process, seeded: seeded, hooks: after}
 	go func() { proven <- prover.start(ctx) }()
 	result := process.Run()
 	cancel()
@@ -172,5 +160,5 @@ func (a *app) supervise(ctx context.Context, s settings.Settings, p place, seede
 	if err := ready.forget(); err != nil {
 		a.log.Warn().Err(err).Msg("the gateway has ended, and the ready file says otherwise")
 	}
-	return a.ended(p, result, failed)
+	return a.ended(t, result, failed)
 }

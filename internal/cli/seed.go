@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
@@ -67,32 +68,30 @@ func (a *app) seed(c *cli.Context) error {
 	if c.Bool("dry-run") {
 		return a.seedDryRun(c, s, imported)
 	}
-	p, err := a.ready(s)
+	t, err := a.ready(s)
 	if err != nil {
 		return err
 	}
-	live, err := a.isServed(c.Context, p)
+	live, err := t.IsServed(c.Context)
 	if err != nil {
 		return err
 	}
-	w := wishes{imported: imported, reseed: c.StringSlice("reseed"), prune: c.Bool("prune"), live: live}
-	seeded, err := a.pair(c.Context, s, p, w)
+	w := pairing.Wishes{Imported: imported, Reseed: c.StringSlice("reseed"), Prune: c.Bool("prune"), Live: live}
+	seeded, err := t.Pair(c.Context, w)
 	if err != nil {
-		err = a.askGateway(c.Context, s, p, live, err, func(g *asking) (err error) {
-			if seeded, err = g.pairAll(c.Context, w); err == nil {
-				a.tell(seeded, nil)
-			}
+		err = t.AskGateway(c.Context, live, err, func(g *pairing.Asked) (err error) {
+			seeded, err = g.PairAll(c.Context, w)
 			return err
 		})
 	}
-	if err == nil && seeded.store.Kind == seed.Staged {
+	if err == nil && seeded.Store.Kind == seed.Staged {
 		a.log.Warn().Str("hint", "start the gateway by bootstrap run, or once it answers: "+a.command("seed")).
-			Msg("nobody is paired yet: " + p.Release.String() + " reads no pairing files, and has not made its database")
+			Msg("nobody is paired yet: " + t.Release.String() + " reads no pairing files, and has not made its database")
 	}
 	if err != nil || !c.Bool("json") {
 		return err
 	}
-	return a.printJSON(newReport(seeded.store, seeded.results).with(seeded.pruned))
+	return a.printJSON(newReport(seeded.Store, seeded.Results).with(seeded.Pruned))
 }
 
 // checkPrune refuses what is hardly meant: a manifest that names nobody, as one
@@ -108,22 +107,22 @@ func checkPrune(s settings.Settings) error {
 }
 
 // ready settles in a state folder that can be worked in.
-func (a *app) ready(s settings.Settings) (place, error) {
-	p, err := a.settle(s, nil, true)
+func (a *app) ready(s settings.Settings) (*pairing.Target, error) {
+	t, err := a.settle(s, nil, true)
 	if err == nil {
-		err = p.unready
+		err = t.Unready
 	}
-	return p, err
+	return t, err
 }
 
 // seedDryRun says what would be done. A device that has no key yet is not in
 // the store for certain.
 func (a *app) seedDryRun(c *cli.Context, s settings.Settings, imported identity.Identity) error {
-	p, err := a.settle(s, nil, false)
+	t, err := a.settle(s, nil, false)
 	if err != nil {
 		return err
 	}
-	credentials, err := seed.ReadCredentials(c.Context, p.seedOptions(s))
+	credentials, err := seed.ReadCredentials(c.Context, t.SeedOptions())
 	if err != nil {
 		return err
 	}
@@ -131,19 +130,18 @@ func (a *app) seedDryRun(c *cli.Context, s settings.Settings, imported identity.
 	if self.IsZero() {
 		self = imported
 	}
-	clients, err := readClients(s, p)
+	wanted, err := t.Wanted(self)
 	if err != nil {
 		return err
 	}
-	wanted := wantedDevices(s, p, self, clients)
-	results, store, err := seed.Plan(c.Context, p.seedOptions(s), wanted...)
+	results, store, err := seed.Plan(c.Context, t.SeedOptions(), wanted...)
 	if err != nil {
 		return err
 	}
 	results = append(results, keyless(s, self, results)...)
 	var pruned []seed.Result
 	if c.Bool("prune") {
-		if pruned, err = seed.PlanPrune(p.seedOptions(s), wanted...); err != nil {
+		if pruned, err = seed.PlanPrune(t.SeedOptions(), wanted...); err != nil {
 			return err
 		}
 	}
@@ -156,7 +154,7 @@ func (a *app) seedDryRun(c *cli.Context, s settings.Settings, imported identity.
 		if device.Outcome == seed.Unchanged || device.Outcome == seed.Revoked {
 			verb = "stays"
 		}
-		line := fmt.Sprintf("%-8s %-10s %-20s %s", verb, device.Outcome, device.Name, brief(device.Changes))
+		line := fmt.Sprintf("%-8s %-10s %-20s %s", verb, device.Outcome, device.Name, pairing.Brief(device.Changes))
 		if _, err := fmt.Fprintln(a.stdout, printable(strings.TrimSpace(line))); err != nil {
 			return err
 		}
@@ -183,30 +181,30 @@ func keyless(s settings.Settings, self identity.Identity, known []seed.Result) [
 }
 
 func (a *app) seedRevoke(c *cli.Context) error {
-	ask := func(g *asking, name string) error { return g.revoke(c.Context, name) }
-	return a.byName(c, ask, func(session *seed.Session, _ settings.Settings, _ place, name string) error {
+	ask := func(g *pairing.Asked, name string) error { return g.Revoke(c.Context, name) }
+	return a.byName(c, ask, func(session *seed.Session, _ *pairing.Target, name string) error {
 		results, err := session.Revoke(c.Context, name)
 		for _, result := range results {
 			message := "revoked"
 			if result.Outcome == seed.Unchanged {
 				message = "it was not paired any more; it stays out"
 			}
-			a.log.Info().Str("name", name).Str("device", shortID(result.DeviceID)).Msg(message)
+			a.log.Info().Str("name", name).Str("device", pairing.ShortID(result.DeviceID)).Msg(message)
 		}
 		return err
 	})
 }
 
 func (a *app) seedRotate(c *cli.Context) error {
-	ask := func(g *asking, name string) error { return g.rotate(c.Context, name) }
-	return a.byName(c, ask, func(session *seed.Session, s settings.Settings, p place, name string) error {
+	ask := func(g *pairing.Asked, name string) error { return g.Rotate(c.Context, name) }
+	return a.byName(c, ask, func(session *seed.Session, t *pairing.Target, name string) error {
 		_, err := session.Rotate(c.Context, name, func(results []seed.Result) error {
-			bundle, err := seed.ReadBundle(bundlesDir(s, p), name)
+			bundle, err := seed.ReadBundle(t.BundlesDir(), name)
 			for _, result := range results {
 				if err == nil && !bundle.Identity.IsZero() && bundle.Identity.DeviceID() == result.DeviceID {
-					err = finishBundle(s, bundle, result, bundleURL(s, p))
+					err = t.FinishBundle(bundle, result, t.BundleURL())
 				}
-				a.log.Info().Str("name", name).Str("device", shortID(result.DeviceID)).Msg("token rotated: the old one is refused from now on")
+				a.log.Info().Str("name", name).Str("device", pairing.ShortID(result.DeviceID)).Msg("token rotated: the old one is refused from now on")
 			}
 			return err
 		})
@@ -216,7 +214,7 @@ func (a *app) seedRotate(c *cli.Context) error {
 
 // byName does something with the one device that is named; ask does it where the
 // gateway has to be asked.
-func (a *app) byName(c *cli.Context, ask func(*asking, string) error, do func(*seed.Session, settings.Settings, place, string) error) error {
+func (a *app) byName(c *cli.Context, ask func(*pairing.Asked, string) error, do func(*seed.Session, *pairing.Target, string) error) error {
 	if err := flagBehind(c); err != nil {
 		return err
 	}
@@ -227,24 +225,24 @@ func (a *app) byName(c *cli.Context, ask func(*asking, string) error, do func(*s
 	if err != nil {
 		return err
 	}
-	p, err := a.settle(s, nil, false)
+	t, err := a.settle(s, nil, false)
 	if err != nil {
 		return err
 	}
-	if _, err := os.Lstat(seed.Dir(p.StateDir)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(seed.Dir(t.StateDir)); errors.Is(err, fs.ErrNotExist) {
 		return &seed.NameError{Name: c.Args().First()} // and nothing is made
 	}
-	live, err := a.isServed(c.Context, p)
+	live, err := t.IsServed(c.Context)
 	if err != nil {
 		return err
 	}
-	err = seed.InSession(c.Context, a.sessionOptions(s, p, live), func(session *seed.Session) error {
-		return do(session, s, p, c.Args().First())
+	err = seed.InSession(c.Context, t.SessionOptions(live), func(session *seed.Session) error {
+		return do(session, t, c.Args().First())
 	})
 	if err == nil {
 		return nil
 	}
-	return a.askGateway(c.Context, s, p, live, err, func(g *asking) error { return ask(g, c.Args().First()) })
+	return t.AskGateway(c.Context, live, err, func(g *pairing.Asked) error { return ask(g, c.Args().First()) })
 }
 
 // report is what "seed --json" prints. It holds no secret.

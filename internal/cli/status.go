@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 	"github.com/reflectt/bootstrap/internal/statedb"
@@ -80,11 +81,11 @@ func (a *app) status(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.settle(s, nil, false)
+	t, err := a.settle(s, nil, false)
 	if err != nil {
 		return err
 	}
-	out := a.look(c, s, p)
+	out := a.look(c, t)
 	if c.Bool("json") {
 		err = a.printJSON(out)
 	} else {
@@ -102,10 +103,10 @@ func (a *app) status(c *cli.Context) error {
 }
 
 // look gathers the status; what cannot be read becomes a finding.
-func (a *app) look(c *cli.Context, s settings.Settings, p place) status {
+func (a *app) look(c *cli.Context, t *pairing.Target) status {
 	out := status{
-		StateDir: p.StateDir, Config: p.ConfigPath, Release: p.Release.String(), Package: p.PackageDir,
-		URL: p.shownURL(), Running: answers(c.Context, p), Auth: string(p.Auth.Mode), AuthFrom: authFrom(s, p),
+		StateDir: t.StateDir, Config: t.ConfigPath, Release: t.Release.String(), Package: t.PackageDir,
+		URL: t.ShownURL(), Running: answers(c.Context, t), Auth: string(t.Auth.Mode), AuthFrom: authFrom(t),
 		Devices: []statusDevice{}, Findings: []finding{},
 	}
 	fail := func(err error) bool {
@@ -114,34 +115,34 @@ func (a *app) look(c *cli.Context, s settings.Settings, p place) status {
 		}
 		return err != nil
 	}
-	credentials, err := seed.ReadCredentials(c.Context, p.seedOptions(s))
+	credentials, err := seed.ReadCredentials(c.Context, t.SeedOptions())
 	if !fail(err) && !credentials.Identity.IsZero() {
 		out.DeviceID = credentials.Identity.DeviceID()
 	}
-	survey, err := seed.Take(c.Context, p.seedOptions(s))
+	survey, err := seed.Take(c.Context, t.SeedOptions())
 	if err == nil || codeOf(err) != StoreUnusable || len(out.Findings) == 0 {
 		fail(err)
 	}
 	if err == nil {
 		out.Store, out.StorePath, out.StoreWhy = survey.Store.Kind, survey.Store.Path, survey.Store.Why
-		clients, err := readClients(s, p)
-		wanted, keyless := wantedDevices(s, p, credentials.Identity, clients), []string(nil)
+		wanted, err := t.Wanted(credentials.Identity)
+		var keyless []string
 		if !fail(err) && len(out.Findings) == 0 { // else a key may be there, and could not be read
-			keyless = withoutKey(s, wanted)
+			keyless = withoutKey(t.Settings, wanted)
 		}
 		out.Devices = append(out.Devices, compare(wanted, keyless, survey)...)
 		out.Findings = append(out.Findings, a.driftFindings(out.Devices)...)
 		out.Findings = append(out.Findings, a.localTokenFinding(survey)...)
 	}
-	lease, held, err := readLease(c.Context, p.StateDir)
+	lease, held, err := pairing.ReadLease(c.Context, t.StateDir)
 	if err == nil && held {
 		out.Lease = newStatusLease(lease)
 	}
-	if other, found := findElsewhere(c.Context, p); found {
-		out.Findings = append(out.Findings, a.elsewhereFinding(other, p))
+	if other, found := findElsewhere(c.Context, t); found {
+		out.Findings = append(out.Findings, a.elsewhereFinding(other, t))
 	}
-	out.Findings = append(out.Findings, settingFindings(a.now(), p)...)
-	out.Findings = append(out.Findings, rightsFindings(p.StateDir)...)
+	out.Findings = append(out.Findings, settingFindings(a.now(), t)...)
+	out.Findings = append(out.Findings, rightsFindings(t.StateDir)...)
 	return out
 }
 
@@ -166,14 +167,14 @@ func withoutKey(s settings.Settings, wanted []seed.Device) (names []string) {
 
 // authFrom is where the gateway's secret comes from, as a person would look for
 // it; empty where there is none.
-func authFrom(s settings.Settings, p place) string {
-	switch source := p.Auth.Source; {
-	case !p.Auth.Secret.IsSet() && madeToken(p) != "":
-		return "made by bootstrap run: file " + madeToken(p)
-	case !p.Auth.Secret.IsSet():
+func authFrom(t *pairing.Target) string {
+	switch source := t.Auth.Source; {
+	case !t.Auth.Secret.IsSet() && madeToken(t) != "":
+		return "made by bootstrap run: file " + madeToken(t)
+	case !t.Auth.Secret.IsSet():
 		return ""
-	case s.GatewayTokenFile != "" && source == gateway.Source{Kind: gateway.SourceEnv, Name: "OPENCLAW_GATEWAY_TOKEN"}:
-		return "file " + s.GatewayTokenFile // read into the variable
+	case t.Settings.GatewayTokenFile != "" && source == gateway.Source{Kind: gateway.SourceEnv, Name: "OPENCLAW_GATEWAY_TOKEN"}:
+		return "file " + t.Settings.GatewayTokenFile // read into the variable
 	default:
 		return source.String()
 	}
@@ -212,30 +213,30 @@ func clockFinding(now time.Time) *finding {
 func oldestTested() gateway.Version { return gateway.Version{Year: 2026, Month: 2, Patch: 26} }
 
 // settingFindings are what the gateway would refuse or read otherwise.
-func settingFindings(now time.Time, p place) []finding {
+func settingFindings(now time.Time, t *pairing.Target) []finding {
 	var out []finding
 	if wrong := clockFinding(now); wrong != nil {
 		out = append(out, *wrong)
 	}
-	if oldest := oldestTested(); p.Release.Known && p.Release.Version.Compare(oldest) < 0 {
+	if oldest := oldestTested(); t.Release.Known && t.Release.Version.Compare(oldest) < 0 {
 		out = append(out, finding{
-			What: fmt.Sprintf("the release %s is older than %s, the oldest that is tested in every way; 2026.1.29 pairs as later ones do, but its CLI takes the gateway's token alone", p.Release, oldest),
+			What: fmt.Sprintf("the release %s is older than %s, the oldest that is tested in every way; 2026.1.29 pairs as later ones do, but its CLI takes the gateway's token alone", t.Release, oldest),
 			Mend: "update the gateway: npm install -g openclaw@latest; then bootstrap probe says whether it lets this device in",
 		})
 	}
-	for _, problem := range p.Problems {
+	for _, problem := range t.Problems {
 		out = append(out, finding{What: problem})
 	}
-	for _, doubt := range p.InDoubt {
+	for _, doubt := range t.InDoubt {
 		wrong := finding{What: "not certain: " + doubt}
-		if p.Config.Broken && doubt == p.Config.InDoubt { // 2026.5.28 ends with 1, 2026.9.6 with 78
+		if t.Config.Broken && doubt == t.Config.InDoubt { // 2026.5.28 ends with 1, 2026.9.6 with 78
 			wrong = finding{What: doubt, Mend: "mend that line: a gateway that cannot read its configuration does not start"}
 		}
 		out = append(out, wrong)
 	}
-	for _, other := range p.Auth.Disagree {
+	for _, other := range t.Auth.Disagree {
 		out = append(out, finding{
-			What: fmt.Sprintf("the gateway's secret is set in two places that disagree: the gateway takes %s, and clients that read %s are refused", p.Auth.Source, other),
+			What: fmt.Sprintf("the gateway's secret is set in two places that disagree: the gateway takes %s, and clients that read %s are refused", t.Auth.Source, other),
 			Mend: fmt.Sprintf("remove %s, or make both equal", other),
 		})
 	}
@@ -272,7 +273,7 @@ func (a *app) printStatus(out status) error {
 	if len(out.Devices) > 0 {
 		_, _ = fmt.Fprintf(table, "\nNAME\tDEVICE\tDRIFT\tSCOPES\n")
 		for _, d := range out.Devices {
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", printable(orDash(d.Name)), printable(orDash(shortID(d.DeviceID))), d.Drift, printable(orDash(brief(d.Scopes))))
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", printable(orDash(d.Name)), printable(orDash(pairing.ShortID(d.DeviceID))), d.Drift, printable(orDash(pairing.Brief(d.Scopes))))
 		}
 		_ = table.Flush()
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/statedb"
 )
@@ -25,7 +26,7 @@ const (
 // the gateway has restarted in place, which its pid does not tell; then it is not
 // ready until the next proof.
 func (r *prover) stays(ctx context.Context) {
-	before := seed.Stamp(r.p.StateDir)
+	before := seed.Stamp(r.t.StateDir)
 	for ctx.Err() == nil && !r.process.Stopping() {
 		if r.restarted(ctx, storePoll) {
 			if err := r.ready.forget(); err != nil {
@@ -36,8 +37,8 @@ func (r *prover) stays(ctx context.Context) {
 			}
 			return
 		}
-		now := seed.Stamp(r.p.StateDir)
-		if now != before && !r.seeded.later && !r.holds(ctx) {
+		now := seed.Stamp(r.t.StateDir)
+		if now != before && !r.seeded.Later && !r.holds(ctx) {
 			return
 		}
 		before = now
@@ -47,14 +48,14 @@ func (r *prover) stays(ctx context.Context) {
 // holds tells whether the store still has what was seeded. A store that cannot be
 // read at this moment says nothing.
 func (r *prover) holds(ctx context.Context) bool {
-	results, _, err := seed.Plan(ctx, r.p.seedOptions(r.s), r.seeded.devices...)
+	results, _, err := seed.Plan(ctx, r.t.SeedOptions(), r.seeded.Devices...)
 	// What that took is most of what this process has, and not wanted for minutes.
 	debug.FreeOSMemory()
 	if err != nil {
 		return true
 	}
 	for i, result := range results {
-		if result.Outcome != r.seeded.results[i].Outcome && result.Outcome != seed.Unchanged {
+		if result.Outcome != r.seeded.Results[i].Outcome && result.Outcome != seed.Unchanged {
 			return false
 		}
 	}
@@ -68,7 +69,7 @@ func (r *prover) holds(ctx context.Context) bool {
 func (r *prover) restarted(ctx context.Context, limit time.Duration) bool {
 	end := r.now().Add(limit)
 	watch := r.listenerEnd(ctx) // before the look, so that nothing falls in between
-	before, err := gateway.Listener(r.p.Listen.Port)
+	before, err := gateway.Listener(r.t.Listen.Port)
 	r.socket = before
 	if watch != nil && err == nil && before != "" && !r.undecided() {
 		if gone, err := r.isGone(ctx, watch, before, end); err == nil {
@@ -84,7 +85,7 @@ func (r *prover) restarted(ctx context.Context, limit time.Duration) bool {
 func (r *prover) listenerEnd(ctx context.Context) *gateway.ListenerEnd {
 	if !r.endTried {
 		r.endTried = true
-		r.end, _ = gateway.WatchListenerEnd(ctx, r.p.Listen.Port)
+		r.end, _ = gateway.WatchListenerEnd(ctx, r.t.Listen.Port)
 	}
 	return r.end
 }
@@ -98,7 +99,7 @@ func (r *prover) isGone(ctx context.Context, watch *gateway.ListenerEnd, before 
 		if err != nil || ctx.Err() != nil {
 			return false, err
 		}
-		now, err := gateway.Listener(r.p.Listen.Port)
+		now, err := gateway.Listener(r.t.Listen.Port)
 		if err != nil || now != before || !told {
 			return err == nil && now != before, err
 		}
@@ -121,8 +122,8 @@ func (r *prover) looksAgain(ctx context.Context, before string, failed error, un
 		if failed != nil {
 			continue // nothing can be seen here
 		}
-		now, err := gateway.Listener(r.p.Listen.Port)
-		if err == nil && now != before || r.undecided() && bootedHere(ctx, r.p) {
+		now, err := gateway.Listener(r.t.Listen.Port)
+		if err == nil && now != before || r.undecided() && bootedHere(ctx, r.t) {
 			return true
 		}
 	}
@@ -133,7 +134,7 @@ func (r *prover) looksAgain(ctx context.Context, before string, failed error, un
 // ignoring"). Whenever it listens anew it is told once more, until it ends.
 func (r *prover) tellAgain(ctx context.Context) {
 	for ctx.Err() == nil {
-		if listener, err := gateway.Listener(r.p.Listen.Port); err == nil && listener != "" && listener != r.socket {
+		if listener, err := gateway.Listener(r.t.Listen.Port); err == nil && listener != "" && listener != r.socket {
 			r.log.Info().Msg("the gateway has restarted instead of stopping; told again")
 			r.process.Stop(syscall.SIGTERM)
 		}
@@ -146,13 +147,13 @@ func (r *prover) tellAgain(ctx context.Context) {
 // is not opened: to close it is to fold its -wal, and a first boot of 2026.9.6 that
 // meets that lock ends with 78 ("database is locked"). Where the port is not known
 // for certain, the database's own record has to do.
-func bootedHere(ctx context.Context, p place) bool {
-	if listener, err := gateway.Listener(p.Listen.Port); err == nil && listener != "" {
+func bootedHere(ctx context.Context, t *pairing.Target) bool {
+	if listener, err := gateway.Listener(t.Listen.Port); err == nil && listener != "" {
 		return true
 	}
-	if p.Command.Understood {
+	if t.Command.Understood {
 		return false
 	}
-	booted, err := statedb.Booted(ctx, p.StateDir)
+	booted, err := statedb.Booted(ctx, t.StateDir)
 	return err == nil && booted
 }

@@ -9,60 +9,61 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/reflectt/bootstrap/internal/approve"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
 // approveWatch is "approve --watch": it stays until a signal ends it.
 func (a *app) approveWatch(c *cli.Context, s settings.Settings) error {
-	p, err := a.ready(s)
+	t, err := a.ready(s)
 	if err != nil {
 		return err
 	}
-	return a.watch(c.Context, s, p)
+	return a.watch(c.Context, t, t.ApproverURL())
 }
 
-// watch answers pairing requests by the policy until the context ends.
-func (a *app) watch(ctx context.Context, s settings.Settings, p place) error {
+// watch answers the pairing requests of the gateway at url by the policy until the context ends.
+func (a *app) watch(ctx context.Context, t *pairing.Target, url string) error {
 	// Makes our folder, and waits for whoever is busy with it.
-	lock, err := seed.Lock(ctx, p.seedOptions(s))
+	lock, err := seed.Lock(ctx, t.SeedOptions())
 	if err != nil {
 		return err
 	}
-	memory, err := approve.OpenMemory(ctx, seed.Dir(p.StateDir))
+	memory, err := approve.OpenMemory(ctx, seed.Dir(t.StateDir))
 	lock.Release()
 	if err != nil {
 		return err
 	}
 	defer memory.Close()
-	a.warnPolicy(s)
+	a.warnPolicy(t.Settings)
 	err = approve.Watch(ctx, approve.WatchOptions{
-		Policy: s.ApprovalPolicy(), AuthMode: string(p.Auth.Mode), Memory: memory,
+		Policy: t.Settings.ApprovalPolicy(), AuthMode: string(t.Auth.Mode), Memory: memory,
 		Open: func(ctx context.Context) (*approve.Caller, error) {
-			caller, err := openApprover(ctx, s, p, approve.RequestedEvent)
+			caller, err := t.OpenApprover(ctx, url, approve.RequestedEvent)
 			return caller, unexplained(err)
 		},
-		Own:      func() (map[string]bool, error) { return ownDevices(ctx, s, p) },
-		Audit:    func(record approve.Record) error { return seed.Audit(p.StateDir, record) },
+		Own:      func() (map[string]bool, error) { return ownDevices(ctx, t) },
+		Audit:    func(record approve.Record) error { return seed.Audit(t.StateDir, record) },
 		Tell:     a.tellApproval,
-		Watching: a.tellWatching(s),
+		Watching: a.tellWatching(t.Settings),
 		Waiting:  a.tellWaiting(),
 	})
-	return mayNot(approverURL(s, p), err)
+	return pairing.MayNot(url, err)
 }
 
 // unexplained is the gateway's refusal itself: whether it passes is for the
 // watcher to say.
 func unexplained(err error) error {
-	if refused := (*refusedError)(nil); errors.As(err, &refused) && refused.cause != nil {
-		return refused.cause
+	if refused := (*pairing.RefusedError)(nil); errors.As(err, &refused) && refused.Cause != nil {
+		return refused.Cause
 	}
 	return err
 }
 
 // ownDevices are those that were seeded here, our own among them.
-func ownDevices(ctx context.Context, s settings.Settings, p place) (map[string]bool, error) {
-	survey, err := seed.Take(ctx, p.seedOptions(s))
+func ownDevices(ctx context.Context, t *pairing.Target) (map[string]bool, error) {
+	survey, err := seed.Take(ctx, t.SeedOptions())
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func ownDevices(ctx context.Context, s settings.Settings, p place) (map[string]b
 			own[device.DeviceID] = true
 		}
 	}
-	credentials, err := seed.ReadCredentials(ctx, p.seedOptions(s))
+	credentials, err := seed.ReadCredentials(ctx, t.SeedOptions())
 	if err == nil && !credentials.Identity.IsZero() {
 		own[credentials.Identity.DeviceID()] = true
 	}
@@ -94,7 +95,7 @@ func (a *app) warnPolicy(s settings.Settings) {
 
 func (a *app) tellWatching(s settings.Settings) func(string) {
 	return func(server string) {
-		event := a.log.Info().Str("gateway", server).Str("role", string(s.ApproveRole)).Str("scopes", brief(s.ApproveScopes))
+		event := a.log.Info().Str("gateway", server).Str("role", string(s.ApproveRole)).Str("scopes", pairing.Brief(s.ApproveScopes))
 		for _, rule := range s.Approve {
 			event = event.Str("policy", rule.String())
 		}
@@ -117,8 +118,8 @@ func (a *app) tellApproval(r approve.Record) {
 		event, message = a.log.Error(), "approved something else than was asked: "+r.Reason
 	}
 	if r.RequestID != "" {
-		event = event.Str("requestId", r.RequestID).Str("device", shortID(r.DeviceID)).Str("name", r.Name).
-			Str("from", r.RemoteIP).Strs("roles", r.Roles).Str("scopes", brief(r.Scopes))
+		event = event.Str("requestId", r.RequestID).Str("device", pairing.ShortID(r.DeviceID)).Str("name", r.Name).
+			Str("from", r.RemoteIP).Strs("roles", r.Roles).Str("scopes", pairing.Brief(r.Scopes))
 	}
 	if r.Rule != "" {
 		event = event.Str("rule", r.Rule)
@@ -156,8 +157,8 @@ type watching struct {
 }
 
 // ensure starts the watcher where a policy is set and none is at work.
-func (w *watching) ensure(ctx context.Context, a *app, s settings.Settings, p place) {
-	if len(s.Approve) == 0 {
+func (w *watching) ensure(ctx context.Context, a *app, t *pairing.Target) {
+	if len(t.Settings.Approve) == 0 {
 		return
 	}
 	w.mu.Lock()
@@ -169,14 +170,13 @@ func (w *watching) ensure(ctx context.Context, a *app, s settings.Settings, p pl
 			return
 		}
 	}
-	s.GatewayURL = "" // that one is for clients; we are beside the gateway
 	ctx, w.cancel = context.WithCancel(ctx)
 	ended := make(chan struct{})
 	w.ended = ended
 	go func() {
 		defer close(ended)
 		for pause := firstRetry; ctx.Err() == nil; pause = min(2*pause, lastRetry) {
-			err := a.watch(ctx, s, p)
+			err := a.watch(ctx, t, t.Listen.URL()) // --gateway-url is for clients; we are beside the gateway
 			if err == nil || ctx.Err() != nil {
 				return
 			}

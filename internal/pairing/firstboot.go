@@ -1,9 +1,10 @@
-package cli
+package pairing
 
 import (
 	"context"
 	"errors"
 	"io/fs"
+	"net"
 	"strconv"
 	"time"
 
@@ -15,23 +16,23 @@ import (
 // to listen; here it takes 2 to 40 s.
 const firstBootPatience = 2 * time.Minute
 
-// isServed tells whether a gateway serves the state folder, for a command that
+// IsServed tells whether a gateway serves the state folder, for a command that
 // may seed beside one. It waits where that is about to change: a first boot
 // looks for files once, makes its database, and takes no notice of what is
 // written as a file in between (2026.9.6: "Legacy pairing stores require
 // repair"), or ends over it (2026.8.2: "Legacy device identity exists").
-func (a *app) isServed(ctx context.Context, p place) (bool, error) {
+func (t *Target) IsServed(ctx context.Context) (bool, error) {
 	deadline := time.Now().Add(firstBootPatience)
 	for told := false; ; told = true {
-		if isLive(ctx, p) {
+		if t.IsLive(ctx) {
 			return true, nil
 		}
-		if p.Release.Era() == gateway.EraJSON || !undecided(ctx, p.StateDir) || !gateway.Running(p.StateDir) || time.Now().After(deadline) {
+		if t.Release.Era() == gateway.EraJSON || !Undecided(ctx, t.StateDir) || !gateway.Running(t.StateDir) || time.Now().After(deadline) {
 			return false, nil
 		}
 		if !told {
-			a.log.Info().Str("at_most", firstBootPatience.String()).
-				Str("hint", "if it answers already, at another port than "+strconv.Itoa(p.Listen.Port)+": "+setPort("PORT")).
+			t.Log.Info().Str("at_most", firstBootPatience.String()).
+				Str("hint", "if it answers already, at another port than "+strconv.Itoa(t.Listen.Port)+": "+SetPort("PORT")).
 				Msg("a gateway boots here for the first time: waiting until it has a store")
 		}
 		select {
@@ -42,13 +43,18 @@ func (a *app) isServed(ctx context.Context, p place) (bool, error) {
 	}
 }
 
-// undecided tells whether a gateway that boots may still turn to another store:
+// Undecided tells whether a gateway that boots may still turn to another store:
 // there is no database, or one in which nothing was made yet.
-func undecided(ctx context.Context, stateDir string) bool {
+func Undecided(ctx context.Context, stateDir string) bool {
 	db, err := statedb.Open(ctx, stateDir)
 	if err != nil {
 		return errors.Is(err, fs.ErrNotExist)
 	}
 	version := db.Version()
 	return db.Close() == nil && version == 0
+}
+
+// SetPort says how to name a port that stands in the gateway's command alone.
+func SetPort(port string) string {
+	return "set OPENCLAW_GATEWAY_PORT=" + port + " or gateway.port, or give --gateway-url ws://" + net.JoinHostPort("127.0.0.1", port)
 }

@@ -1,9 +1,8 @@
-package cli
+package pairing
 
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"testing"
@@ -25,30 +24,30 @@ func TestPairingLaterWorksOnceAndRespectsARemoval(t *testing.T) {
 			state := gatewaytest.CopyState(t, version)
 			gateway := gatewaytest.Start(t, gatewaytest.Options{Version: version, StateDir: state, Token: "sekret"})
 			gateway.WaitReady(t)
-			a := &app{stdout: io.Discard, log: zerolog.Nop(), environ: append(os.Environ(),
-				"OPENCLAW_STATE_DIR="+state, "OPENCLAW_GATEWAY_TOKEN=sekret", fmt.Sprintf("OPENCLAW_GATEWAY_PORT=%d", gateway.Port))}
-			s, err := settings.Load(variables(a.environ), nil)
+			vars := Variables(append(os.Environ(),
+				"OPENCLAW_STATE_DIR="+state, "OPENCLAW_GATEWAY_TOKEN=sekret", fmt.Sprintf("OPENCLAW_GATEWAY_PORT=%d", gateway.Port)))
+			s, err := settings.Load(vars, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := a.settle(s, nil, true)
+			target, err := Settle(Asking{Log: zerolog.Nop()}, s, nil, vars, true)
 			if err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
-			first := a.pairLater(ctx, s, p, s.ProveTimeout)
+			first := target.PairLater(ctx, s.ProveTimeout)
 			if !first.OK || len(first.Scopes) != 7 { // "full", with no package in sight
 				t.Fatalf("the first start: %+v", first)
 			}
-			if second := a.pairLater(ctx, s, p, s.ProveTimeout); !second.OK || second.DeviceID != first.DeviceID {
+			if second := target.PairLater(ctx, s.ProveTimeout); !second.OK || second.DeviceID != first.DeviceID {
 				t.Errorf("a later start: %+v", second)
 			}
 			removed := gatewaytest.CLI(t, version, state, "devices", "remove", first.DeviceID, "--url", gateway.URL, "--token", "sekret")
 			if removed.Code != 0 || !strings.Contains(removed.Stdout+removed.Stderr, first.DeviceID) {
 				t.Fatalf("removing it: %+v", removed)
 			}
-			if after := a.pairLater(ctx, s, p, s.ProveTimeout); after.Outcome != probe.NotPaired {
+			if after := target.PairLater(ctx, s.ProveTimeout); after.Outcome != probe.NotPaired {
 				t.Errorf("after it was removed: %+v", after)
 			}
 		})

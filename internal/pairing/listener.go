@@ -1,4 +1,4 @@
-package cli
+package pairing
 
 import (
 	"errors"
@@ -8,14 +8,13 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/protocol"
-	"github.com/reflectt/bootstrap/internal/settings"
 )
 
-// ownListener keeps tokens and signatures from whoever takes the gateway's port
+// OwnListener keeps tokens and signatures from whoever takes the gateway's port
 // before the gateway does: on this machine, and at that port, only a process that
 // began with ours is connected to. Where a person names another URL, that one counts
 // as it is. Nil knows nothing and forbids nothing.
-type ownListener struct {
+type OwnListener struct {
 	port int
 
 	mu    sync.Mutex
@@ -23,15 +22,15 @@ type ownListener struct {
 	owner string        // the last one that was found, for people
 }
 
-// started says which child it is.
-func (o *ownListener) started(pid int) {
+// Started says which child it is.
+func (o *OwnListener) Started(pid int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.tree = gateway.NewTree(pid)
 }
 
-// seen is whose socket was connected to; empty where it was none on this machine.
-func (o *ownListener) seen() string {
+// Seen is whose socket was connected to; empty where it was none on this machine.
+func (o *OwnListener) Seen() string {
 	if o == nil {
 		return ""
 	}
@@ -41,7 +40,7 @@ func (o *ownListener) seen() string {
 }
 
 // check is what [protocol.TLSOptions] asks.
-func (o *ownListener) check(address string) (string, error) {
+func (o *OwnListener) check(address string) (string, error) {
 	if _, port, err := net.SplitHostPort(address); err != nil || port != strconv.Itoa(o.port) {
 		return "", nil
 	}
@@ -63,11 +62,14 @@ func (o *ownListener) check(address string) (string, error) {
 	return id, nil
 }
 
-// trust is who may be shown secrets, where p has started a gateway.
-func (p place) trust(s settings.Settings) protocol.TLSOptions {
-	options := tlsOptions(s)
-	if p.listener != nil {
-		options.Listener = p.listener.check
+// Trust is who may be shown secrets, where a gateway was started here.
+func (t *Target) Trust() protocol.TLSOptions {
+	options := t.TLS()
+	if t.Listener != nil {
+		options.Listener = t.Listener.check
 	}
 	return options
 }
+
+// StartsGateway makes the listener of a gateway that is about to be started here.
+func (t *Target) StartsGateway() { t.Starts, t.Listener = true, &OwnListener{port: t.Listen.Port} }

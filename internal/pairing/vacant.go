@@ -1,4 +1,4 @@
-package cli
+package pairing
 
 import (
 	"context"
@@ -6,44 +6,48 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/seed"
-	"github.com/reflectt/bootstrap/internal/settings"
 	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
 // leaseProgress is how often a person hears that the wait goes on.
 const leaseProgress = 15 * time.Second
 
-// pairWhenVacant pairs once it is certain that no gateway serves here: nobody
+// PairVacant pairs once it is certain that no gateway serves here: nobody
 // may edit its store who is about to start a second one.
-func (a *app) pairWhenVacant(ctx context.Context, s settings.Settings, p place, imported identity.Identity) (pairing, error) {
-	if isLive(ctx, p) {
-		return pairing{}, &runningError{
-			what: "a gateway, or something else, already listens on " + p.Listen.Address(),
-			hint: "stop it first, or choose another port; to pair a device while it runs: " + a.command("seed"),
+func (t *Target) PairVacant(ctx context.Context, imported identity.Identity) (Paired, error) {
+	// A volume that is read-only may be paired all the same; that shows later.
+	if t.Unready != nil && !errors.Is(t.Unready, syscall.EROFS) {
+		return Paired{}, t.Unready
+	}
+	if t.IsLive(ctx) {
+		return Paired{}, &RunningError{
+			what: "a gateway, or something else, already listens on " + t.Listen.Address(),
+			hint: "stop it first, or choose another port; to pair a device while it runs: " + t.Words("seed"),
 		}
 	}
 	for {
-		seeded, err := a.pair(ctx, s, p, wishes{imported: imported, vacant: true})
+		seeded, err := t.Pair(ctx, Wishes{Imported: imported, vacant: true})
 		var held *heldError
 		if !errors.As(err, &held) {
 			return seeded, err
 		}
-		if err := a.waitForLease(ctx, p, held.lease); err != nil {
-			return pairing{}, err
+		if err := t.waitForLease(ctx, held.lease); err != nil {
+			return Paired{}, err
 		}
 	}
 }
 
-// isLive tells whether something answers where the gateway would.
-func isLive(ctx context.Context, p place) bool {
+// IsLive tells whether something answers where the gateway would.
+func (t *Target) IsLive(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	taken, err := gateway.PortTaken(ctx, p.Listen.Address())
+	taken, err := gateway.PortTaken(ctx, t.Listen.Address())
 	return taken && err == nil
 }
 
@@ -56,21 +60,21 @@ func (e *heldError) Error() string {
 }
 
 // leaseAllows reads the lease through a session that is open already.
-func leaseAllows(ctx context.Context, session *seed.Session, p place) error {
+func (t *Target) leaseAllows(ctx context.Context, session *seed.Session) error {
 	lease, held, err := session.OwnerLease(ctx)
 	if err != nil || !held {
 		return err
 	}
-	return judgeLease(lease, p)
+	return t.judgeLease(lease)
 }
 
 // leaseLength is five minutes in 2026.9.5 and 2026.9.6, and a margin.
 const leaseLength = 6 * time.Minute
 
 // judgeLease says whether a gateway could start beside a lease: a heldError
-// where it would have to wait, a runningError where it never could.
-func judgeLease(lease statedb.Lease, p place) error {
-	if p.Release.Known && !p.Release.HasOwnerLease() {
+// where it would have to wait, a RunningError where it never could.
+func (t *Target) judgeLease(lease statedb.Lease) error {
+	if t.Release.Known && !t.Release.HasOwnerLease() {
 		return nil // what another release left behind
 	}
 	hostname, err := os.Hostname()
@@ -82,9 +86,9 @@ func judgeLease(lease statedb.Lease, p place) error {
 		return servedError(lease)
 	case statedb.HolderUnknown:
 		switch {
-		case !p.Command.Understood: // such a command is never kept waiting
+		case !t.Command.Understood: // such a command is never kept waiting
 		case time.Until(lease.Expires) > leaseLength:
-			return &runningError{
+			return &RunningError{
 				what: fmt.Sprintf("the owner lease of host %s lasts until %s, longer than any gateway asks for: a clock is wrong", lease.Host, lease.Expires.Format(time.RFC3339)),
 				hint: "set the clock right (date -u), or start under the host name " + lease.Host,
 			}
@@ -97,7 +101,7 @@ func judgeLease(lease statedb.Lease, p place) error {
 }
 
 func servedError(lease statedb.Lease) error {
-	return &runningError{
+	return &RunningError{
 		what: fmt.Sprintf("a gateway already serves this state folder (pid %d on host %s)", lease.PID, lease.Host),
 		hint: "two gateways cannot share a state folder: stop the other one, or give this one a folder of its own",
 	}
@@ -105,13 +109,13 @@ func servedError(lease statedb.Lease) error {
 
 // waitForLease waits until a lease expires. It is never deleted: its owner may
 // live on another machine, and shows that by renewing it.
-func (a *app) waitForLease(ctx context.Context, p place, first statedb.Lease) error {
+func (t *Target) waitForLease(ctx context.Context, first statedb.Lease) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for next := time.Now(); ; {
 		if now := time.Now(); !now.Before(next) {
 			next = now.Add(leaseProgress)
-			a.log.Info().Str("host", first.Host).Str("until", first.Expires.Format(time.TimeOnly)).
+			t.Log.Info().Str("host", first.Host).Str("until", first.Expires.Format(time.TimeOnly)).
 				Str("remaining", time.Until(first.Expires).Round(time.Second).String()).
 				Str("hint", "a fixed host name (docker run --hostname, hostname: in compose) starts at once").
 				Msg("waiting for the owner lease of a gateway that did not end cleanly")
@@ -121,20 +125,21 @@ func (a *app) waitForLease(ctx context.Context, p place, first statedb.Lease) er
 			return ctx.Err()
 		case <-tick.C:
 		}
-		lease, held, err := readLease(ctx, p.StateDir)
+		lease, held, err := ReadLease(ctx, t.StateDir)
 		switch {
 		case err != nil, !held:
 			return err
 		case lease.Expires.After(first.Expires):
 			return servedError(lease)
 		}
-		if judged := judgeLease(lease, p); !errors.As(judged, new(*heldError)) {
+		if judged := t.judgeLease(lease); !errors.As(judged, new(*heldError)) {
 			return judged
 		}
 	}
 }
 
-func readLease(ctx context.Context, stateDir string) (lease statedb.Lease, held bool, err error) {
+// ReadLease reads the owner lease of a state directory.
+func ReadLease(ctx context.Context, stateDir string) (lease statedb.Lease, held bool, err error) {
 	db, err := statedb.Open(ctx, stateDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return lease, false, nil

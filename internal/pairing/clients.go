@@ -1,4 +1,4 @@
-package cli
+package pairing
 
 import (
 	"github.com/reflectt/bootstrap/internal/bridge"
@@ -9,9 +9,8 @@ import (
 
 // client is a further device; its bundle is empty where it keeps its own key.
 type client struct {
-	device   seed.Device
-	bundle   seed.Bundle
-	settings settings.Settings
+	device seed.Device
+	bundle seed.Bundle
 }
 
 // withBundle is the client with the key that lies in its bundle.
@@ -23,14 +22,14 @@ func (c client) withBundle(bundle seed.Bundle) client {
 
 // openClients finds the clients that are wanted, and makes the bundles that are
 // missing.
-func openClients(s settings.Settings, p place) ([]client, error) {
+func (t *Target) openClients(wanted settings.Clients) ([]client, error) {
 	var names []string
-	for _, wanted := range s.Clients {
-		if wanted.PublicKey == "" {
-			names = append(names, wanted.Name)
+	for _, one := range wanted {
+		if one.PublicKey == "" {
+			names = append(names, one.Name)
 		}
 	}
-	opened, err := seed.OpenBundles(bundlesDir(s, p), names)
+	opened, err := seed.OpenBundles(t.BundlesDir(), names)
 	if err != nil {
 		return nil, err
 	}
@@ -38,26 +37,27 @@ func openClients(s settings.Settings, p place) ([]client, error) {
 	for i, name := range names {
 		bundles[name] = opened[i]
 	}
-	return eachClient(s, p, func(name string) (seed.Bundle, error) { return bundles[name], nil })
+	return t.eachClient(wanted, func(name string) (seed.Bundle, error) { return bundles[name], nil })
 }
 
 // readClients finds them and makes nothing: a client that has no key yet is
 // left out.
-func readClients(s settings.Settings, p place) ([]client, error) {
-	return eachClient(s, p, func(name string) (seed.Bundle, error) { return seed.ReadBundle(bundlesDir(s, p), name) })
+func (t *Target) readClients() ([]client, error) {
+	return t.eachClient(t.Settings.Clients, func(name string) (seed.Bundle, error) { return seed.ReadBundle(t.BundlesDir(), name) })
 }
 
-func bundlesDir(s settings.Settings, p place) string {
-	if s.BundleDir != "" {
-		return s.BundleDir
+// BundlesDir is where the clients' bundles are.
+func (t *Target) BundlesDir() string {
+	if t.Settings.BundleDir != "" {
+		return t.Settings.BundleDir
 	}
-	return seed.BundlesDir(p.StateDir)
+	return seed.BundlesDir(t.StateDir)
 }
 
-func eachClient(s settings.Settings, p place, bundleOf func(name string) (seed.Bundle, error)) ([]client, error) {
+func (t *Target) eachClient(all settings.Clients, bundleOf func(name string) (seed.Bundle, error)) ([]client, error) {
 	var clients []client
-	for _, wanted := range s.Clients {
-		c := client{device: seed.Device{Name: wanted.Name, Scopes: wanted.WantedScopes(p.Release)}, settings: s}
+	for _, wanted := range all {
+		c := client{device: seed.Device{Name: wanted.Name, Scopes: wanted.WantedScopes(t.Release)}}
 		var err error
 		if wanted.PublicKey != "" {
 			c.device.PublicKey, err = identity.ParsePublicKey(wanted.PublicKey)
@@ -75,7 +75,7 @@ func eachClient(s settings.Settings, p place, bundleOf func(name string) (seed.B
 }
 
 // finishClients completes the bundles of the clients that were paired.
-func finishClients(clients []client, results []seed.Result, url string) error {
+func (t *Target) finishClients(clients []client, results []seed.Result) error {
 	ofDevice := make(map[string]seed.Result, len(results))
 	for _, result := range results {
 		ofDevice[result.DeviceID] = result
@@ -86,7 +86,7 @@ func finishClients(clients []client, results []seed.Result, url string) error {
 		if c.bundle.Dir == "" || result.Outcome == seed.Revoked {
 			continue
 		}
-		finishing, err := finishingOf(c.settings, c.bundle, result, url)
+		finishing, err := t.finishingOf(c.bundle, result, t.BundleURL())
 		if err != nil {
 			return err
 		}
@@ -95,36 +95,44 @@ func finishClients(clients []client, results []seed.Result, url string) error {
 	return seed.Finish(all)
 }
 
-// finishBundle writes what a client that was paired needs.
-func finishBundle(s settings.Settings, bundle seed.Bundle, result seed.Result, url string) error {
-	finishing, err := finishingOf(s, bundle, result, url)
+// FinishBundle writes what a client that was paired needs; url is where it is told
+// to find the gateway.
+func (t *Target) FinishBundle(bundle seed.Bundle, result seed.Result, url string) error {
+	finishing, err := t.finishingOf(bundle, result, url)
 	if err != nil {
 		return err
 	}
 	return seed.Finish([]seed.Finishing{finishing})
 }
 
-func finishingOf(s settings.Settings, bundle seed.Bundle, result seed.Result, url string) (seed.Finishing, error) {
-	if s.BridgeTokens {
+func (t *Target) finishingOf(bundle seed.Bundle, result seed.Result, url string) (seed.Finishing, error) {
+	if t.Settings.BridgeTokens {
 		if err := bridge.MakeToken(bundle); err != nil {
 			return seed.Finishing{}, err
 		}
 	}
-	if s.BridgeURL == "" {
+	if t.Settings.BridgeURL == "" {
 		return bundle.Finishing(result, url)
 	}
 	token, err := bridge.Token(bundle)
 	if err != nil {
 		return seed.Finishing{}, &seed.StoreError{Path: bundle.Dir, Err: err, Mend: "a new one is made with --bridge-tokens where there is none"}
 	}
-	return bundle.FinishingBridged(result, string(s.BridgeURL), token)
+	return bundle.FinishingBridged(result, string(t.Settings.BridgeURL), token)
 }
 
-// bundleURL is where a client is told to find the gateway: seldom where the
+// BundleURL is where a client is told to find the gateway: seldom where the
 // gateway finds itself.
-func bundleURL(s settings.Settings, p place) string {
-	if s.ClientURL != "" {
-		return string(s.ClientURL)
+func (t *Target) BundleURL() string {
+	if t.Settings.ClientURL != "" {
+		return string(t.Settings.ClientURL)
 	}
-	return p.URL
+	return t.URL
+}
+
+// Wanted are the devices that shall be paired and have a key: the state directory's
+// own, unless self is zero, and the clients of the settings. It makes nothing.
+func (t *Target) Wanted(self identity.Identity) ([]seed.Device, error) {
+	clients, err := t.readClients()
+	return t.wantedDevices(self, clients), err
 }

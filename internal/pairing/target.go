@@ -1,0 +1,224 @@
+// Package pairing owns the first half of the flow, and every other way to a paired
+// device: which gateway is meant, who is to be paired, that nobody serves here who
+// must not, the wait for a first boot or an owner lease, the store or else the
+// gateway itself, bundles, and the proof. It logs to the logger that it is given,
+// prints nothing and starts nothing.
+//
+// [Settle] makes a [Target]; its methods are the steps.
+package pairing
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/protocol"
+	"github.com/reflectt/bootstrap/internal/rights"
+	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/settings"
+)
+
+// Target is where a command works: what is installed, what of the settings matters,
+// and the environment that a gateway there gets. By the time there is one, rights
+// are dropped. It is made once, by [Settle]; what a step learns it returns.
+type Target struct {
+	gateway.Installation
+	Settings settings.Settings
+	// Argv is the gateway's command; empty where this command starts none.
+	Argv      []string
+	Variables map[string]string
+	// Starts: this command starts the gateway, and pairs once that has a store.
+	Starts bool
+	// Listener is nil where no gateway was started here.
+	Listener *OwnListener
+	// Unready is why the state directory cannot be worked in; nil where it can.
+	Unready error
+	Asking
+}
+
+// Asking is who asks for a [Target].
+type Asking struct {
+	// Log gets one line a step.
+	Log zerolog.Logger
+	// Words writes a command of ours out for a hint, with the flags typed here.
+	Words func(name string, arguments ...string) string
+	// Version is ours, for the gateway's log.
+	Version string
+}
+
+// What is started here, for people.
+func (t *Target) What() string {
+	if t.Command.Understood {
+		return "the gateway"
+	}
+	return "the command"
+}
+
+// ShownURL is where the gateway answers, for people and logs: without a query,
+// which may hold a token.
+func (t *Target) ShownURL() string { return protocol.DisplayURL(t.URL) }
+
+// Environ is the environment for the gateway: without our own secrets.
+func (t *Target) Environ() []string {
+	variables := maps.Clone(t.Variables)
+	for _, field := range settings.Fields() {
+		if field.Secret {
+			delete(variables, field.Env)
+		}
+	}
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		out = append(out, name+"="+variables[name])
+	}
+	return out
+}
+
+// SeedOptions are for reading the stores.
+func (t *Target) SeedOptions() seed.Options {
+	imports := t.Release.ImportsPairings()
+	return seed.Options{
+		StateDir: t.StateDir, Era: t.Release.Era(), LockTimeout: t.Settings.LockTimeout,
+		Stage: t.Release.Era() == gateway.EraSQLite && (t.Starts || !imports), Withdraw: t.Starts && !imports,
+		Adopt: t.Starts,
+	}
+}
+
+// TLS is what is trusted of a gateway.
+func (t *Target) TLS() protocol.TLSOptions { return tlsOptions(t.Settings) }
+
+func tlsOptions(s settings.Settings) protocol.TLSOptions {
+	return protocol.TLSOptions{CAFile: s.CAFile, PinnedFingerprint: string(s.Fingerprint)}
+}
+
+// SharedSecret is what the gateway asks everybody for, by its own settings.
+func (t *Target) SharedSecret() (token, password string) {
+	if t.Auth.Mode == gateway.AuthPassword {
+		return "", t.Auth.Secret.Reveal()
+	}
+	return t.Auth.Secret.Reveal(), ""
+}
+
+// Settle finds the gateway, becomes the user whom its state directory belongs to,
+// and only then lets anything read or write state. Secrets that root alone can read
+// are read before. With prepare it makes the state directory where there is none;
+// [Target.Unready] says that this failed. vars are the environment, which it may
+// change.
+func Settle(asking Asking, s settings.Settings, argv []string, vars map[string]string, prepare bool) (*Target, error) {
+	stateDir, err := locate(s, argv, vars)
+	if err != nil {
+		return nil, err
+	}
+	user, drop, err := runAs(s, stateDir, prepare)
+	if err != nil {
+		return nil, err
+	}
+	var unready error
+	if drop {
+		if s.User == "" {
+			// Another home must not lead to another state directory.
+			vars["OPENCLAW_STATE_DIR"] = stateDir
+		}
+		// Its descriptor is not handed on, and Node aborts where it is closed.
+		delete(vars, "NODE_CHANNEL_FD")
+		vars = Variables(user.Env(EnvironOf(vars)))
+		if stateDir, err = locate(s, argv, vars); err != nil {
+			return nil, err
+		}
+		if prepare {
+			unready = rights.PrepareStateDir(stateDir, user)
+		}
+		if err := rights.Drop(user, s.AllowEscalation); err != nil {
+			return nil, err
+		}
+	}
+	// As the user who reads it at each connect, and before anything is started.
+	if err := tlsOptions(s).Check(); err != nil {
+		return nil, &usageError{err: fmt.Errorf("--ca-file (BOOTSTRAP_CA_FILE): %w", err)}
+	}
+	if unready == nil && prepare {
+		// Once more, without root's eyes: is the directory in reach?
+		unready = rights.PrepareStateDir(stateDir, user)
+	}
+	if prepare && user.UID == 0 && s.User == "" {
+		// Missing in /tmp it could have become anybody's meanwhile.
+		if err := rights.RequireRoots(stateDir); err != nil {
+			return nil, err
+		}
+	}
+	environment, overrides := gatewayAsked(s, vars)
+	installation, err := gateway.Inspect(argv, environment, overrides)
+	return &Target{
+		Installation: installation, Settings: s, Argv: argv, Variables: vars, Asking: asking,
+		Starts: prepare && len(argv) > 0, Unready: unready,
+	}, packageError(err)
+}
+
+// locate finds the state folder without reading anything in it.
+func locate(s settings.Settings, argv []string, variables map[string]string) (string, error) {
+	environment, overrides := gatewayAsked(s, variables)
+	stateDir, err := gateway.Locate(argv, environment, overrides)
+	return stateDir, packageError(err)
+}
+
+// gatewayAsked is what the gateway room is asked with.
+func gatewayAsked(s settings.Settings, variables map[string]string) (gateway.Environment, gateway.Overrides) {
+	environment := gateway.CurrentEnvironment(variables)
+	if s.StateDir != "" {
+		variables["OPENCLAW_STATE_DIR"] = s.StateDir
+	}
+	return environment, gateway.Overrides{StateDir: s.StateDir, PackageDir: s.GatewayPackage, URL: string(s.GatewayURL)}
+}
+
+func packageError(err error) error {
+	if errors.As(err, new(*gateway.PackageError)) {
+		return &usageError{err: fmt.Errorf("--gateway-package (BOOTSTRAP_GATEWAY_PACKAGE): %w", err)}
+	}
+	return err
+}
+
+// runAs decides who to be: the user asked for, or, as root, whoever owns the
+// state directory or could put another in its place. drop is false where this
+// process is that user already.
+func runAs(s settings.Settings, stateDir string, prepare bool) (user rights.User, drop bool, err error) {
+	if s.User != "" {
+		user, err = rights.LookupUser(string(s.User))
+		return user, true, err
+	}
+	current := rights.User{UID: os.Geteuid(), GID: os.Getegid()}
+	if current.UID != 0 {
+		return current, false, nil
+	}
+	user, err = rights.OwnerOf(stateDir, prepare)
+	if err == nil && user.UID == 0 {
+		return current, false, nil
+	}
+	return user, true, err
+}
+
+// EnvironOf is the other way round than [Variables].
+func EnvironOf(variables map[string]string) []string {
+	var out []string
+	for name, value := range variables {
+		out = append(out, name+"="+value)
+	}
+	return out
+}
+
+// Variables is an environment as a map; of a name that is there twice the
+// first one counts, as for getenv.
+func Variables(environ []string) map[string]string {
+	out := map[string]string{}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if _, there := out[name]; !there {
+			out[name] = value
+		}
+	}
+	return out
+}
