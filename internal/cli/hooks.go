@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -116,6 +117,7 @@ func (a *app) preStart(ctx context.Context, t *pairing.Target, list []hooks.Hook
 		if ctx.Err() != nil {
 			break
 		}
+		a.noteHook(marksOf(t, hooks.PreStart), hook, err)
 		if err != nil && t.Settings.HookFailure == settings.StopOnFailure && t.Command.Understood {
 			failed = &hookError{failure: err}
 			break
@@ -128,6 +130,48 @@ func (a *app) preStart(ctx context.Context, t *pairing.Target, list []hooks.Hook
 		return stopped
 	}
 	return failed
+}
+
+// marksOf is where it is noted what became of a stage's hooks.
+func marksOf(t *pairing.Target, stage hooks.Stage) hooks.Marks {
+	return hooks.Marks{Dir: filepath.Join(seed.Dir(t.StateDir), strings.TrimSuffix(string(stage), ".d"))}
+}
+
+// noteHook notes for "bootstrap status" that a hook failed, or that it no longer does.
+// It is not worth a start.
+func (a *app) noteHook(marks hooks.Marks, hook hooks.Hook, failed error) {
+	var err error
+	switch {
+	case failed != nil:
+		err = marks.PutFailure(hook, a.now(), failed)
+	case marks.Failure(hook) != "":
+		err = marks.Drop(hook)
+	}
+	if err != nil {
+		a.log.Warn().Str("hint", atomicfile.Mend(marks.Dir, err)).Msg(err.Error())
+	}
+}
+
+// hookFindings say which hooks failed at their last start, have not run, or never do.
+func (a *app) hookFindings(t *pairing.Target) (out []finding) {
+	set, err := hooksBelow(t.Settings.Hooks)
+	if err != nil {
+		return []finding{{What: err.Error(), Mend: hintOf(err), Code: codeOf(err)}}
+	}
+	for _, file := range set.PassedOver {
+		out = append(out, finding{What: "no hook: " + file.Path + ": " + file.Reason, Mend: file.Hint})
+	}
+	for _, hook := range append(set.PreStart, set.Proven...) {
+		marks := marksOf(t, hook.Stage)
+		if why := marks.Failure(hook); why != "" {
+			out = append(out, finding{What: "hook " + nameOfHook(hook) + " failed: " + why, Mend: "read its lines in the log of bootstrap run; it runs again at the next start"})
+			continue
+		}
+		if ran, err := marks.Has(hook); hook.Stage == hooks.Proven && t.Settings.ProvenHooks == settings.Once && err == nil && !ran {
+			out = append(out, finding{What: "hook " + nameOfHook(hook) + " has not run on this state folder", Mend: "bootstrap run runs it, once the pairing is proven"})
+		}
+	}
+	return out
 }
 
 // provenHooks run once the pairing is proven for the first time, beside the
@@ -177,7 +221,7 @@ func (h *provenHooks) run(ctx context.Context) Code {
 		}
 	}()
 	runner := h.hookRunner(h.t, h.process.RunJob)
-	marks := hooks.Marks{Dir: filepath.Join(seed.Dir(h.t.StateDir), "proven")}
+	marks := marksOf(h.t, hooks.Proven)
 	for _, hook := range h.list {
 		err := h.runOnce(ctx, runner, marks, hook)
 		switch {
@@ -218,7 +262,10 @@ func (h *provenHooks) runOnce(ctx context.Context, runner hooks.Runner, marks ho
 		}
 	}
 	if err := h.runHook(ctx, runner, hook); err != nil {
+		if ctx.Err() == nil {
+			h.noteHook(marks, hook, err)
+		}
 		return err
 	}
-	return marks.Put(hook, time.Now())
+	return marks.Put(hook, h.now())
 }

@@ -142,6 +142,7 @@ func (a *app) look(c *cli.Context, t *pairing.Target) status {
 		out.Findings = append(out.Findings, a.elsewhereFinding(other, t))
 	}
 	out.Findings = append(out.Findings, settingFindings(a.now(), t)...)
+	out.Findings = append(out.Findings, a.hookFindings(t)...)
 	out.Findings = append(out.Findings, rightsFindings(t.StateDir)...)
 	return out
 }

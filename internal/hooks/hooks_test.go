@@ -130,6 +130,17 @@ func TestAMarkIsForAHooksNameAndContent(t *testing.T) {
 	if data, err := os.ReadFile(filepath.Join(marks.Dir, "10-a")); err != nil || string(data) != "abc 1970-01-01T00:00:00Z\n" {
 		t.Errorf("%q, %v", data, err)
 	}
+	failing := Hook{Stage: Proven, Name: "10-b", Hash: "abc"}
+	if err := marks.PutFailure(failing, time.Unix(0, 0), errors.New("it ended with 3")); err != nil {
+		t.Fatal(err)
+	}
+	has(failing, false)
+	if why := marks.Failure(failing); why != "1970-01-01T00:00:00Z it ended with 3" || marks.Failure(hook) != "" {
+		t.Errorf("failed: %q, %q", why, marks.Failure(hook))
+	}
+	if err := errors.Join(marks.Drop(failing), marks.Drop(failing)); err != nil || marks.Failure(failing) != "" {
+		t.Errorf("dropped: %v", err)
+	}
 	if err := os.Mkdir(filepath.Join(marks.Dir, "10-c"), 0o700); err != nil {
 		t.Fatal(err)
 	}

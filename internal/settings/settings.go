@@ -52,10 +52,10 @@ type Settings struct {
 	StopTimeout   time.Duration `env:"BOOTSTRAP_STOP_TIMEOUT" flag:"stop-timeout" arg:"TIME" cmd:"run" usage:"kill a gateway that has not ended this long after it was told to (default: never; that is the runtime's to decide)"`
 	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity,bridge,approve,join" usage:"how long to wait for another bootstrap on the same state folder"`
 
-	Hooks       string        `env:"BOOTSTRAP_HOOKS" flag:"hooks" arg:"DIR" cmd:"run" usage:"directory whose pre-start.d and proven.d have programs to run before the gateway starts, and once its pairing is proven; or off (default: /etc/bootstrap, where it is there)"`
+	Hooks       string        `env:"BOOTSTRAP_HOOKS" flag:"hooks" arg:"DIR" cmd:"run,status" usage:"directory whose pre-start.d and proven.d have programs to run before the gateway starts, and once its pairing is proven; or off (default: /etc/bootstrap, where it is there)"`
 	HookTimeout time.Duration `env:"BOOTSTRAP_HOOK_TIMEOUT" envDefault:"5m" flag:"hook-timeout" arg:"TIME" cmd:"run" usage:"how long each hook may run"`
 	HookFailure HookFailure   `env:"BOOTSTRAP_HOOK_FAILURE" envDefault:"stop" flag:"hook-failure" arg:"POLICY" cmd:"run" usage:"what a hook that fails means: stop ends with 21, before the gateway starts or by stopping it; warn goes on with the next hook"`
-	ProvenHooks HookRepeat    `env:"BOOTSTRAP_PROVEN_HOOKS" envDefault:"once" flag:"proven-hooks" arg:"WHEN" cmd:"run" usage:"how often a hook of proven.d runs: once on each state directory, by its name and content; or always, at the first proof of each start"`
+	ProvenHooks HookRepeat    `env:"BOOTSTRAP_PROVEN_HOOKS" envDefault:"once" flag:"proven-hooks" arg:"WHEN" cmd:"run,status" usage:"how often a hook of proven.d runs: once on each state directory, by its name and content; or always, at the first proof of each start"`
 
 	Approve         Rules         `env:"BOOTSTRAP_APPROVE" flag:"approve" arg:"POLICY" cmd:"run,approve" usage:"approve pairing requests without a person: token, first, local, cidr:NETWORK; a comma means or, + means and; repeatable (default: nobody)"`
 	ApproveRole     Role          `env:"BOOTSTRAP_APPROVE_ROLE" envDefault:"operator" flag:"approve-role" arg:"ROLE" cmd:"run,approve" usage:"the only role that the policy admits: operator or node"`
