@@ -61,6 +61,11 @@ func setUpScript(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("BESIDE", beside)
+	plugin, err := filepath.Abs("../../docker/reflectt-plugin")
+	if err != nil {
+		return err
+	}
+	env.Setenv("PLUGIN_HOOK", plugin)
 	env.Setenv("DASH", strictShell())
 	// Under -race every run would sleep for a second at its end.
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
