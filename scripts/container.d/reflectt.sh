@@ -1,21 +1,112 @@
 # shellcheck shell=bash
-# Scenarios: clients that cannot sign, through the bridge.
+# Scenarios: reflectt-node, by the gateway's plugin and through the bridge; clients
+# that cannot sign.
 # shellcheck disable=SC2154
 
-# reflectt_image TAG: an image of reflectt-node's shape.
+# Until a gateway has installed a plugin, started and been found healthy, or an agent has
+# answered: 40 s of a processor's time, which other scenarios want, too.
+live_limit=$((5 * boot_limit))
+
+# reflectt_image TAG PROGRAM...: an image of reflectt-node's shape, whose program
+# consists of these.
 reflectt_image() {
+	local tag=$1 program
+	shift
 	mkdir -p "$work/reflectt"
-	cp scripts/container.d/reflectt-node.js "$work/reflectt/index.js"
-	quiet_build "$1" "$work/reflectt" --build-arg "FROM=$base" <<-'FILE'
+	: >"$work/reflectt/index.js"
+	for program in "$@"; do
+		cp "scripts/container.d/$program" "$work/reflectt/"
+		echo "require('./$program');" >>"$work/reflectt/index.js"
+	done
+	quiet_build "$tag" "$work/reflectt" --build-arg "FROM=$base" <<-'FILE'
 		ARG FROM
 		FROM $FROM
-		COPY index.js /app/dist/index.js
+		COPY . /app/dist/
 		WORKDIR /app
 		CMD ["node", "dist/index.js"]
 	FILE
 }
 
-# The two containers of docker/compose.reflectt.yaml, started by one command.
+# model_image TAG: the gateway as shipped, and a hook that sets the model.
+model_image() {
+	mkdir -p "$work/model"
+	cp scripts/container.d/model-config "$work/model/"
+	quiet_build "$1" "$work/model" --build-arg "FROM=$image" <<-'FILE'
+		ARG FROM
+		FROM $FROM
+		COPY --chmod=0755 model-config /etc/bootstrap/pre-start.d/05-model
+	FILE
+}
+
+# agent_runs_a_tool EXEC...: a message to reflectt-node becomes a run of the gateway's
+# agent, whose tool writes a file beside the gateway, and the reply comes back. EXEC
+# runs a command in the gateway's container, whose loopback has reflectt-node.
+agent_runs_a_tool() {
+	local word=smoke$RANDOM heard
+	"$@" node -e 'fetch("http://127.0.0.1:4445/chat/messages", {method: "POST", headers: {"content-type": "application/json"},
+		body: JSON.stringify({from: "smoke", content: process.argv[1]})}).then((r) => process.exit(r.ok ? 0 : 1))' "@main please write $word"
+	await "$live_limit" chat_has "wrote $word" "$@" || fail "no reply: $(chat "$@" | tail -n 3)"
+	heard=$("$@" cat /tmp/written-by-the-agent)
+	[[ $heard == "$word" ]] || fail "the agent's tool has written: $heard"
+	evidence "@main please write $word: exec has written $heard, reply: $(chat "$@" | tail -n 1);"
+}
+chat() {
+	"$@" node -e 'fetch("http://127.0.0.1:4445/chat/messages").then((r) => r.json()).then(({messages}) => {
+		for (const message of messages) console.log(message.from + ": " + message.content);
+	})'
+}
+chat_has() {
+	local words=$1
+	shift
+	chat "$@" | grep -F -- "$words" >/dev/null
+}
+
+# Two containers from empty volumes, by one command: the gateway's plugin reaches
+# reflectt-node.
+reflectt_tool() {
+	build_tool compose github.com/docker/compose/v2/cmd || not_run "cannot build docker compose: $(tail -n 1 "$work/tool.log")"
+	# shellcheck disable=SC2034 # compose reads them
+	tool_compose=$work/compose compose_file=docker/compose.reflectt.yaml
+	unset OPENCLAW_GATEWAY_TOKEN
+	export GATEWAY_IMAGE=bootstrap-smoke/gateway-model-two REFLECTT_IMAGE=bootstrap-smoke/reflectt-live-two REFLECTT_PORT=14447 GATEWAY_PORT=28791
+	export REFLECTT_PLUGIN=$PWD/scripts/container.d/reflectt-plugin
+	reflectt_image "$REFLECTT_IMAGE" reflectt-live.js model.js
+	model_image "$GATEWAY_IMAGE"
+	trap 'compose down --volumes --timeout 1; "$docker" rmi --force "$REFLECTT_IMAGE" "$GATEWAY_IMAGE"' EXIT
+	compose up --no-build --detach --wait --wait-timeout "$live_limit" || {
+		compose logs
+		fail "docker compose up does not become healthy"
+	}
+	agent_runs_a_tool compose exec -T gateway
+	compose exec -T gateway bootstrap probe || fail "the gateway is not paired"
+	# Once on each volume: this is what the next start does.
+	compose exec -T gateway /etc/bootstrap/pre-start.d/10-reflectt-plugin | grep -Fx 'the plugin is installed already' || fail "the plugin would be installed twice"
+}
+
+# The same in one container.
+reflectt_tool_one() {
+	# Not local: the trap reads them when this function has ended.
+	shape=bootstrap-smoke/reflectt-live-one gateway=bootstrap-smoke/gateway-model-one both=bootstrap-smoke/openclaw-reflectt-live
+	reflectt_image "$shape" reflectt-live.js model.js
+	model_image "$gateway"
+	trap '"$docker" rmi --force "$shape" "$gateway" "$both"' EXIT
+	DOCKER_BUILDKIT=1 "$docker" build --file docker/Dockerfile.reflectt --tag "$both" \
+		--build-arg "GATEWAY_IMAGE=$gateway" --build-arg "REFLECTT_IMAGE=$shape" docker
+	# A tarball, whose name the mount has changed.
+	tar -C scripts/container.d --transform 's,^reflectt-plugin,package,' -czf "$work/plugin" reflectt-plugin
+	volume state
+	"$docker" run --detach --name "$run-both" --label "$label" "$(state state)" \
+		--volume "$work/plugin:/plugin:ro" --env REFLECTT_PLUGIN=/plugin "$both"
+	await "$live_limit" healthy_or_over both || true
+	healthy both || fail "it does not become healthy"
+	agent_runs_a_tool inside both
+	stop both
+	[[ $(exit_code both) == 0 ]] || fail "docker stop: exit $(exit_code both)"
+	evidence "docker stop: exit 0"
+}
+
+# The two containers of docker/compose.reflectt.yaml without a plugin, started by one
+# command.
 reflectt_compose() {
 	local said
 	build_tool compose github.com/docker/compose/v2/cmd || not_run "cannot build docker compose: $(tail -n 1 "$work/tool.log")"
@@ -24,9 +115,9 @@ reflectt_compose() {
 	unset OPENCLAW_GATEWAY_TOKEN
 	# Ports of its own: other scenarios run meanwhile.
 	export GATEWAY_IMAGE=$quick REFLECTT_IMAGE=bootstrap-smoke/reflectt REFLECTT_PORT=14445 GATEWAY_PORT=28789
-	reflectt_image "$REFLECTT_IMAGE"
+	reflectt_image "$REFLECTT_IMAGE" reflectt-node.js
 	trap 'compose down --volumes --timeout 1; "$docker" rmi --force "$REFLECTT_IMAGE"' EXIT
-	compose up --no-build --detach --wait --wait-timeout "$boot_limit" || {
+	compose up --no-build --detach --wait --wait-timeout "$live_limit" || {
 		compose logs
 		fail "docker compose up does not become healthy"
 	}
@@ -47,7 +138,7 @@ reflectt_says() { compose logs --no-log-prefix reflectt | grep -F -- "$1" >/dev/
 reflectt_one_image() {
 	# Not local: the trap reads them when this function has ended.
 	shape=bootstrap-smoke/reflectt-shape both=bootstrap-smoke/openclaw-reflectt
-	reflectt_image "$shape"
+	reflectt_image "$shape" reflectt-node.js
 	trap '"$docker" rmi --force "$shape" "$both"' EXIT
 	DOCKER_BUILDKIT=1 "$docker" build --file docker/Dockerfile.reflectt --tag "$both" \
 		--build-arg "GATEWAY_IMAGE=$quick" --build-arg "REFLECTT_IMAGE=$shape" docker
@@ -61,6 +152,7 @@ reflectt_one_image() {
 	evidence "docker stop: exit 0"
 	[[ $(once --entrypoint reflectt-beside "$both" bash -c 'echo a shell; jobs') == 'a shell' ]] || fail "a shell in the image does not work"
 }
+healthy_or_over() { healthy "$1" || ! running "$1"; }
 healthy() { [[ $("$docker" inspect --format '{{.State.Health.Status}}' "$run-$1") == healthy ]]; }
 
 # openclaw's CLI has no key yet, and the bridge is a host name away.
