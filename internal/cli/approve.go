@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/reflectt/bootstrap/internal/approve"
+	"github.com/reflectt/bootstrap/internal/entrypoint"
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/protocol"
@@ -65,6 +66,15 @@ func (a *app) approve(c *cli.Context) error {
 		return a.printRequests(c, pending, paired)
 	}
 	return a.approveOne(c, caller, t, pending, paired)
+}
+
+// approveWatch is "approve --watch": it stays until a signal ends it.
+func (a *app) approveWatch(c *cli.Context, s settings.Settings) error {
+	t, err := a.ready(s)
+	if err != nil {
+		return err
+	}
+	return entrypoint.Watch(c.Context, t, t.ApproverURL())
 }
 
 // checkApprove refuses what cannot be meant.

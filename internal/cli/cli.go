@@ -1,7 +1,6 @@
-// Package cli owns the commands: what they are called, in which order each
-// calls the other rooms, what a person reads, and which exit code an error
-// becomes; and the second half of "run": the gateway as a child, the proof beside it.
-// Reading and writing is the other rooms'.
+// Package cli owns the commands: what they are called, their flags and help, what
+// a person reads, and which exit code an error becomes. Each calls one or two
+// functions of the other rooms.
 //
 // Start with run.go: it is the whole flow.
 package cli
@@ -23,6 +22,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
+	"github.com/reflectt/bootstrap/internal/entrypoint"
 	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/rights"
@@ -248,7 +248,7 @@ func flagBehind(c *cli.Context) error {
 
 // report tells a person, or a program, why it ended.
 func (a *app) report(err error) {
-	if err == nil || errors.As(err, new(*exitError)) {
+	if err == nil || errors.As(err, new(*exitError)) || errors.As(err, new(*entrypoint.Ended)) {
 		return
 	}
 	event := a.log.Error().Int("exit", int(codeOf(err)))

@@ -16,7 +16,6 @@ import (
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/shell"
-	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
 // elsewhere is a gateway that runs on the state folder, though nothing answers
@@ -33,8 +32,8 @@ func findElsewhere(ctx context.Context, t *pairing.Target) (elsewhere, bool) {
 		return elsewhere{}, false
 	}
 	hostname, err := os.Hostname()
-	lease, held, leaseErr := pairing.ReadLease(ctx, t.StateDir)
-	if err == nil && leaseErr == nil && held && lease.Holder(hostname, time.Now()) == statedb.HolderAlive {
+	lease, held, leaseErr := seed.ReadLease(ctx, t.StateDir)
+	if err == nil && leaseErr == nil && held && lease.Holder(hostname, time.Now()) == seed.HolderAlive {
 		return elsewhere{pid: lease.PID, port: lease.Port}, true
 	}
 	process, found := gateway.Serving(t.StateDir)

@@ -106,6 +106,7 @@ func classes() []struct {
 		class string
 		code  Code
 	}{
+		{"hook", HookFailed},
 		{string(probe.OK), OK},
 		{string(probe.Unreachable), Unreachable},
 		{string(probe.StillStarting), Starting},

@@ -11,7 +11,6 @@ import (
 	"github.com/reflectt/bootstrap/internal/approve"
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
-	"github.com/reflectt/bootstrap/internal/settings"
 )
 
 func (a *app) joinCommand() *cli.Command {
@@ -58,7 +57,7 @@ func (a *app) join(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	client, err := clientNamed(c.String("name"))
+	client, err := pairing.ClientNamed(c.String("name"))
 	if err != nil {
 		return err
 	}
@@ -81,18 +80,6 @@ func (a *app) join(c *cli.Context) error {
 		Scopes: in.Scopes, Way: in.Way,
 	}
 	return a.reportJoined(c, out, a.refusedAtHome(c.Context, t, err))
-}
-
-func clientNamed(name string) (settings.Client, error) {
-	var clients settings.Clients
-	err := clients.UnmarshalText([]byte(name))
-	switch {
-	case err != nil:
-		return settings.Client{}, &usageError{err: fmt.Errorf("--name: %w", err)}
-	case len(clients) != 1 || clients[0].PublicKey != "":
-		return settings.Client{}, &usageError{err: errors.New("--name: one client is wanted, such as agent-1 or viewer:read"), hint: "bootstrap join --name agent-1"}
-	}
-	return clients[0], nil
 }
 
 // reportJoined tells how it went, also where it went wrong.

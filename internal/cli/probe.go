@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/seed"
-	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
 func (a *app) probeCommand() *cli.Command {
@@ -96,8 +94,8 @@ func awaitCredentials(ctx context.Context, t *pairing.Target, auth probe.Auth, p
 			return credentials, nil
 		case <-time.After(min(credentialsPoll, patience-elapsed)):
 		}
-		// A first boot that meets the lock of a reader ends (see [bootedHere]).
-		if _, none := os.Lstat(statedb.Path(t.StateDir)); none != nil || t.IsLive(ctx) {
+		// A first boot that meets the lock of a reader ends (see entrypoint: bootedHere).
+		if !seed.HasDatabase(t.StateDir) || t.IsLive(ctx) {
 			credentials, err = seed.ReadCredentials(ctx, t.SeedOptions())
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
-	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
 func (a *app) statusCommand() *cli.Command {
@@ -134,7 +133,7 @@ func (a *app) look(c *cli.Context, t *pairing.Target) status {
 		out.Findings = append(out.Findings, a.driftFindings(out.Devices)...)
 		out.Findings = append(out.Findings, a.localTokenFinding(survey)...)
 	}
-	lease, held, err := pairing.ReadLease(c.Context, t.StateDir)
+	lease, held, err := seed.ReadLease(c.Context, t.StateDir)
 	if err == nil && held {
 		out.Lease = newStatusLease(lease)
 	}
@@ -181,16 +180,16 @@ func authFrom(t *pairing.Target) string {
 	}
 }
 
-func newStatusLease(lease statedb.Lease) *statusLease {
+func newStatusLease(lease seed.Lease) *statusLease {
 	out := &statusLease{Host: lease.Host, PID: lease.PID, Expires: lease.Expires, Holder: "unknown"}
 	hostname, err := os.Hostname()
 	if err != nil {
 		return out
 	}
 	switch lease.Holder(hostname, time.Now()) {
-	case statedb.HolderAlive:
+	case seed.HolderAlive:
 		out.Holder = "alive"
-	case statedb.HolderGone:
+	case seed.HolderGone:
 		out.Holder = "gone"
 	}
 	return out
@@ -242,6 +241,29 @@ func settingFindings(now time.Time, t *pairing.Target) []finding {
 		})
 	}
 	return out
+}
+
+// warnAbout tells what a gateway would refuse or read otherwise than expected.
+func (a *app) warnAbout(t *pairing.Target) {
+	for _, wrong := range append(settingFindings(a.now(), t), startFindings(t)...) {
+		event := a.log.Warn()
+		if wrong.Mend != "" {
+			event = event.Str("hint", wrong.Mend)
+		}
+		event.Msg(wrong.What)
+	}
+}
+
+// startFindings are what this command would be refused for, whatever is in the
+// folder: every release from 2026.1.29 to 2026.9.6 wants its mode said.
+func startFindings(t *pairing.Target) []finding {
+	if !t.Command.Understood || t.Command.Dev || t.Command.Profile == "dev" || t.Config.Mode == "local" || len(t.InDoubt) > 0 || slices.Contains(t.Argv, "--allow-unconfigured") {
+		return nil
+	}
+	return []finding{{
+		What: "openclaw.json has no gateway.mode=local, and without it gateways refuse to start",
+		Mend: "add --allow-unconfigured to its command, or set the mode: openclaw config set gateway.mode local",
+	}}
 }
 
 func (a *app) printStatus(out status) error {

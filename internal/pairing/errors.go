@@ -16,6 +16,10 @@ func HintOf(err error) string {
 	return ""
 }
 
+// Usage is an error of a setting or a command line, with what to do about it; an
+// empty hint is that of err.
+func Usage(err error, hint string) error { return &usageError{err: err, hint: hint} }
+
 // usageError is a setting that cannot be worked with.
 type usageError struct {
 	err  error

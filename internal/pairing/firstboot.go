@@ -2,14 +2,12 @@ package pairing
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"net"
 	"strconv"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
-	"github.com/reflectt/bootstrap/internal/statedb"
+	"github.com/reflectt/bootstrap/internal/seed"
 )
 
 // firstBootPatience is how long a first boot may take to make its database, or
@@ -27,7 +25,7 @@ func (t *Target) IsServed(ctx context.Context) (bool, error) {
 		if t.IsLive(ctx) {
 			return true, nil
 		}
-		if t.Release.Era() == gateway.EraJSON || !Undecided(ctx, t.StateDir) || !gateway.Running(t.StateDir) || time.Now().After(deadline) {
+		if t.Release.Era() == gateway.EraJSON || !seed.Undecided(ctx, t.StateDir) || !gateway.Running(t.StateDir) || time.Now().After(deadline) {
 			return false, nil
 		}
 		if !told {
@@ -41,17 +39,6 @@ func (t *Target) IsServed(ctx context.Context) (bool, error) {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-}
-
-// Undecided tells whether a gateway that boots may still turn to another store:
-// there is no database, or one in which nothing was made yet.
-func Undecided(ctx context.Context, stateDir string) bool {
-	db, err := statedb.Open(ctx, stateDir)
-	if err != nil {
-		return errors.Is(err, fs.ErrNotExist)
-	}
-	version := db.Version()
-	return db.Close() == nil && version == 0
 }
 
 // SetPort says how to name a port that stands in the gateway's command alone.

@@ -27,6 +27,19 @@ type Joining struct {
 	As seed.ClientKind
 }
 
+// ClientNamed reads NAME[:PRESET].
+func ClientNamed(name string) (settings.Client, error) {
+	var clients settings.Clients
+	err := clients.UnmarshalText([]byte(name))
+	switch {
+	case err != nil:
+		return settings.Client{}, Usage(fmt.Errorf("--name: %w", err), "")
+	case len(clients) != 1 || clients[0].PublicKey != "":
+		return settings.Client{}, Usage(errors.New("--name: one client is wanted, such as agent-1 or viewer:read"), "bootstrap join --name agent-1")
+	}
+	return clients[0], nil
+}
+
 // Joined is what came of it.
 type Joined struct {
 	DeviceID string

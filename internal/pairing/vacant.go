@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/seed"
-	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
 // leaseProgress is how often a person hears that the wait goes on.
@@ -53,7 +51,7 @@ func (t *Target) IsLive(ctx context.Context) bool {
 
 // heldError says that a gateway under another host name has the owner lease. It
 // may be dead, as after docker kill; nobody can tell from here.
-type heldError struct{ lease statedb.Lease }
+type heldError struct{ lease seed.Lease }
 
 func (e *heldError) Error() string {
 	return fmt.Sprintf("the owner lease is held by pid %d on host %s until %s", e.lease.PID, e.lease.Host, e.lease.Expires.Format(time.TimeOnly))
@@ -73,7 +71,7 @@ const leaseLength = 6 * time.Minute
 
 // judgeLease says whether a gateway could start beside a lease: a heldError
 // where it would have to wait, a RunningError where it never could.
-func (t *Target) judgeLease(lease statedb.Lease) error {
+func (t *Target) judgeLease(lease seed.Lease) error {
 	if t.Release.Known && !t.Release.HasOwnerLease() {
 		return nil // what another release left behind
 	}
@@ -82,9 +80,9 @@ func (t *Target) judgeLease(lease statedb.Lease) error {
 		return fmt.Errorf("cannot read the host's name: %w", err)
 	}
 	switch lease.Holder(hostname, time.Now()) {
-	case statedb.HolderAlive:
+	case seed.HolderAlive:
 		return servedError(lease)
-	case statedb.HolderUnknown:
+	case seed.HolderUnknown:
 		switch {
 		case !t.Command.Understood: // such a command is never kept waiting
 		case time.Until(lease.Expires) > leaseLength:
@@ -95,12 +93,12 @@ func (t *Target) judgeLease(lease statedb.Lease) error {
 		default:
 			return &heldError{lease: lease}
 		}
-	case statedb.HolderGone:
+	case seed.HolderGone:
 	}
 	return nil
 }
 
-func servedError(lease statedb.Lease) error {
+func servedError(lease seed.Lease) error {
 	return &RunningError{
 		what: fmt.Sprintf("a gateway already serves this state folder (pid %d on host %s)", lease.PID, lease.Host),
 		hint: "two gateways cannot share a state folder: stop the other one, or give this one a folder of its own",
@@ -109,7 +107,7 @@ func servedError(lease statedb.Lease) error {
 
 // waitForLease waits until a lease expires. It is never deleted: its owner may
 // live on another machine, and shows that by renewing it.
-func (t *Target) waitForLease(ctx context.Context, first statedb.Lease) error {
+func (t *Target) waitForLease(ctx context.Context, first seed.Lease) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for next := time.Now(); ; {
@@ -125,7 +123,7 @@ func (t *Target) waitForLease(ctx context.Context, first statedb.Lease) error {
 			return ctx.Err()
 		case <-tick.C:
 		}
-		lease, held, err := ReadLease(ctx, t.StateDir)
+		lease, held, err := seed.ReadLease(ctx, t.StateDir)
 		switch {
 		case err != nil, !held:
 			return err
@@ -136,17 +134,4 @@ func (t *Target) waitForLease(ctx context.Context, first statedb.Lease) error {
 			return judged
 		}
 	}
-}
-
-// ReadLease reads the owner lease of a state directory.
-func ReadLease(ctx context.Context, stateDir string) (lease statedb.Lease, held bool, err error) {
-	db, err := statedb.Open(ctx, stateDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return lease, false, nil
-	}
-	if err != nil {
-		return lease, false, err
-	}
-	lease, held, err = db.OwnerLease(ctx)
-	return lease, held, errors.Join(err, db.Close())
 }

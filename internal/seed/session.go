@@ -14,7 +14,6 @@ import (
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/identity"
-	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
 // Options say which store to open, and how.
@@ -190,10 +189,10 @@ func (s *Session) Store() Info { return infoOf(s.store) }
 
 // OwnerLease reads the gateway's lease on this state folder; false where nobody
 // holds one, or where the gateways of this store know none.
-func (s *Session) OwnerLease(ctx context.Context) (statedb.Lease, bool, error) {
+func (s *Session) OwnerLease(ctx context.Context) (Lease, bool, error) {
 	database, ok := s.store.(*sqliteStore)
 	if !ok {
-		return statedb.Lease{}, false, nil
+		return Lease{}, false, nil
 	}
 	lease, held, err := database.db.OwnerLease(ctx)
 	return lease, held, database.fail(err)

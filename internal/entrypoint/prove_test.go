@@ -1,4 +1,4 @@
-package cli
+package entrypoint
 
 import (
 	"testing"
@@ -17,7 +17,7 @@ func TestWhatIsNotPairedYetIsNotProven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := prover{app: &app{}, seeded: pairing.Paired{Self: self, Store: seed.Info{Kind: seed.Staged}}}
+	r := prover{Entrypoint: &Entrypoint{Target: &pairing.Target{}}, seeded: pairing.Paired{Self: self, Store: seed.Info{Kind: seed.Staged}}}
 	if verdict := r.handshake(t.Context(), 0); verdict.Outcome != probe.StillStarting {
 		t.Errorf("got %v", verdict)
 	}

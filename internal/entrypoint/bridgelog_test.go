@@ -1,4 +1,4 @@
-package cli
+package entrypoint
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 
 func TestTheLogOfABridgeIsNotFilledWhileTheGatewayIsAway(t *testing.T) {
 	var out bytes.Buffer
-	log := &bridgeLog{app: &app{log: zerolog.New(&out)}}
+	log := &bridgeLog{log: zerolog.New(&out)}
 	for range 100 {
 		log.tell(bridge.Event{Kind: bridge.Unreachable, Client: "agent-1", Reason: "connection refused"})
 	}
@@ -27,7 +27,7 @@ func TestTheLogOfABridgeIsNotFilledWhileTheGatewayIsAway(t *testing.T) {
 
 func TestSilenceIsLoggedOnceAMinuteAndCounted(t *testing.T) {
 	var out bytes.Buffer
-	log := &bridgeLog{app: &app{log: zerolog.New(&out)}}
+	log := &bridgeLog{log: zerolog.New(&out)}
 	for range 70 {
 		log.tell(bridge.Event{Kind: bridge.Silent, Client: "agent-1", Remote: "192.0.2.7:5", Reason: "no connect request came"})
 	}

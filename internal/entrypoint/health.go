@@ -1,4 +1,4 @@
-package cli
+package entrypoint
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/health"
-	"github.com/reflectt/bootstrap/internal/settings"
+	"github.com/reflectt/bootstrap/internal/pairing"
 )
 
 // healthServer answers an orchestrator: /livez while the gateway is being
@@ -20,16 +20,16 @@ type healthServer struct {
 }
 
 // listenHealth starts to answer where the settings say; nil where they do not.
-func (a *app) listenHealth(s settings.Settings, ready *readiness, bridge *openedBridge) (*healthServer, error) {
-	if s.HealthListen == "" {
+func (e *Entrypoint) listenHealth(bridge *openedBridge) (*healthServer, error) {
+	if e.Settings.HealthListen == "" {
 		return nil, nil
 	}
-	listener, err := net.Listen("tcp", string(s.HealthListen))
+	listener, err := net.Listen("tcp", string(e.Settings.HealthListen))
 	if err != nil {
-		return nil, &usageError{err: errors.New("--health-listen (BOOTSTRAP_HEALTH_LISTEN): " + err.Error()), hint: "choose an address and port that are free"}
+		return nil, pairing.Usage(errors.New("--health-listen (BOOTSTRAP_HEALTH_LISTEN): "+err.Error()), "choose an address and port that are free")
 	}
 	probes := health.Probes(func(ctx context.Context) (health.State, bool) {
-		verdict, ok := ready.state()
+		verdict, ok := e.ready.state()
 		if !ok {
 			return health.State{Status: verdict.Outcome.String(), Message: verdict.Message}, false
 		}
@@ -41,10 +41,10 @@ func (a *app) listenHealth(s settings.Settings, ready *readiness, bridge *opened
 	h := &healthServer{address: listener.Addr().String(), server: health.NewServer(probes)}
 	go func() {
 		if err := h.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			a.log.Warn().Err(err).Msg("health answers no more")
+			e.Log.Warn().Err(err).Msg("health answers no more")
 		}
 	}()
-	a.log.Info().Str("address", listener.Addr().String()).Msg("health: /livez and /readyz")
+	e.Log.Info().Str("address", listener.Addr().String()).Msg("health: /livez and /readyz")
 	return h, nil
 }
 

@@ -1,26 +1,27 @@
-package cli
+package entrypoint
 
 import (
 	"context"
 	"errors"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/reflectt/bootstrap/internal/bridge"
-	"github.com/reflectt/bootstrap/internal/pairing"
 )
 
 // bridgeBeside opens the bridge of a gateway that we are about to start; nil
 // where none was asked for. It serves the gateway on this machine, wherever
 // other clients are told to find it.
-func (a *app) bridgeBeside(t *pairing.Target, token string) (*openedBridge, error) {
-	if len(t.Settings.Bridge) == 0 {
+func (e *Entrypoint) bridgeBeside() (*openedBridge, error) {
+	if len(e.Settings.Bridge) == 0 {
 		return nil, nil
 	}
-	return a.openBridge("--bridge", t, bridge.Options{GatewayURL: t.Listen.URL(), Token: token, Join: joinHere(t)})
+	return openBridge("--bridge", e.Target, bridge.Options{GatewayURL: e.Listen.URL(), Token: e.BridgeToken, Join: joinHere(e.Target)})
 }
 
 // serve lets clients in until drain.
-func (b *openedBridge) serve(a *app) {
+func (b *openedBridge) serve(log zerolog.Logger) {
 	if b == nil {
 		return
 	}
@@ -29,7 +30,7 @@ func (b *openedBridge) serve(a *app) {
 	go func() {
 		defer close(b.ended)
 		if err := b.bridge.Serve(ctx, b.listeners...); ctx.Err() == nil {
-			a.log.Error().Err(err).Msg("bridge: it has ended, and the gateway runs on: no client is let in that cannot sign")
+			log.Error().Err(err).Msg("bridge: it has ended, and the gateway runs on: no client is let in that cannot sign")
 		}
 	}()
 }

@@ -1,4 +1,4 @@
-package cli
+package entrypoint
 
 import (
 	"context"
@@ -59,7 +59,7 @@ func joinedClient(s settings.Settings, name string) (settings.Client, error) {
 	i := slices.IndexFunc(s.Clients, func(c settings.Client) bool { return c.Name == name })
 	switch {
 	case i < 0:
-		return clientNamed(name + ":" + s.BridgeJoin)
+		return pairing.ClientNamed(name + ":" + s.BridgeJoin)
 	case s.Clients[i].PublicKey != "":
 		return settings.Client{}, &bridge.JoinError{Err: errors.New("this client keeps its key to itself, so the bridge cannot sign for it")}
 	}
@@ -74,7 +74,7 @@ func joinFailed(err error) error {
 	if errors.As(err, new(*bridge.JoinError)) {
 		return err // it has one
 	}
-	failed := &bridge.JoinError{Command: hintOf(err), Err: err}
+	failed := &bridge.JoinError{Command: pairing.HintOf(err), Err: err}
 	if refused := (*pairing.RefusedError)(nil); errors.As(err, &refused) && refused.Verdict.RequestID != "" {
 		// One command, for a close reason has little room.
 		failed.Command, failed.Pending = "bootstrap approve "+refused.Verdict.RequestID, true

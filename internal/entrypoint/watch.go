@@ -1,4 +1,4 @@
-package cli
+package entrypoint
 
 import (
 	"context"
@@ -6,25 +6,19 @@ import (
 	"sync"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/reflectt/bootstrap/internal/approve"
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
-// approveWatch is "approve --watch": it stays until a signal ends it.
-func (a *app) approveWatch(c *cli.Context, s settings.Settings) error {
-	t, err := a.ready(s)
-	if err != nil {
-		return err
-	}
-	return a.watch(c.Context, t, t.ApproverURL())
-}
+// watcher logs what becomes of pairing requests.
+type watcher struct{ *pairing.Target }
 
-// watch answers the pairing requests of the gateway at url by the policy until the context ends.
-func (a *app) watch(ctx context.Context, t *pairing.Target, url string) error {
+// Watch answers the pairing requests of the gateway at url by the policy until the
+// context ends.
+func Watch(ctx context.Context, t *pairing.Target, url string) error {
+	w := watcher{t}
 	// Makes our folder, and waits for whoever is busy with it.
 	lock, err := seed.Lock(ctx, t.SeedOptions())
 	if err != nil {
@@ -36,7 +30,7 @@ func (a *app) watch(ctx context.Context, t *pairing.Target, url string) error {
 		return err
 	}
 	defer memory.Close()
-	a.warnPolicy(t.Settings)
+	w.warnPolicy(t.Settings)
 	err = approve.Watch(ctx, approve.WatchOptions{
 		Policy: t.Settings.ApprovalPolicy(), AuthMode: string(t.Auth.Mode), Memory: memory,
 		Open: func(ctx context.Context) (*approve.Caller, error) {
@@ -45,9 +39,9 @@ func (a *app) watch(ctx context.Context, t *pairing.Target, url string) error {
 		},
 		Own:      func() (map[string]bool, error) { return ownDevices(ctx, t) },
 		Audit:    func(record approve.Record) error { return seed.Audit(t.StateDir, record) },
-		Tell:     a.tellApproval,
-		Watching: a.tellWatching(t.Settings),
-		Waiting:  a.tellWaiting(),
+		Tell:     w.tellApproval,
+		Watching: w.tellWatching(t.Settings),
+		Waiting:  w.tellWaiting(),
 	})
 	return pairing.MayNot(url, err)
 }
@@ -81,21 +75,21 @@ func ownDevices(ctx context.Context, t *pairing.Target) (map[string]bool, error)
 }
 
 // warnPolicy tells what a policy lets in that its author may not have thought of.
-func (a *app) warnPolicy(s settings.Settings) {
+func (w watcher) warnPolicy(s settings.Settings) {
 	policy := s.ApprovalPolicy()
 	if policy.Uses(approve.FromNetwork) {
-		a.log.Warn().Msg("cidr: a port that Docker publishes may show the bridge's own address for the whole world; do not admit that one")
+		w.Log.Warn().Msg("cidr: a port that Docker publishes may show the bridge's own address for the whole world; do not admit that one")
 	}
 	for _, rule := range policy.Rules {
 		if rule.String() == string(approve.PassedAuth) && policy.Max == 0 && policy.For == 0 {
-			a.log.Warn().Msg("token: whoever has the gateway's token or password gets a device of its own; --approve-max and --approve-for bound how many")
+			w.Log.Warn().Msg("token: whoever has the gateway's token or password gets a device of its own; --approve-max and --approve-for bound how many")
 		}
 	}
 }
 
-func (a *app) tellWatching(s settings.Settings) func(string) {
+func (w watcher) tellWatching(s settings.Settings) func(string) {
 	return func(server string) {
-		event := a.log.Info().Str("gateway", server).Str("role", string(s.ApproveRole)).Str("scopes", pairing.Brief(s.ApproveScopes))
+		event := w.Log.Info().Str("gateway", server).Str("role", string(s.ApproveRole)).Str("scopes", pairing.Brief(s.ApproveScopes))
 		for _, rule := range s.Approve {
 			event = event.Str("policy", rule.String())
 		}
@@ -103,19 +97,19 @@ func (a *app) tellWatching(s settings.Settings) func(string) {
 	}
 }
 
-func (a *app) tellApproval(r approve.Record) {
-	event := a.log.Info()
+func (w watcher) tellApproval(r approve.Record) {
+	event := w.Log.Info()
 	message := "approved"
 	switch r.Action {
 	case approve.LeftPending:
-		event, message = a.log.Warn(), "left pending: "+r.Reason
+		event, message = w.Log.Warn(), "left pending: "+r.Reason
 		if r.RequestID != "" {
 			event = event.Str("hint", "if that is meant: "+approveCommandLine(r))
 		}
 	case approve.Refused:
-		event, message = a.log.Error(), "the gateway did not approve: "+r.Reason
+		event, message = w.Log.Error(), "the gateway did not approve: "+r.Reason
 	case approve.Undone:
-		event, message = a.log.Error(), "approved something else than was asked: "+r.Reason
+		event, message = w.Log.Error(), "approved something else than was asked: "+r.Reason
 	}
 	if r.RequestID != "" {
 		event = event.Str("requestId", r.RequestID).Str("device", pairing.ShortID(r.DeviceID)).Str("name", r.Name).
@@ -139,12 +133,12 @@ func approveCommandLine(r approve.Record) string {
 const waitingPatience = 10 * time.Second
 
 // tellWaiting tells seldom that the gateway cannot be reached.
-func (a *app) tellWaiting() func(error, time.Duration) {
+func (w watcher) tellWaiting() func(error, time.Duration) {
 	var last time.Time
 	return func(why error, pause time.Duration) {
-		if now := a.now(); now.Sub(last) > waitingPatience {
+		if now := time.Now(); now.Sub(last) > waitingPatience {
 			last = now
-			a.log.Info().Str("again_in", pause.Round(time.Millisecond).String()).Msg("not watching at this moment: " + why.Error())
+			w.Log.Info().Str("again_in", pause.Round(time.Millisecond).String()).Msg("not watching at this moment: " + why.Error())
 		}
 	}
 }
@@ -157,7 +151,7 @@ type watching struct {
 }
 
 // ensure starts the watcher where a policy is set and none is at work.
-func (w *watching) ensure(ctx context.Context, a *app, t *pairing.Target) {
+func (w *watching) ensure(ctx context.Context, t *pairing.Target) {
 	if len(t.Settings.Approve) == 0 {
 		return
 	}
@@ -176,11 +170,11 @@ func (w *watching) ensure(ctx context.Context, a *app, t *pairing.Target) {
 	go func() {
 		defer close(ended)
 		for pause := firstRetry; ctx.Err() == nil; pause = min(2*pause, lastRetry) {
-			err := a.watch(ctx, t, t.Listen.URL()) // --gateway-url is for clients; we are beside the gateway
+			err := Watch(ctx, t, t.Listen.URL()) // --gateway-url is for clients; we are beside the gateway
 			if err == nil || ctx.Err() != nil {
 				return
 			}
-			a.log.Error().Str("hint", hintOf(err)).Str("again_in", pause.String()).Msg("no pairing request is approved until then: " + err.Error())
+			t.Log.Error().Str("hint", pairing.HintOf(err)).Str("again_in", pause.String()).Msg("no pairing request is approved until then: " + err.Error())
 			select {
 			case <-ctx.Done():
 			case <-time.After(pause):

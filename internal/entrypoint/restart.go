@@ -1,4 +1,4 @@
-package cli
+package entrypoint
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
-	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
 const (
@@ -26,18 +25,18 @@ const (
 // the gateway has restarted in place, which its pid does not tell; then it is not
 // ready until the next proof.
 func (r *prover) stays(ctx context.Context) {
-	before := seed.Stamp(r.t.StateDir)
+	before := seed.Stamp(r.StateDir)
 	for ctx.Err() == nil && !r.process.Stopping() {
 		if r.restarted(ctx, storePoll) {
 			if err := r.ready.forget(); err != nil {
-				r.log.Warn().Err(err).Msg("the gateway has gone, and the ready file says otherwise")
+				r.Log.Warn().Err(err).Msg("the gateway has gone, and the ready file says otherwise")
 			}
 			if !r.process.Stopping() {
-				r.log.Info().Msg("the gateway restarts in place; proving again")
+				r.Log.Info().Msg("the gateway restarts in place; proving again")
 			}
 			return
 		}
-		now := seed.Stamp(r.t.StateDir)
+		now := seed.Stamp(r.StateDir)
 		if now != before && !r.seeded.Later && !r.holds(ctx) {
 			return
 		}
@@ -48,7 +47,7 @@ func (r *prover) stays(ctx context.Context) {
 // holds tells whether the store still has what was seeded. A store that cannot be
 // read at this moment says nothing.
 func (r *prover) holds(ctx context.Context) bool {
-	results, _, err := seed.Plan(ctx, r.t.SeedOptions(), r.seeded.Devices...)
+	results, _, err := seed.Plan(ctx, r.SeedOptions(), r.seeded.Devices...)
 	// What that took is most of what this process has, and not wanted for minutes.
 	debug.FreeOSMemory()
 	if err != nil {
@@ -67,9 +66,9 @@ func (r *prover) holds(ctx context.Context) bool {
 // its store is settled, the kernel tells when that socket is gone; else it is looked
 // at again and again.
 func (r *prover) restarted(ctx context.Context, limit time.Duration) bool {
-	end := r.now().Add(limit)
+	end := time.Now().Add(limit)
 	watch := r.listenerEnd(ctx) // before the look, so that nothing falls in between
-	before, err := gateway.Listener(r.t.Listen.Port)
+	before, err := gateway.Listener(r.Listen.Port)
 	r.socket = before
 	if watch != nil && err == nil && before != "" && !r.undecided() {
 		if gone, err := r.isGone(ctx, watch, before, end); err == nil {
@@ -85,7 +84,7 @@ func (r *prover) restarted(ctx context.Context, limit time.Duration) bool {
 func (r *prover) listenerEnd(ctx context.Context) *gateway.ListenerEnd {
 	if !r.endTried {
 		r.endTried = true
-		r.end, _ = gateway.WatchListenerEnd(ctx, r.t.Listen.Port)
+		r.end, _ = gateway.WatchListenerEnd(ctx, r.Listen.Port)
 	}
 	return r.end
 }
@@ -95,11 +94,11 @@ func (r *prover) listenerEnd(ctx context.Context) *gateway.ListenerEnd {
 // end it looks anyway, for the kernel says nothing where it lacks memory.
 func (r *prover) isGone(ctx context.Context, watch *gateway.ListenerEnd, before string, end time.Time) (bool, error) {
 	for {
-		told, err := watch.Wait(ctx, end.Sub(r.now()))
+		told, err := watch.Wait(ctx, time.Until(end))
 		if err != nil || ctx.Err() != nil {
 			return false, err
 		}
-		now, err := gateway.Listener(r.t.Listen.Port)
+		now, err := gateway.Listener(r.Listen.Port)
 		if err != nil || now != before || !told {
 			return err == nil && now != before, err
 		}
@@ -108,7 +107,7 @@ func (r *prover) isGone(ctx context.Context, watch *gateway.ListenerEnd, before 
 
 // looksAgain looks every few seconds; failed says that there is nothing to be seen.
 func (r *prover) looksAgain(ctx context.Context, before string, failed error, until time.Time) bool {
-	end := time.After(until.Sub(r.now()))
+	end := time.After(time.Until(until))
 	tick := time.NewTicker(restartPoll)
 	defer tick.Stop()
 	for {
@@ -122,8 +121,8 @@ func (r *prover) looksAgain(ctx context.Context, before string, failed error, un
 		if failed != nil {
 			continue // nothing can be seen here
 		}
-		now, err := gateway.Listener(r.t.Listen.Port)
-		if err == nil && now != before || r.undecided() && bootedHere(ctx, r.t) {
+		now, err := gateway.Listener(r.Listen.Port)
+		if err == nil && now != before || r.undecided() && bootedHere(ctx, r.Target) {
 			return true
 		}
 	}
@@ -134,8 +133,8 @@ func (r *prover) looksAgain(ctx context.Context, before string, failed error, un
 // ignoring"). Whenever it listens anew it is told once more, until it ends.
 func (r *prover) tellAgain(ctx context.Context) {
 	for ctx.Err() == nil {
-		if listener, err := gateway.Listener(r.t.Listen.Port); err == nil && listener != "" && listener != r.socket {
-			r.log.Info().Msg("the gateway has restarted instead of stopping; told again")
+		if listener, err := gateway.Listener(r.Listen.Port); err == nil && listener != "" && listener != r.socket {
+			r.Log.Info().Msg("the gateway has restarted instead of stopping; told again")
 			r.process.Stop(syscall.SIGTERM)
 		}
 		r.restarted(ctx, storePoll)
@@ -154,6 +153,6 @@ func bootedHere(ctx context.Context, t *pairing.Target) bool {
 	if t.Command.Understood {
 		return false
 	}
-	booted, err := statedb.Booted(ctx, t.StateDir)
+	booted, err := seed.Booted(ctx, t.StateDir)
 	return err == nil && booted
 }

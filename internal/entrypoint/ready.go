@@ -1,4 +1,4 @@
-package cli
+package entrypoint
 
 import (
 	"context"
@@ -29,20 +29,20 @@ type readiness struct {
 // newReadiness begins unready. Before anything that may wait, what an earlier
 // start has left is removed; not where a gateway runs on this folder, for then the
 // file is that one's, and this start is about to be refused.
-func (a *app) newReadiness(ctx context.Context, t *pairing.Target) (*readiness, error) {
+func (e *Entrypoint) newReadiness(ctx context.Context) (*readiness, error) {
 	r := &readiness{}
 	switch {
-	case t.Settings.ReadyFile == "off":
-	case t.Settings.ReadyFile != "":
-		r.file = t.Settings.ReadyFile
+	case e.Settings.ReadyFile == "off":
+	case e.Settings.ReadyFile != "":
+		r.file = e.Settings.ReadyFile
 	case os.Getpid() != 1: // it would be another bootstrap's too
 	default:
 		if r.file = usualReadyFile("/run", os.TempDir()); r.file == "" {
-			a.log.Warn().Str("hint", "give the container a tmpfs on /run, or name another place with --ready-file, or off").
+			e.Log.Warn().Str("hint", "give the container a tmpfs on /run, or name another place with --ready-file, or off").
 				Msg("there is no ready file: neither in /run nor in " + os.TempDir() + " can this user keep one that nobody else can make")
 		}
 	}
-	if _, err := os.Lstat(r.file); err != nil || t.IsLive(ctx) || gateway.Running(t.StateDir) {
+	if _, err := os.Lstat(r.file); err != nil || e.IsLive(ctx) || gateway.Running(e.StateDir) {
 		return r, nil
 	}
 	return r, r.begin()
@@ -51,7 +51,7 @@ func (a *app) newReadiness(ctx context.Context, t *pairing.Target) (*readiness, 
 // begin removes what stands there before a gateway is started.
 func (r *readiness) begin() error {
 	if err := r.forget(); err != nil {
-		return &usageError{err: fmt.Errorf("--ready-file (BOOTSTRAP_READY_FILE): %w", err), hint: "name a place that can be written, such as a tmpfs, or off"}
+		return pairing.Usage(fmt.Errorf("--ready-file (BOOTSTRAP_READY_FILE): %w", err), "name a place that can be written, such as a tmpfs, or off")
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package cli
+package entrypoint
 
 import (
 	"context"
@@ -28,9 +28,7 @@ type startedGateway interface {
 // the boot has made, proves that by a handshake, and does both again when the
 // gateway restarts or the store changes. It gives up only when the gateway ends.
 type prover struct {
-	*app
-	t       *pairing.Target
-	ready   *readiness
+	*Entrypoint
 	process startedGateway
 	// once: end with the first proof; nothing stays beside the gateway.
 	once bool
@@ -58,16 +56,16 @@ const (
 )
 
 // start is keep, unless nothing was seeded: then there is nothing to prove.
-func (r *prover) start(ctx context.Context) Code {
+func (r *prover) start(ctx context.Context) error {
 	if r.seeded.Store.Kind == "" && !r.seeded.Later {
-		return OK
+		return nil
 	}
 	return r.keep(ctx)
 }
 
-// keep returns OK unless a failure shall end the gateway: then it has asked it to
+// keep returns nil unless a failure shall end the gateway: then it has asked it to
 // stop.
-func (r *prover) keep(ctx context.Context) Code {
+func (r *prover) keep(ctx context.Context) error {
 	defer r.watcher.stop()
 	defer func() {
 		if r.end != nil {
@@ -75,7 +73,7 @@ func (r *prover) keep(ctx context.Context) Code {
 		}
 	}()
 	socketWhenTold := r.socketWhenTold(ctx)
-	patience, retry := r.t.Settings.ProveTimeout, firstRetry
+	patience, retry := r.Settings.ProveTimeout, firstRetry
 	for !r.process.Stopping() && ctx.Err() == nil {
 		verdict := r.prove(ctx, patience)
 		// It is over, its garbage too: what stays is an init.
@@ -84,23 +82,23 @@ func (r *prover) keep(ctx context.Context) Code {
 			break
 		}
 		if answered(verdict) {
-			r.watcher.ensure(ctx, r.app, r.t)
+			r.watcher.ensure(ctx, r.Target)
 		}
 		switch {
 		case verdict.OK && r.once:
-			return OK
+			return nil
 		case verdict.OK:
-			r.proven, retry, patience = true, firstRetry, r.t.Settings.ProveTimeout
+			r.proven, retry, patience = true, firstRetry, r.Settings.ProveTimeout
 			r.hooks.begin(ctx)
 			r.stays(ctx)
-		case r.t.Settings.RequirePaired && !r.proven:
-			r.log.Error().Msg("stopping the gateway, because --require-paired is set")
+		case r.Settings.RequirePaired && !r.proven:
+			r.Log.Error().Msg("stopping the gateway, because --require-paired is set")
 			r.process.Stop(syscall.SIGTERM)
-			return verdictCode(verdict.Outcome)
+			return &pairing.RefusedError{Verdict: verdict}
 		default:
 			patience = 0 // the pauses are the waiting
 			if r.restarted(ctx, retry) {
-				patience = r.t.Settings.ProveTimeout
+				patience = r.Settings.ProveTimeout
 			}
 			retry = min(2*retry, lastRetry)
 		}
@@ -112,7 +110,7 @@ func (r *prover) keep(ctx context.Context) Code {
 			r.tellAgain(ctx)
 		}
 	}
-	return OK
+	return nil
 }
 
 // socketWhenTold is the gateway's listening socket at the moment when it was told to
@@ -123,7 +121,7 @@ func (r *prover) socketWhenTold(ctx context.Context) <-chan string {
 		select {
 		case <-ctx.Done():
 		case <-r.process.Asked():
-			now, _ := gateway.Listener(r.t.Listen.Port)
+			now, _ := gateway.Listener(r.Listen.Port)
 			socket <- now
 		}
 	}()
@@ -149,21 +147,21 @@ func (r *prover) prove(ctx context.Context, patience time.Duration) probe.Verdic
 		return verdict
 	}
 	if err := r.ready.prove(verdict); err != nil {
-		r.log.Warn().Err(err).Msg("the ready file does not say what was proven")
+		r.Log.Warn().Err(err).Msg("the ready file does not say what was proven")
 	}
 	switch {
 	case verdict.OK:
 		r.warned = ""
 		r.pairAgain(ctx)
-		event := r.log.Info()
-		if owner := r.t.Listener.Seen(); owner != "" {
+		event := r.Log.Info()
+		if owner := r.Listener.Seen(); owner != "" {
 			event = event.Str("listener", owner)
 		}
 		event.Str("device", pairing.ShortID(verdict.DeviceID)).Str("gateway", verdict.Server).
 			Str("took", time.Since(started).Round(10*time.Millisecond).String()).Msg("ready: the pairing is proven")
-	case !r.t.Command.Understood && !answered(verdict):
+	case !r.Command.Understood && !answered(verdict):
 		// A shell, or a job, has no gateway to prove anything to.
-		r.log.Debug().Str("outcome", verdict.Outcome.String()).Msg(verdict.Message)
+		r.Log.Debug().Str("outcome", verdict.Outcome.String()).Msg(verdict.Message)
 	case r.warned != verdict.Outcome:
 		r.warned = verdict.Outcome
 		r.warnVerdict(verdict)
@@ -174,12 +172,12 @@ func (r *prover) prove(ctx context.Context, patience time.Duration) probe.Verdic
 func (r *prover) handshake(ctx context.Context, patience time.Duration) probe.Verdict {
 	switch {
 	case r.seeded.Later:
-		return r.t.PairLater(ctx, patience)
+		return r.PairLater(ctx, patience)
 	case r.seeded.Own().DeviceID == "":
 		return probe.Verdict{Outcome: probe.StillStarting, Message: "the gateway has not made its database, and does not listen"}
 	}
-	options := r.t.Proof(r.seeded.Self, r.seeded.Own().Token, r.t.SelfScopes())
-	options.Wait, options.Progress, options.Command = patience, r.t.Progress(), r.command
+	options := r.Proof(r.seeded.Self, r.seeded.Own().Token, r.SelfScopes())
+	options.Wait, options.Progress, options.Command = patience, r.Progress(), r.Words
 	return probe.Run(ctx, options)
 }
 
@@ -194,13 +192,13 @@ func (r *prover) awaitDatabase(ctx context.Context, patience time.Duration) {
 	if !r.undecided() || r.seeded.Own().Outcome == seed.Revoked {
 		return // or there will be nothing to prove in either store
 	}
-	started, progress, poll := time.Now(), r.t.Progress(), databasePoll
-	if !r.t.Command.Understood {
+	started, progress, poll := time.Now(), r.Progress(), databasePoll
+	if !r.Command.Understood {
 		poll = restartPoll // which may open the database
 	}
 	for ctx.Err() == nil && !r.process.Stopping() {
 		elapsed := time.Since(started)
-		if bootedHere(ctx, r.t) {
+		if bootedHere(ctx, r.Target) {
 			r.pairAgain(ctx)
 			return
 		}
@@ -218,7 +216,7 @@ func (r *prover) awaitDatabase(ctx context.Context, patience time.Duration) {
 // undecided tells whether the gateway may still turn to another store than the
 // one that was seeded.
 func (r *prover) undecided() bool {
-	return !r.seeded.Later && r.seeded.Store.Kind != "" && r.seeded.Store.Kind != seed.SQLite && r.t.Release.Era() != gateway.EraJSON
+	return !r.seeded.Later && r.seeded.Store.Kind != "" && r.seeded.Store.Kind != seed.SQLite && r.Release.Era() != gateway.EraJSON
 }
 
 // pairAgain puts into the gateway's store what is missing there, and tells whether
@@ -228,14 +226,14 @@ func (r *prover) pairAgain(ctx context.Context) bool {
 		return false
 	}
 	before := r.seeded
-	out, err := r.t.Pair(ctx, pairing.Wishes{Known: before.Self, Live: true, Before: before.Results})
+	out, err := r.Pair(ctx, pairing.Wishes{Known: before.Self, Live: true, Before: before.Results})
 	if err != nil {
 		if errors.As(err, new(*seed.SchemaError)) {
 			r.seeded.Later = true
 			return true
 		}
 		if ctx.Err() == nil {
-			r.log.Warn().Err(err).Str("hint", hintOf(err)).Msg("cannot look after the pairing beside the gateway")
+			r.Log.Warn().Err(err).Str("hint", pairing.HintOf(err)).Msg("cannot look after the pairing beside the gateway")
 		}
 		return false
 	}
@@ -243,8 +241,8 @@ func (r *prover) pairAgain(ctx context.Context) bool {
 	return out.Own().Token != before.Own().Token || slices.ContainsFunc(out.Results, seed.Result.Written)
 }
 
-func (a *app) warnVerdict(verdict probe.Verdict) {
-	event := a.log.Warn().Str("outcome", verdict.Outcome.String()).Int("would_exit", int(verdictCode(verdict.Outcome)))
+func (e *Entrypoint) warnVerdict(verdict probe.Verdict) {
+	event := e.Log.Warn().Str("outcome", verdict.Outcome.String()).Int("would_exit", e.ExitCode(&pairing.RefusedError{Verdict: verdict}))
 	if verdict.RequestID != "" {
 		event = event.Str("requestId", verdict.RequestID)
 	}

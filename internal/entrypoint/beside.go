@@ -1,4 +1,4 @@
-package cli
+package entrypoint
 
 import (
 	"context"
@@ -11,7 +11,6 @@ import (
 	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
-	"github.com/reflectt/bootstrap/internal/settings"
 )
 
 // besideVariable carries the gateway's pid to the helper of an exec handover. It
@@ -36,49 +35,53 @@ func startAgain(environ []string, beside string) (pid int, err error) {
 	return launch.StartSession("/proc/self/exe", os.Args, append(environ, besideVariable+"="+beside))
 }
 
-// takeBeside takes the variable out of the environment; empty where this process
-// is no helper.
-func (a *app) takeBeside() string {
-	vars := pairing.Variables(a.environ)
-	beside, is := vars[besideVariable]
-	if is {
-		delete(vars, besideVariable)
-		a.environ = pairing.EnvironOf(vars)
+// Beside is the helper of a gateway that was started by exec.
+type Beside string
+
+// TakeBeside takes the helper's variable out of an environment; empty where this
+// process is none.
+func TakeBeside(environ []string) (beside Beside, rest []string) {
+	vars := pairing.Variables(environ)
+	value, is := vars[besideVariable]
+	if !is {
+		return "", environ
 	}
-	return beside
+	delete(vars, besideVariable)
+	return Beside(value), pairing.EnvironOf(vars)
 }
 
-// proveBeside is the helper: it pairs in the database that the gateway makes,
-// proves that, and ends; or it ends with the gateway.
-func (a *app) proveBeside(ctx context.Context, s settings.Settings, argv []string, beside string) error {
-	if gateway, between := strings.CutPrefix(beside, inBetween); between {
-		_, err := startAgain(a.environ, gateway)
+// Prove pairs in the database that the gateway makes, proves that, and ends; or it
+// ends with the gateway.
+func (b Beside) Prove(ctx context.Context, environ []string, settle func() (*Entrypoint, error)) error {
+	if gateway, between := strings.CutPrefix(string(b), inBetween); between {
+		_, err := startAgain(environ, gateway)
 		return err
 	}
-	pid, err := strconv.Atoi(beside)
+	pid, err := strconv.Atoi(string(b))
 	if err != nil {
-		return &usageError{err: fmt.Errorf("%s: %q is no process id", besideVariable, beside), hint: "unset it: it is not for people"}
+		return pairing.Usage(fmt.Errorf("%s: %q is no process id", besideVariable, b), "unset it: it is not for people")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if err := launch.OnEnd(pid, cancel); err != nil {
 		return err
 	}
-	t, err := a.settle(s, argv, false)
+	e, err := settle()
 	if err != nil {
 		return err
 	}
-	t.StartsGateway()
-	t.Listener.Started(pid)
-	known, err := seed.ReadCredentials(ctx, t.SeedOptions())
+	e.ready = &readiness{}
+	e.StartsGateway()
+	e.Listener.Started(pid)
+	known, err := seed.ReadCredentials(ctx, e.SeedOptions())
 	if err != nil {
 		return err
 	}
 	r := prover{
-		app: a, t: t, ready: &readiness{}, process: otherProcess(pid), once: true,
+		Entrypoint: e, process: otherProcess(pid), once: true,
 		seeded: pairing.Paired{Self: known.Identity, Store: seed.Info{Kind: seed.Staged}},
 	}
-	r.keep(ctx)
+	_ = r.keep(ctx) // whose code would be the gateway's
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package cli
+package entrypoint
 
 import (
 	"bytes"
@@ -19,14 +19,13 @@ import (
 
 func TestReadinessWantsTheBridgeToReachTheGateway(t *testing.T) {
 	var log bytes.Buffer
-	a := &app{log: zerolog.New(&log)}
-	s := settings.Settings{Bridge: []string{"127.0.0.1:0"}, BundleDir: t.TempDir(), HealthListen: "127.0.0.1:0"}
-	b, err := a.openBridge("--bridge", &pairing.Target{Settings: s}, bridge.Options{GatewayURL: "ws://127.0.0.1:1"}) // nobody is there
+	target := &pairing.Target{Asking: pairing.Asking{Log: zerolog.New(&log)}, Settings: settings.Settings{Bridge: []string{"127.0.0.1:0"}, BundleDir: t.TempDir(), HealthListen: "127.0.0.1:0"}}
+	b, err := openBridge("--bridge", target, bridge.Options{GatewayURL: "ws://127.0.0.1:1"}) // nobody is there
 	if err != nil {
 		t.Fatal(err)
 	}
 	ready := &readiness{}
-	health, err := a.listenHealth(s, ready, b)
+	health, err := (&Entrypoint{Target: target, ready: ready}).listenHealth(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +57,7 @@ func TestReadinessWantsTheBridgeToReachTheGateway(t *testing.T) {
 	if code, body := get(); code != 503 || !strings.Contains(body, "gateway unreachable") {
 		t.Errorf("proven, and the bridge reaches nobody: %d %s", code, body)
 	}
-	b.serve(a)
+	b.serve(target.Log)
 	b.drain()
 	if code, body := get(); code != 503 || !strings.Contains(body, "the bridge has ended") {
 		t.Errorf("with a bridge that has ended: %d %s", code, body)

@@ -1,4 +1,4 @@
-package cli
+package entrypoint
 
 import (
 	"sync"
@@ -12,7 +12,7 @@ import (
 
 // bridgeLog tells what happens to the clients of a bridge.
 type bridgeLog struct {
-	*app
+	log   zerolog.Logger
 	mu    sync.Mutex
 	rarer map[bridge.EventKind]*rarely
 }
@@ -78,7 +78,7 @@ func (a *bridgeLog) seldom(kind bridge.EventKind, every time.Duration) *zerolog.
 		r = &rarely{}
 		a.rarer[kind] = r
 	}
-	now := a.now()
+	now := time.Now()
 	if now.Sub(r.logged) < every {
 		r.untold++
 		return nil

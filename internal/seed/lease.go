@@ -1,0 +1,54 @@
+package seed
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/reflectt/bootstrap/internal/statedb"
+)
+
+// Lease is a gateway's owner lease on a state directory.
+type Lease = statedb.Lease
+
+// What is known of the gateway that a lease names.
+const (
+	HolderGone    = statedb.HolderGone
+	HolderAlive   = statedb.HolderAlive
+	HolderUnknown = statedb.HolderUnknown
+)
+
+// ReadLease reads the owner lease of a state directory; false where nobody has it.
+func ReadLease(ctx context.Context, stateDir string) (lease Lease, held bool, err error) {
+	db, err := statedb.Open(ctx, stateDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return lease, false, nil
+	}
+	if err != nil {
+		return lease, false, err
+	}
+	lease, held, err = db.OwnerLease(ctx)
+	return lease, held, errors.Join(err, db.Close())
+}
+
+// HasDatabase tells whether a gateway has made its database, or is at it.
+func HasDatabase(stateDir string) bool {
+	_, err := os.Lstat(statedb.Path(stateDir))
+	return err == nil
+}
+
+// Undecided tells whether a gateway that boots may still turn to another store:
+// there is no database, or one in which nothing was made yet.
+func Undecided(ctx context.Context, stateDir string) bool {
+	db, err := statedb.Open(ctx, stateDir)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	version := db.Version()
+	return db.Close() == nil && version == 0
+}
+
+// Booted tells whether a first boot is through with its database, by that one's
+// own record; see [statedb.Booted].
+func Booted(ctx context.Context, stateDir string) (bool, error) { return statedb.Booted(ctx, stateDir) }
