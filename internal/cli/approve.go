@@ -80,7 +80,7 @@ func (a *app) approveWatch(c *cli.Context, s settings.Settings) error {
 // checkApprove refuses what cannot be meant.
 func checkApprove(c *cli.Context, s settings.Settings) error {
 	wrong := func(text string) error {
-		return &usageError{err: errors.New(text), hint: "bootstrap approve --help"}
+		return pairing.Usage(errors.New(text), "bootstrap approve --help")
 	}
 	role := c.String("role")
 	switch {
@@ -95,7 +95,7 @@ func checkApprove(c *cli.Context, s settings.Settings) error {
 	case c.Bool("list") || c.Bool("watch"):
 		return nil
 	case c.NArg() == 0:
-		return &usageError{err: errors.New("which request? Name its id"), hint: "bootstrap approve --list shows those that wait"}
+		return pairing.Usage(errors.New("which request? Name its id"), "bootstrap approve --list shows those that wait")
 	case flagBehind(c) != nil:
 		return flagBehind(c)
 	case c.NArg() > 1:
@@ -114,7 +114,7 @@ func (a *app) approveOne(c *cli.Context, caller *approve.Caller, t *pairing.Targ
 	id := c.Args().First()
 	i := slices.IndexFunc(pending, func(r approve.Request) bool { return r.RequestID == id })
 	if i < 0 {
-		return &usageError{err: fmt.Errorf("the gateway has no pending request %s: it was answered, it was replaced by a later one of the same device, or it is older than five minutes", id), hint: a.command("approve", "--list")}
+		return pairing.Usage(fmt.Errorf("the gateway has no pending request %s: it was answered, it was replaced by a later one of the same device, or it is older than five minutes", id), a.command("approve", "--list"))
 	}
 	request := pending[i]
 	if !c.Bool("json") {
@@ -148,20 +148,20 @@ func checkRequest(request approve.Request, role, device string) error {
 		if asked == role {
 			continue
 		}
-		err := &usageError{err: fmt.Errorf("it asks for the role %s, and --role says %s: not approved", protocol.Clean(asked), role)}
+		hint := ""
 		if asked == "node" || asked == "operator" {
-			err.hint = "if that is meant: bootstrap approve --role " + asked + " " + request.RequestID
+			hint = "if that is meant: bootstrap approve --role " + asked + " " + request.RequestID
 		}
-		return err
+		return pairing.Usage(fmt.Errorf("it asks for the role %s, and --role says %s: not approved", protocol.Clean(asked), role), hint)
 	}
 	if len(request.Roles) == 0 {
-		return &usageError{err: errors.New("it asks for no role: not approved")}
+		return pairing.Usage(errors.New("it asks for no role: not approved"), "")
 	}
 	if device != "" && device != request.DeviceID {
-		return &usageError{err: fmt.Errorf("it is by the device %s and not by the one that --device names: not approved", protocol.Clean(request.DeviceID))}
+		return pairing.Usage(fmt.Errorf("it is by the device %s and not by the one that --device names: not approved", protocol.Clean(request.DeviceID)), "")
 	}
 	if !request.OwnsKey() {
-		return &usageError{err: errors.New("its device id does not belong to its key: not approved")}
+		return pairing.Usage(errors.New("its device id does not belong to its key: not approved"), "")
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/entrypoint"
 	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
@@ -37,7 +38,7 @@ func (a *app) bridge(c *cli.Context) error {
 		s.Bridge = c.StringSlice("listen")
 	}
 	if len(s.Bridge) == 0 {
-		return &usageError{err: errors.New("there is no address to listen on"), hint: "bootstrap bridge --listen 127.0.0.1:18790"}
+		return pairing.Usage(errors.New("there is no address to listen on"), "bootstrap bridge --listen 127.0.0.1:18790")
 	}
 	token, err := bridgeToken(s) // root may read it, and whom we become may not
 	if err != nil {
@@ -60,7 +61,7 @@ func bridgeToken(s settings.Settings) (string, error) {
 		err = fmt.Errorf("cannot use %s: a token has letters, digits and ._~+/=- alone; to make one: openssl rand -base64 32", s.BridgeTokenFile)
 	}
 	if err != nil {
-		return "", &usageError{err: fmt.Errorf("--bridge-token-file (BOOTSTRAP_BRIDGE_TOKEN_FILE): %w", err)}
+		return "", pairing.Usage(fmt.Errorf("--bridge-token-file (BOOTSTRAP_BRIDGE_TOKEN_FILE): %w", err), "")
 	}
 	return token, nil
 }

@@ -21,11 +21,9 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
-	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/entrypoint"
 	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/pairing"
-	"github.com/reflectt/bootstrap/internal/rights"
 	"github.com/reflectt/bootstrap/internal/settings"
 	"github.com/reflectt/bootstrap/internal/shell"
 )
@@ -109,7 +107,7 @@ func (a *app) noCommand(c *cli.Context) error {
 	} else if _, err := launch.Find(c.Args().First(), a.environ); err == nil {
 		hint = "to start it as the gateway: bootstrap run -- " + shell.Quote(c.Args().First()) + " ...   else: bootstrap --help"
 	}
-	return &usageError{err: fmt.Errorf("there is no command %q", c.Args().First()), hint: hint}
+	return pairing.Usage(fmt.Errorf("there is no command %q", c.Args().First()), hint)
 }
 
 // words are what a command is called by, such as "seed revoke".
@@ -123,7 +121,7 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	if c.Command != nil && c.Command.Name == "run" {
 		hint = "the gateway's own flags go behind it: bootstrap run -- " + exampleGateway + "   ours: bootstrap run --help"
 	}
-	return &usageError{err: unreadable(err), hint: hint}
+	return pairing.Usage(unreadable(err), hint)
 }
 
 // parseError is what the library says of a value that a flag cannot take.
@@ -157,10 +155,8 @@ func unreadable(err error) error {
 func noArguments(action cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if c.NArg() > 0 {
-			return &usageError{
-				err:  fmt.Errorf("%s takes no argument such as %q", words(c), c.Args().First()),
-				hint: "bootstrap " + words(c) + " --help",
-			}
+			return pairing.Usage(fmt.Errorf("%s takes no argument such as %q", words(c), c.Args().First()),
+				"bootstrap "+words(c)+" --help")
 		}
 		return action(c)
 	}
@@ -199,7 +195,7 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (*pairing
 	if s.GatewayTokenFile != "" {
 		token, err := readToken(s.GatewayTokenFile)
 		if err != nil {
-			return nil, &usageError{err: fmt.Errorf("--gateway-token-file (OPENCLAW_GATEWAY_TOKEN_FILE): %w", err)}
+			return nil, pairing.Usage(fmt.Errorf("--gateway-token-file (OPENCLAW_GATEWAY_TOKEN_FILE): %w", err), "")
 		}
 		vars["OPENCLAW_GATEWAY_TOKEN"] = token
 	}
@@ -219,10 +215,8 @@ func typedFlags(c *cli.Context) (map[string]*cli.Context, error) {
 		}
 		for _, name := range at.LocalFlagNames() {
 			if !slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) }) {
-				return nil, &usageError{
-					err:  fmt.Errorf("%s takes no --%s", words(c), name),
-					hint: "bootstrap " + words(c) + " --help",
-				}
+				return nil, pairing.Usage(fmt.Errorf("%s takes no --%s", words(c), name),
+					"bootstrap "+words(c)+" --help")
 			}
 			if typed[name] == nil {
 				typed[name] = at
@@ -237,10 +231,8 @@ func typedFlags(c *cli.Context) (map[string]*cli.Context, error) {
 func flagBehind(c *cli.Context) error {
 	for _, argument := range c.Args().Tail() {
 		if strings.HasPrefix(argument, "-") {
-			return &usageError{
-				err:  fmt.Errorf("%s stands behind %q: flags come first", argument, c.Args().First()),
-				hint: fmt.Sprintf("bootstrap %s %s %s", words(c), quotedWords(c.Args().Tail()), shell.Quote(c.Args().First())),
-			}
+			return pairing.Usage(fmt.Errorf("%s stands behind %q: flags come first", argument, c.Args().First()),
+				fmt.Sprintf("bootstrap %s %s %s", words(c), quotedWords(c.Args().Tail()), shell.Quote(c.Args().First())))
 		}
 	}
 	return nil
@@ -266,18 +258,11 @@ func (a *app) report(err error) {
 
 // hintOf finds the next thing to do in an error that knows it.
 func hintOf(err error) string {
-	var hinter interface{ Hint() string }
-	if errors.As(err, &hinter) {
-		if state := (*rights.StateDirError)(nil); hinter.Hint() == "" && errors.As(err, &state) {
-			return atomicfile.Mend(state.Path, state.Err)
-		}
-		return hinter.Hint()
-	}
 	var command *launch.CommandError
-	if errors.As(err, &command) {
-		return commandHint(command)
+	if hint := pairing.HintOf(err); hint != "" || !errors.As(err, &command) {
+		return hint
 	}
-	return ""
+	return commandHint(command)
 }
 
 // commandHint is for a program that cannot be started; often it is none, but what

@@ -77,24 +77,6 @@ type exitError struct{ code Code }
 func (e *exitError) Error() string { return "exit" }
 func (e *exitError) ExitCode() int { return int(e.code) }
 
-// usageError is a command line that cannot be understood.
-type usageError struct {
-	err  error
-	hint string
-}
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Class() string { return "usage" }
-func (e *usageError) Unwrap() error { return e.err }
-
-// Hint is what to do about it: its own, or that of the error in it.
-func (e *usageError) Hint() string {
-	if e.hint == "" {
-		return hintOf(e.err)
-	}
-	return e.hint
-}
-
 // classes is what each class of error ends with: its method Class names it, and a
 // refusal's is the outcome of the probe. Of several in one error the first
 // here counts.

@@ -122,7 +122,7 @@ func TestEveryErrorGivesItsCodeHoweverItIsWrapped(t *testing.T) {
 		"none":                                   {nil, OK},
 		"one that nobody typed":                  {errors.New("?"), Unexpected},
 		"a setting":                              {&settings.Error{Problems: []string{"x"}}, Usage},
-		"a command line":                         {&usageError{err: errors.New("x")}, Usage},
+		"a command line":                         {pairing.Usage(errors.New("x"), ""), Usage},
 		"a user that there is not":               {&rights.UserError{Spec: "x"}, Usage},
 		"an identity":                            {&identity.Error{Fault: "x"}, IdentityUnusable},
 		"an identity behind a store":             {&seed.StoreError{Err: &identity.Error{Fault: "x"}}, IdentityUnusable},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/rights"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
@@ -78,7 +79,7 @@ func (a *app) identityExport(c *cli.Context) error {
 	case "pem":
 		_, err = fmt.Fprint(a.stdout, id.PublicPEM())
 	default:
-		err = &usageError{err: fmt.Errorf("--format: %q is neither base64url nor pem", format)}
+		err = pairing.Usage(fmt.Errorf("--format: %q is neither base64url nor pem", format), "")
 	}
 	return err
 }
@@ -119,7 +120,7 @@ func (a *app) identityImport(c *cli.Context) error {
 			return err
 		}
 	default:
-		return &usageError{err: fmt.Errorf("one key at a time, not %d", c.NArg()), hint: "bootstrap identity import FILE"}
+		return pairing.Usage(fmt.Errorf("one key at a time, not %d", c.NArg()), "bootstrap identity import FILE")
 	}
 	return a.identityKeep(c)
 }
@@ -175,7 +176,7 @@ func rootDecides(path string) bool {
 func readBundle(dir string) (seed.Credentials, error) {
 	bundle, err := seed.ReadBundle(filepath.Dir(filepath.Clean(dir)), filepath.Base(dir))
 	if err == nil && bundle.Identity.IsZero() {
-		err = &usageError{err: fmt.Errorf("%s is no client's bundle", dir), hint: "bootstrap seed --client NAME makes one"}
+		err = pairing.Usage(fmt.Errorf("%s is no client's bundle", dir), "bootstrap seed --client NAME makes one")
 	}
 	if err != nil {
 		return seed.Credentials{}, err
@@ -195,7 +196,7 @@ func (a *app) identityKeep(c *cli.Context) error {
 		return err
 	}
 	if c.Command.Name == "import" && imported.IsZero() {
-		return &usageError{err: fmt.Errorf("no key is given"), hint: "bootstrap identity import FILE, or set BOOTSTRAP_IDENTITY"}
+		return pairing.Usage(fmt.Errorf("no key is given"), "bootstrap identity import FILE, or set BOOTSTRAP_IDENTITY")
 	}
 	t, err := a.ready(s)
 	if err != nil {

@@ -62,13 +62,13 @@ func (a *app) join(c *cli.Context) error {
 		return err
 	}
 	if c.Duration("wait") < 0 {
-		return &usageError{err: errors.New("--wait: a time cannot be negative")}
+		return pairing.Usage(errors.New("--wait: a time cannot be negative"), "")
 	}
 	as := seed.ClientKind{
 		Platform: c.String("platform"), Family: c.String("device-family"), ID: c.String("client-id"), Mode: c.String("client-mode"),
 	}
 	if err := as.Check(); err != nil {
-		return &usageError{err: fmt.Errorf("--platform, --device-family, --client-id, --client-mode: %w", err)}
+		return pairing.Usage(fmt.Errorf("--platform, --device-family, --client-id, --client-mode: %w", err), "")
 	}
 	t, err := a.settle(s, nil, false)
 	if err != nil {

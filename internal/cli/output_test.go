@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
@@ -72,7 +73,7 @@ func openTerminal(t *testing.T) (keyboard, terminal *os.File) {
 func TestAnErrorIsToldOnceWithCodeAndHint(t *testing.T) {
 	var stderr bytes.Buffer
 	a := &app{log: newLogger(&stderr, false, settings.FormatAuto, nil)}
-	a.report(&usageError{err: errors.New("wrong"), hint: "bootstrap --help"})
+	a.report(pairing.Usage(errors.New("wrong"), "bootstrap --help"))
 	var line struct {
 		Level, Message, Hint string
 		Exit                 int

@@ -36,10 +36,10 @@ func (a *app) probe(c *cli.Context) error {
 	}
 	auth := probe.Auth(c.String("auth"))
 	if auth != probe.AuthDevice && auth != probe.AuthShared && auth != probe.AuthNone {
-		return &usageError{err: fmt.Errorf("--auth: %q is not one of device, shared, none", auth)}
+		return pairing.Usage(fmt.Errorf("--auth: %q is not one of device, shared, none", auth), "")
 	}
 	if c.Duration("wait") < 0 {
-		return &usageError{err: fmt.Errorf("--wait: a time cannot be negative")}
+		return pairing.Usage(fmt.Errorf("--wait: a time cannot be negative"), "")
 	}
 	t, err := a.settle(s, nil, false)
 	if err != nil {

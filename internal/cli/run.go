@@ -7,6 +7,7 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/entrypoint"
 	"github.com/reflectt/bootstrap/internal/launch"
+	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
@@ -40,7 +41,7 @@ func (a *app) run(c *cli.Context) error {
 		return beside.Prove(ctx, environ, func() (*entrypoint.Entrypoint, error) { return a.entrypoint(s, argv, false) })
 	}
 	if len(argv) == 0 {
-		return &usageError{err: errors.New("there is no gateway command"), hint: "bootstrap run -- " + exampleGateway}
+		return pairing.Usage(errors.New("there is no gateway command"), "bootstrap run -- "+exampleGateway)
 	}
 	imported, err := a.importedIdentity(s)
 	if err != nil {

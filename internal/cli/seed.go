@@ -100,10 +100,8 @@ func checkPrune(s settings.Settings) error {
 	if s.Manifest == "" || len(s.Clients) > 0 {
 		return nil
 	}
-	return &usageError{
-		err:  fmt.Errorf("--prune would remove every client: the manifest %s names none", s.Manifest),
-		hint: "look whether it is the file that is meant, and mounted; to remove them all: bootstrap seed --prune, without a manifest",
-	}
+	return pairing.Usage(fmt.Errorf("--prune would remove every client: the manifest %s names none", s.Manifest),
+		"look whether it is the file that is meant, and mounted; to remove them all: bootstrap seed --prune, without a manifest")
 }
 
 // ready settles in a state folder that can be worked in.
@@ -219,7 +217,7 @@ func (a *app) byName(c *cli.Context, ask func(*pairing.Asked, string) error, do 
 		return err
 	}
 	if c.NArg() != 1 {
-		return &usageError{err: errors.New("one name is wanted"), hint: "bootstrap " + words(c) + " NAME"}
+		return pairing.Usage(errors.New("one name is wanted"), "bootstrap "+words(c)+" NAME")
 	}
 	s, err := a.load(c)
 	if err != nil {

@@ -1,6 +1,7 @@
 package rights
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/shell"
 )
 
@@ -38,7 +40,7 @@ func (e *StateDirError) Class() string { return "store" }
 func (e *StateDirError) Unwrap() error { return e.Err }
 
 // Hint is a command to type, "" where there is none.
-func (e *StateDirError) Hint() string { return e.hint }
+func (e *StateDirError) Hint() string { return cmp.Or(e.hint, atomicfile.Mend(e.Path, e.Err)) }
 
 // PrepareStateDir makes sure, before the drop, that the user will have a state
 // folder at path, which must be absolute. What is missing is created, 0700 and
