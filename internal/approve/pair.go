@@ -217,10 +217,7 @@ func subset(a, b []string) bool {
 
 // hello connects once more, for the device token, which a verdict never holds.
 func (o Options) hello(ctx context.Context) (*protocol.Hello, error) {
-	conn, hello, err := o.connect(ctx, protocol.ConnectRequest{
-		Identity: o.Identity, ClientID: orCLI(o.ClientID), ClientMode: orCLI(o.ClientMode), DisplayName: o.DisplayName,
-		Platform: o.platform(), DeviceFamily: o.DeviceFamily, Scopes: o.Scopes,
-	})
+	conn, hello, err := o.connect(ctx, o.probe(probe.AuthShared, "").Request(protocol.SignatureV3))
 	if err != nil {
 		return nil, err
 	}
@@ -237,21 +234,7 @@ func (o Options) probe(auth probe.Auth, deviceToken string) probe.Options {
 		URL: o.URL, TLS: o.TLS, Auth: auth, Identity: o.Identity, Scopes: o.Scopes,
 		DeviceToken: deviceToken, GatewayToken: o.Token, GatewayPassword: o.Password,
 		ClientID: o.ClientID, ClientMode: o.ClientMode,
-		DisplayName: o.DisplayName, Version: o.Version, Platform: o.platform(), DeviceFamily: o.DeviceFamily,
+		DisplayName: o.DisplayName, Version: o.Version, Platform: o.Platform, DeviceFamily: o.DeviceFamily,
 		Wait: o.Wait, Progress: o.Progress,
 	}
-}
-
-func (o Options) platform() string {
-	if o.Platform == "" {
-		return "linux"
-	}
-	return o.Platform
-}
-
-func orCLI(text string) string {
-	if text == "" {
-		return "cli"
-	}
-	return text
 }

@@ -2,17 +2,22 @@ package entrypoint
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/reflectt/bootstrap/internal/bridge"
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/protocol"
+	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
@@ -107,4 +112,131 @@ func (b *openedBridge) close() {
 	for _, l := range b.listeners {
 		_ = l.Close()
 	}
+}
+
+// bridgeBeside opens the bridge of a gateway that we are about to start; nil
+// where none was asked for. It serves the gateway on this machine, wherever
+// other clients are told to find it.
+func (e *Entrypoint) bridgeBeside() (*openedBridge, error) {
+	if len(e.Settings.Bridge) == 0 {
+		return nil, nil
+	}
+	return openBridge("--bridge", e.Target, bridge.Options{GatewayURL: e.Listen.URL(), Token: e.BridgeToken, Join: joinHere(e.Target)})
+}
+
+// serve lets clients in until drain.
+func (b *openedBridge) serve(log zerolog.Logger) {
+	if b == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	b.stop = cancel
+	go func() {
+		defer close(b.ended)
+		if err := b.bridge.Serve(ctx, b.listeners...); ctx.Err() == nil {
+			log.Error().Err(err).Msg("bridge: it has ended, and the gateway runs on: no client is let in that cannot sign")
+		}
+	}()
+}
+
+// drainTimeout is how long clients have to answer a goodbye when the gateway has
+// ended: one that does not must not cost a container its exit code.
+const drainTimeout = 3 * time.Second
+
+// drain ends it: clients have the gateway's own goodbye by now, where it said
+// one, and those that have not are told that the bridge stops.
+func (b *openedBridge) drain() {
+	if b == nil {
+		return
+	}
+	b.stop()
+	select {
+	case <-b.ended:
+	case <-time.After(drainTimeout):
+	}
+}
+
+// ready tells whether clients can be served; nil where they can, or where there
+// is no bridge.
+func (b *openedBridge) ready(ctx context.Context) error {
+	if b == nil {
+		return nil
+	}
+	select {
+	case <-b.ended:
+		return errors.New("the bridge has ended")
+	default:
+		return b.bridge.Ready(ctx)
+	}
+}
+
+// joinHere pairs whoever asks our bridge for a name that has no bundle, beside
+// the gateway that we supervise: by seeding, as at the start.
+func joinHere(t *pairing.Target) func(context.Context, string) error {
+	return joinBy(t.Settings, func(ctx context.Context, client settings.Client) error {
+		// It is asked for only where the gateway has just answered.
+		seeded, err := t.Pair(ctx, pairing.Wishes{Live: true, Clients: settings.Clients{client}})
+		if err != nil {
+			return err
+		}
+		if seeded.Named(client.Name).Outcome == seed.Revoked {
+			return &bridge.JoinError{
+				Command: "bootstrap seed --reseed " + client.Name,
+				Err:     errors.New("somebody removed this client, and it stays removed"),
+			}
+		}
+		return nil
+	})
+}
+
+// joinElsewhere does the same for a bridge that stands alone, by whichever way
+// works here, and waits for nobody.
+func joinElsewhere(t *pairing.Target) func(context.Context, string) error {
+	return joinBy(t.Settings, func(ctx context.Context, client settings.Client) error {
+		_, err := t.Join(ctx, pairing.Joining{Client: client})
+		return err
+	})
+}
+
+// joinBy joins the client of a name. Nil where nobody shall be joined.
+func joinBy(s settings.Settings, join func(context.Context, settings.Client) error) func(context.Context, string) error {
+	if s.BridgeJoin == "" {
+		return nil
+	}
+	return func(ctx context.Context, name string) error {
+		client, err := joinedClient(s, name)
+		if err != nil {
+			return err
+		}
+		return joinFailed(join(ctx, client))
+	}
+}
+
+// joinedClient is what the settings say of this client, else one with the scopes
+// that every joined client gets.
+func joinedClient(s settings.Settings, name string) (settings.Client, error) {
+	i := slices.IndexFunc(s.Clients, func(c settings.Client) bool { return c.Name == name })
+	switch {
+	case i < 0:
+		return pairing.ClientNamed(name + ":" + s.BridgeJoin)
+	case s.Clients[i].PublicKey != "":
+		return settings.Client{}, &bridge.JoinError{Err: errors.New("this client keeps its key to itself, so the bridge cannot sign for it")}
+	}
+	return s.Clients[i], nil
+}
+
+// joinFailed is an error with the command that a person has to type.
+func joinFailed(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.As(err, new(*bridge.JoinError)) {
+		return err // it has one
+	}
+	failed := &bridge.JoinError{Command: pairing.HintOf(err), Err: err}
+	if refused := (*pairing.RefusedError)(nil); errors.As(err, &refused) && refused.Verdict.RequestID != "" {
+		// One command, for a close reason has little room.
+		failed.Command, failed.Pending = "bootstrap approve "+refused.Verdict.RequestID, true
+	}
+	return failed
 }

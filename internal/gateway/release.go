@@ -1,11 +1,15 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -134,4 +138,156 @@ func (r Release) MakesOwnToken() bool {
 // 1, measured on 2026.1.29; 2026.2.26 makes its own).
 func (r Release) WantsGivenToken() bool {
 	return r.Known && r.Version.Compare(Version{Year: 2026, Month: 2, Patch: 26}) < 0
+}
+
+// Version is a release number as OpenClaw uses them: 2026.9.6, a pre-release
+// 2026.7.2-beta.4, or a correction 2026.7.1-2, which comes after 2026.7.1 (npm's
+// own order would put it before).
+type Version struct {
+	Year, Month, Patch int
+	Pre                []string // "beta", "4"; nil for a release
+	Correction         int      // 2 in 2026.7.1-2
+}
+
+var prePart = pattern(`^[0-9A-Za-z-]+$`)
+
+// ParseVersion reads a version, or says that it is none.
+func ParseVersion(text string) (Version, error) {
+	var v Version
+	core, suffix, hasSuffix := strings.Cut(strings.TrimPrefix(strings.TrimSpace(text), "v"), "-")
+	if !hasSuffix {
+		core, _, _ = strings.Cut(core, "+")
+	}
+	suffix, _, _ = strings.Cut(suffix, "+")
+	parts := strings.Split(core, ".")
+	if len(parts) != 3 {
+		return Version{}, fmt.Errorf("cannot read version %.40q: want three numbers", text)
+	}
+	for i, target := range []*int{&v.Year, &v.Month, &v.Patch} {
+		number, err := versionNumber(parts[i])
+		if err != nil {
+			return Version{}, fmt.Errorf("cannot read version %.40q: %w", text, err)
+		}
+		*target = number
+	}
+	if !hasSuffix {
+		return v, nil
+	}
+	if number, err := versionNumber(suffix); err == nil {
+		v.Correction = number
+		return v, nil
+	}
+	v.Pre = strings.Split(suffix, ".")
+	for _, part := range v.Pre {
+		if !prePart().MatchString(part) {
+			return Version{}, fmt.Errorf("cannot read version %.40q: malformed suffix", text)
+		}
+	}
+	return v, nil
+}
+
+func versionNumber(digits string) (int, error) {
+	if digits == "" || len(digits) > 9 || strings.Trim(digits, "0123456789") != "" {
+		return 0, fmt.Errorf("%.20q is no number", digits)
+	}
+	return strconv.Atoi(digits)
+}
+
+func (v Version) String() string {
+	core := fmt.Sprintf("%d.%d.%d", v.Year, v.Month, v.Patch)
+	switch {
+	case v.Pre != nil:
+		return core + "-" + strings.Join(v.Pre, ".")
+	case v.Correction > 0:
+		return core + "-" + strconv.Itoa(v.Correction)
+	}
+	return core
+}
+
+// Compare orders versions by number, never by date: backports such as 2026.7.33
+// were published after 2026.8.1. It returns -1, 0 or 1.
+func (v Version) Compare(other Version) int {
+	return cmp.Or(
+		v.compareCore(other),
+		cmp.Compare(btoi(v.Pre == nil), btoi(other.Pre == nil)),
+		slices.CompareFunc(v.Pre, other.Pre, comparePre),
+		cmp.Compare(v.Correction, other.Correction),
+	)
+}
+
+func (v Version) compareCore(other Version) int {
+	return cmp.Or(cmp.Compare(v.Year, other.Year), cmp.Compare(v.Month, other.Month), cmp.Compare(v.Patch, other.Patch))
+}
+
+// comparePre follows semver: numbers by value and before words.
+func comparePre(a, b string) int {
+	x, errX := versionNumber(a)
+	y, errY := versionNumber(b)
+	switch {
+	case errX == nil && errY == nil:
+		return cmp.Compare(x, y)
+	case errX == nil:
+		return -1
+	case errY == nil:
+		return 1
+	}
+	return strings.Compare(a, b)
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+const packageName = "openclaw"
+
+// maxParents bounds the walk from a script up to its package.json.
+const maxParents = 12
+
+// findPackage finds the folder of the openclaw package that a script or
+// executable belongs to: through its symbolic links, then upwards. A shim in a
+// node_modules/.bin folder (pnpm writes shell scripts there) belongs to the
+// package beside it. "" means none.
+func findPackage(file string) string {
+	if file == "" {
+		return ""
+	}
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		if dir := packageAbove(filepath.Dir(real)); dir != "" {
+			return dir
+		}
+	}
+	shims := filepath.Dir(file)
+	if filepath.Base(shims) != ".bin" {
+		return ""
+	}
+	beside := filepath.Join(filepath.Dir(shims), packageName)
+	if real, err := filepath.EvalSymlinks(beside); err == nil && isPackage(real) {
+		return real
+	}
+	return ""
+}
+
+func packageAbove(dir string) string {
+	for range maxParents {
+		if found, err := readManifest(dir); err == nil && found.Name != "" {
+			if found.Name == packageName {
+				return dir
+			}
+			return "" // the file belongs to another package
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			break
+		}
+		dir = parent
+	}
+	return ""
+}
+
+func isPackage(dir string) bool {
+	found, err := readManifest(dir)
+	return err == nil && found.Name == packageName
 }

@@ -105,7 +105,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func (o Options) request(signature protocol.Signature) protocol.ConnectRequest {
+// Request is the connect request of one attempt.
+func (o Options) Request(signature protocol.Signature) protocol.ConnectRequest {
+	o = o.withDefaults()
 	request := protocol.ConnectRequest{
 		Signature: signature,
 		ClientID:  o.ClientID, ClientMode: o.ClientMode, DisplayName: o.DisplayName, Version: o.Version,
@@ -122,7 +124,7 @@ func (o Options) request(signature protocol.Signature) protocol.ConnectRequest {
 
 // connect is one attempt on a connection of its own.
 func connect(ctx context.Context, opts Options, signature protocol.Signature) (*protocol.Hello, error) {
-	conn, hello, err := protocol.Connect(ctx, protocol.DialOptions{URL: opts.URL, TLS: opts.TLS}, opts.request(signature))
+	conn, hello, err := protocol.Connect(ctx, protocol.DialOptions{URL: opts.URL, TLS: opts.TLS}, opts.Request(signature))
 	if err != nil {
 		return nil, err
 	}

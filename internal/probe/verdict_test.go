@@ -93,11 +93,11 @@ func TestWithNothingToShowNoConnectionIsMade(t *testing.T) {
 func TestOnlyTheCredentialAskedForIsSent(t *testing.T) {
 	opts := options(t, AuthDevice).withDefaults()
 	opts.GatewayPassword = "password-secret"
-	device := opts.request(protocol.SignatureV3)
+	device := opts.Request(protocol.SignatureV3)
 	opts.Auth = AuthShared
-	shared := opts.request(protocol.SignatureV3)
+	shared := opts.Request(protocol.SignatureV3)
 	opts.Auth = AuthNone
-	none := opts.request(protocol.SignatureV3)
+	none := opts.Request(protocol.SignatureV3)
 	if device.Token != "device-secret" || device.Password != "" || device.DeviceToken != "" {
 		t.Errorf("device sends %+v", device)
 	}

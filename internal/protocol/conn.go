@@ -1,3 +1,11 @@
+// Package protocol owns the wire: a WebSocket to an OpenClaw gateway, the
+// frames on it, the connect handshake, calls and events after it ([Client]),
+// and what the gateway says when it refuses, as typed errors ([Refusal],
+// [RPCError]) told apart from a connection that did not come about
+// ([TransportError]).
+//
+// It makes one attempt and reports it. It never retries, never decides what a
+// refusal means to a person, and never puts a token into an error.
 package protocol
 
 import (
@@ -82,4 +90,46 @@ func (c *Conn) wrap(ctx context.Context, err error) error {
 		return &CloseError{Code: int(closed.Code), Reason: clean(closed.Reason)}
 	}
 	return transportError(ctx, c.url, err)
+}
+
+// MinProtocol and MaxProtocol are the versions offered by default. Releases up
+// to 2026.5.7 speak 3, from 2026.5.18 on 4; every one accepts the range 3..4.
+const (
+	MinProtocol = 3
+	MaxProtocol = 4
+)
+
+// Frame types.
+const (
+	TypeRequest  = "req"
+	TypeResponse = "res"
+	TypeEvent    = "event"
+)
+
+// Frame is one message in either direction. Payload and Error are kept as they
+// came, unknown fields included.
+type Frame struct {
+	Type string `json:"type"`
+	// ID joins a response to its request.
+	ID     string `json:"id,omitempty"`
+	Method string `json:"method,omitempty"`
+	Event  string `json:"event,omitempty"`
+	OK     bool   `json:"ok,omitempty"`
+	// Params belong to requests, Payload to responses and events, Error to
+	// responses that are not OK.
+	Params  json.RawMessage `json:"params,omitempty"`
+	Payload json.RawMessage `json:"payload,omitempty"`
+	Error   json.RawMessage `json:"error,omitempty"`
+}
+
+// ParseFrame reads one message from the gateway.
+func ParseFrame(data []byte) (Frame, error) {
+	var f Frame
+	if err := json.Unmarshal(data, &f); err != nil {
+		return Frame{}, fmt.Errorf("cannot read frame: %w", err)
+	}
+	if f.Type == "" {
+		return Frame{}, errors.New("cannot read frame: it has no type")
+	}
+	return f, nil
 }

@@ -3,7 +3,13 @@ package seed
 import (
 	"crypto/ed25519"
 	"encoding/base64"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
 
+	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/identity"
 )
 
@@ -69,3 +75,77 @@ func (r Result) Written() bool {
 
 // short is enough of a device id for a person to tell devices apart.
 func short(deviceID string) string { return deviceID[:min(12, len(deviceID))] }
+
+// deviceName is safe as a folder's name on every filesystem.
+var deviceName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+})
+
+// ValidName says that a client can be called so: its bundle is a folder of that
+// name.
+func ValidName(name string) bool { return deviceName().MatchString(name) }
+
+const (
+	scopeAdmin   = "operator.admin"
+	scopePairing = "operator.pairing"
+	scopeRead    = "operator.read"
+	scopeWrite   = "operator.write"
+)
+
+// Presets lists the names that [Scopes] knows, widest first.
+func Presets() []string { return []string{"full", "standard", "read", "pairing"} }
+
+// Scopes spells a preset out for a release, sorted. Gateways up to 2026.2.19
+// compare scopes literally, so that admin does not stand for the others there.
+// The narrower presets are the same for all: later scopes that go with reading
+// and writing are implied by those two.
+func Scopes(preset string, release gateway.Release) ([]string, error) {
+	switch preset {
+	case "full":
+		return release.AskedScopes(), nil
+	case "standard":
+		return []string{scopeRead, scopeWrite}, nil
+	case "read":
+		return []string{scopeRead}, nil
+	case "pairing":
+		return []string{scopePairing}, nil
+	}
+	return nil, fmt.Errorf("unknown preset %q: one of %s", preset, strings.Join(Presets(), ", "))
+}
+
+// CheckScope refuses what no gateway would take as an operator's scope.
+func CheckScope(scope string) error {
+	name, ok := strings.CutPrefix(scope, "operator.")
+	if !ok || name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != "" {
+		return fmt.Errorf("%q is not a scope: it starts with \"operator.\", as operator.read does", scope)
+	}
+	return nil
+}
+
+// Beyond lists what of have goes beyond what was asked for: nothing does where
+// that is operator.admin, which stands for every other scope from 2026.2.24 on.
+// So "full" for one release is not too much where another release asks for less.
+func Beyond(asked, have []string) []string {
+	if slices.Contains(asked, scopeAdmin) {
+		return nil
+	}
+	return missing(asked, have)
+}
+
+// missing lists what of want is not in have.
+func missing(have, want []string) []string {
+	var out []string
+	for _, scope := range want {
+		if !slices.Contains(have, scope) {
+			out = append(out, scope)
+		}
+	}
+	return out
+}
+
+// union is both, sorted, each once.
+func union(a, b []string) []string {
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
+}

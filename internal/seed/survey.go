@@ -3,7 +3,12 @@ package seed
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+
+	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
 // Survey is what is in a state folder: every operator device of the store that
@@ -120,4 +125,16 @@ func compareNames(a, b string) int {
 		return 1
 	}
 	return 0
+}
+
+// Stamp changes whenever a pairing store below a state directory is written. It
+// opens nothing, so it may be asked often.
+func Stamp(stateDir string) (stamp string) {
+	database := statedb.Path(stateDir)
+	for _, path := range []string{filepath.Join(stateDir, "devices", "paired.json"), database, database + "-wal"} {
+		if info, err := os.Stat(path); err == nil {
+			stamp += fmt.Sprint(info.Size(), info.ModTime().UnixNano(), " ")
+		}
+	}
+	return stamp
 }
