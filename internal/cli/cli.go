@@ -188,7 +188,7 @@ func (a *app) load(c *cli.Context) (settings.Settings, error) {
 	return s, err
 }
 
-// settle is [pairing.Settle] with what was typed here. A token in a file is read
+// settle is [pairing.Settle] with what was typed here. Secrets in files are read
 // before rights are dropped.
 func (a *app) settle(s settings.Settings, argv []string, prepare bool) (*pairing.Target, error) {
 	vars := pairing.Variables(a.environ)
@@ -198,6 +198,13 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (*pairing
 			return nil, pairing.Usage(fmt.Errorf("--gateway-token-file (OPENCLAW_GATEWAY_TOKEN_FILE): %w", err), "")
 		}
 		vars["OPENCLAW_GATEWAY_TOKEN"] = token
+	}
+	if s.GatewayPasswordFile != "" {
+		password, err := readToken(s.GatewayPasswordFile)
+		if err != nil {
+			return nil, pairing.Usage(fmt.Errorf("--gateway-password-file (OPENCLAW_GATEWAY_PASSWORD_FILE): %w", err), "")
+		}
+		vars["OPENCLAW_GATEWAY_PASSWORD"] = password
 	}
 	return pairing.Settle(pairing.Asking{Log: a.log, Words: a.command, Version: Release}, s, argv, vars, prepare)
 }

@@ -175,6 +175,8 @@ func authFrom(t *pairing.Target) string {
 		return ""
 	case t.Settings.GatewayTokenFile != "" && source == gateway.Source{Kind: gateway.SourceEnv, Name: "OPENCLAW_GATEWAY_TOKEN"}:
 		return "file " + t.Settings.GatewayTokenFile // read into the variable
+	case t.Settings.GatewayPasswordFile != "" && source == gateway.Source{Kind: gateway.SourceEnv, Name: "OPENCLAW_GATEWAY_PASSWORD"}:
+		return "file " + t.Settings.GatewayPasswordFile
 	default:
 		return source.String()
 	}

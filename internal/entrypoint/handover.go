@@ -54,12 +54,13 @@ type Ended struct{ Code int }
 
 func (e *Ended) Error() string { return "exit" }
 
-// ExitCode is the gateway's own, or that of what it was stopped for.
+// ExitCode is the gateway's own, unless --remap-exit says otherwise, or that of what
+// it was stopped for.
 func (e *Ended) ExitCode() int { return e.Code }
 
 // ended says who ended, and with what.
 func (e *Entrypoint) ended(result launch.Result, failed error) error {
-	code, source := result.Code, "gateway"
+	code, source := e.Settings.RemapExit.Of(result.Code), "gateway"
 	if failed != nil {
 		code, source = e.ExitCode(failed), "bootstrap"
 	}

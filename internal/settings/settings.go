@@ -25,7 +25,7 @@ import (
 type Settings struct {
 	StateDir       string   `env:"OPENCLAW_STATE_DIR" flag:"state-dir" arg:"DIR" cmd:"run,seed,probe,identity,status,bridge,approve,join" usage:"state folder of the gateway (default: as the gateway finds it)"`
 	GatewayPackage string   `env:"BOOTSTRAP_GATEWAY_PACKAGE" flag:"gateway-package" arg:"DIR" cmd:"run,seed,probe,status,bridge,approve,join" usage:"folder of the installed openclaw package (default: found from the command)"`
-	User           UserSpec `env:"BOOTSTRAP_USER" flag:"user" arg:"USER" cmd:"run,seed,probe,identity,status,bridge,approve,join" usage:"when root, become this user first: NAME or UID, with :GID if need be (default: the owner of the state folder)"`
+	User           UserSpec `env:"BOOTSTRAP_USER" flag:"user" arg:"USER" cmd:"run,seed,probe,identity,status,bridge,approve,join" usage:"when root, become this user first: NAME or UID, with :GID if need be (default: PUID:PGID where that is set, else the owner of the state folder)"`
 
 	AllowEscalation bool `env:"BOOTSTRAP_ALLOW_PRIVILEGE_ESCALATION" envDefault:"false" flag:"allow-privilege-escalation" cmd:"run" usage:"when root becomes another user: let sudo, other setuid programs and file capabilities work below it (default: no_new_privs)"`
 
@@ -38,11 +38,12 @@ type Settings struct {
 	Manifest  string  `env:"BOOTSTRAP_MANIFEST" flag:"manifest" arg:"FILE" cmd:"run,seed,status" usage:"YAML or JSON file that lists more clients: name, preset or scopes, publicKey"`
 	BundleDir string  `env:"BOOTSTRAP_BUNDLE_DIR" flag:"bundle-dir" arg:"DIR" cmd:"run,seed,status,bridge,join" usage:"where the clients' bundles go (default: bootstrap/clients in the state folder)"`
 
-	ClientURL        URL         `env:"BOOTSTRAP_CLIENT_URL" flag:"client-url" arg:"URL" cmd:"run,seed" usage:"where bundles tell their clients to find the gateway, such as ws://gateway:18789 (default: the gateway's own URL)"`
-	GatewayURL       URL         `env:"OPENCLAW_GATEWAY_URL" flag:"gateway-url" arg:"URL" cmd:"run,seed,probe,status,bridge,approve,join" usage:"where the gateway answers, ws:// or wss:// (default: this machine, at the gateway's port)"`
-	GatewayTokenFile string      `env:"OPENCLAW_GATEWAY_TOKEN_FILE" flag:"gateway-token-file" arg:"FILE" cmd:"run,probe,status,bridge,approve,join" usage:"file with the gateway's shared token; run hands it to the gateway as OPENCLAW_GATEWAY_TOKEN"`
-	CAFile           string      `env:"BOOTSTRAP_CA_FILE" flag:"ca-file" arg:"FILE" cmd:"run,probe,bridge,approve,join" usage:"PEM file of the authorities to trust for wss:// (default: the system's)"`
-	Fingerprint      Fingerprint `env:"BOOTSTRAP_TLS_FINGERPRINT" flag:"tls-fingerprint" arg:"HEX" cmd:"run,probe,bridge,approve,join" usage:"SHA-256 of the gateway's certificate, trusted instead of any authority"`
+	ClientURL           URL         `env:"BOOTSTRAP_CLIENT_URL" flag:"client-url" arg:"URL" cmd:"run,seed" usage:"where bundles tell their clients to find the gateway, such as ws://gateway:18789 (default: the gateway's own URL)"`
+	GatewayURL          URL         `env:"OPENCLAW_GATEWAY_URL" flag:"gateway-url" arg:"URL" cmd:"run,seed,probe,status,bridge,approve,join" usage:"where the gateway answers, ws:// or wss:// (default: this machine, at the gateway's port)"`
+	GatewayTokenFile    string      `env:"OPENCLAW_GATEWAY_TOKEN_FILE" flag:"gateway-token-file" arg:"FILE" cmd:"run,probe,status,bridge,approve,join" usage:"file with the gateway's shared token; run hands it to the gateway as OPENCLAW_GATEWAY_TOKEN"`
+	GatewayPasswordFile string      `env:"OPENCLAW_GATEWAY_PASSWORD_FILE" flag:"gateway-password-file" arg:"FILE" cmd:"run,probe,status,bridge,approve,join" usage:"file with the gateway's shared password; run hands it to the gateway as OPENCLAW_GATEWAY_PASSWORD"`
+	CAFile              string      `env:"BOOTSTRAP_CA_FILE" flag:"ca-file" arg:"FILE" cmd:"run,probe,bridge,approve,join" usage:"PEM file of the authorities to trust for wss:// (default: the system's)"`
+	Fingerprint         Fingerprint `env:"BOOTSTRAP_TLS_FINGERPRINT" flag:"tls-fingerprint" arg:"HEX" cmd:"run,probe,bridge,approve,join" usage:"SHA-256 of the gateway's certificate, trusted instead of any authority"`
 
 	Handover      Handover      `env:"BOOTSTRAP_HANDOVER" envDefault:"auto" flag:"handover" arg:"HOW" cmd:"run" usage:"exec replaces bootstrap by the gateway; supervise stays as its init; auto supervises as PID 1"`
 	RequirePaired bool          `env:"BOOTSTRAP_REQUIRE_PAIRED" envDefault:"false" flag:"require-paired" cmd:"run" usage:"stop the gateway where its first proof fails (default: warn, and go on trying)"`
@@ -50,6 +51,7 @@ type Settings struct {
 	ReadyFile     string        `env:"BOOTSTRAP_READY_FILE" flag:"ready-file" arg:"FILE" cmd:"run" usage:"file that is there while the pairing is proven, or off (default: as PID 1 /run/bootstrap.ready, or bootstrap-UID/bootstrap.ready in the temporary directory where that cannot be written)"`
 	HealthListen  Address       `env:"BOOTSTRAP_HEALTH_LISTEN" flag:"health-listen" arg:"ADDR" cmd:"run" usage:"answer /livez and /readyz on this HOST:PORT; without a host only on this machine"`
 	StopTimeout   time.Duration `env:"BOOTSTRAP_STOP_TIMEOUT" flag:"stop-timeout" arg:"TIME" cmd:"run" usage:"kill a gateway that has not ended this long after it was told to (default: never; that is the runtime's to decide)"`
+	RemapExit     ExitCodes     `env:"BOOTSTRAP_REMAP_EXIT" flag:"remap-exit" arg:"CODE[=TO]" cmd:"run" usage:"end with TO, 0 without it, where the gateway ends with CODE, such as 143 after a signal; repeatable, and not for the codes of bootstrap's own"`
 	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity,bridge,approve,join" usage:"how long to wait for another bootstrap on the same state folder"`
 
 	Hooks       string        `env:"BOOTSTRAP_HOOKS" flag:"hooks" arg:"DIR" cmd:"run,status" usage:"directory whose pre-start.d and proven.d have programs to run before the gateway starts, and once its pairing is proven; or off (default: /etc/bootstrap, where it is there)"`
@@ -139,6 +141,7 @@ func Load(environ, flags map[string]string) (Settings, error) {
 	if merged["BOOTSTRAP_PROVE_TIMEOUT"] == "" {
 		s.ProveTimeout = usualProveTimeout(s.RequirePaired)
 	}
+	problems = append(problems, s.takePUID(merged)...)
 	problems = append(problems, s.conflicts(merged)...)
 	if len(problems) > 0 {
 		// With what could be read: how to log the error is among it.
@@ -165,12 +168,16 @@ func (s *Settings) conflicts(merged map[string]string) (problems []string) {
 	if merged["OPENCLAW_GATEWAY_TOKEN"] != "" && s.GatewayTokenFile != "" {
 		problems = append(problems, "OPENCLAW_GATEWAY_TOKEN and OPENCLAW_GATEWAY_TOKEN_FILE are both set: keep one of them")
 	}
+	if merged["OPENCLAW_GATEWAY_PASSWORD"] != "" && s.GatewayPasswordFile != "" {
+		problems = append(problems, "OPENCLAW_GATEWAY_PASSWORD and OPENCLAW_GATEWAY_PASSWORD_FILE are both set: keep one of them")
+	}
 	for _, staying := range []struct {
 		flag string
 		set  bool
 	}{
 		{"--require-paired", s.RequirePaired}, {"--health-listen", s.HealthListen != ""},
 		{"--ready-file", s.ReadyFile != "" && s.ReadyFile != "off"}, {"--stop-timeout", s.StopTimeout != 0},
+		{"--remap-exit", len(s.RemapExit) > 0},
 		{"--approve", len(s.Approve) > 0}, {"--bridge", len(s.Bridge) > 0},
 	} {
 		if s.Handover == Exec && staying.set {
