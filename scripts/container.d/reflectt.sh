@@ -4,7 +4,7 @@
 # shellcheck disable=SC2154
 
 # Until a gateway has installed a plugin, started and been found healthy, or an agent has
-# answered: 40 s of a processor's time, which other scenarios want, too.
+# answered: 70 s of a processor's time, which other scenarios want, too.
 live_limit=$((5 * boot_limit))
 
 # reflectt_image TAG PROGRAM...: an image of reflectt-node's shape, whose program
