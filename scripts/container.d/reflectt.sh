@@ -5,7 +5,7 @@
 
 # Until a gateway has installed a plugin, started and been found healthy, or an agent has
 # answered: 70 s of a processor's time, which other scenarios want, too.
-live_limit=$((5 * boot_limit))
+live_limit=$((2 * boot_limit))
 
 # reflectt_image TAG PROGRAM...: an image of reflectt-node's shape, whose program
 # consists of these.
