@@ -95,7 +95,7 @@ func awaitCredentials(ctx context.Context, t *pairing.Target, auth probe.Auth, p
 		case <-time.After(min(credentialsPoll, patience-elapsed)):
 		}
 		// A first boot that meets the lock of a reader ends (see entrypoint: bootedHere).
-		if !seed.HasDatabase(t.StateDir) || t.IsLive(ctx) {
+		if !seed.HasDatabase(t.StateDir) || t.IsLive(ctx) || isOwnGateway(t) && answers(ctx, t) {
 			credentials, err = seed.ReadCredentials(ctx, t.SeedOptions())
 		}
 	}
