@@ -74,7 +74,7 @@ func usual(argv []string) []string {
 func (a *app) commands() *cli.App {
 	commands := []*cli.Command{
 		a.runCommand(), a.seedCommand(), a.probeCommand(), a.statusCommand(), a.approveCommand(),
-		a.joinCommand(), a.bridgeCommand(), a.identityCommand(), a.versionCommand(),
+		a.joinCommand(), a.linkCommand(), a.bridgeCommand(), a.identityCommand(), a.versionCommand(),
 	}
 	fit(commands, lineWidth(a.stdout))
 	return &cli.App{

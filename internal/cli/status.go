@@ -41,11 +41,13 @@ type status struct {
 	StoreWhy  string    `json:"storeWhy,omitempty"`
 	DeviceID  string    `json:"deviceId,omitempty"`
 	// URL of the gateway, and whether something answers there.
-	URL      string         `json:"url"`
-	Running  bool           `json:"running"`
-	Auth     string         `json:"auth"`
-	AuthFrom string         `json:"authFrom,omitempty"`
-	Lease    *statusLease   `json:"lease,omitempty"`
+	URL      string       `json:"url"`
+	Running  bool         `json:"running"`
+	Auth     string       `json:"auth"`
+	AuthFrom string       `json:"authFrom,omitempty"`
+	Lease    *statusLease `json:"lease,omitempty"`
+	// Links are those for browsers that could still be used.
+	Links    []statusLink   `json:"links,omitempty"`
 	Devices  []statusDevice `json:"devices"`
 	Findings []finding      `json:"findings"`
 }
@@ -132,6 +134,15 @@ func (a *app) look(c *cli.Context, t *pairing.Target) status {
 		out.Devices = append(out.Devices, compare(wanted, keyless, survey)...)
 		out.Findings = append(out.Findings, a.driftFindings(out.Devices)...)
 		out.Findings = append(out.Findings, a.localTokenFinding(survey)...)
+	}
+	if err == nil {
+		links, err := seed.Links(c.Context, t.SeedOptions(), a.now())
+		for _, link := range links {
+			out.Links = append(out.Links, newStatusLink(link))
+		}
+		if err != nil { // a table that nothing else needs
+			out.Findings = append(out.Findings, finding{What: err.Error(), Mend: hintOf(err)})
+		}
 	}
 	lease, held, err := seed.ReadLease(c.Context, t.StateDir)
 	if err == nil && held {
@@ -293,6 +304,13 @@ func (a *app) printStatus(out status) error {
 	row("auth", out.Auth, from)
 	if out.Lease != nil {
 		row("owner lease", "host "+out.Lease.Host, fmt.Sprintf("pid %d", out.Lease.PID), "until "+out.Lease.Expires.Format(time.RFC3339), "holder "+out.Lease.Holder)
+	}
+	for _, link := range out.Links {
+		state := "not used yet"
+		if link.Opened {
+			state = "a browser has opened it"
+		}
+		row("browser link", link.ID, "until "+link.Expires.Format(time.RFC3339), state, "to end it: bootstrap link --revoke")
 	}
 	_ = table.Flush()
 	if len(out.Devices) > 0 {

@@ -21,6 +21,10 @@ type auditLine struct {
 	UID      int      `json:"uid"`
 	// Via is "gateway" where the gateway was asked for the change.
 	Via string `json:"via,omitempty"`
+	// Link and By are for a browser's link: which, and the uid that asked for it,
+	// before rights were dropped.
+	Link string `json:"link,omitempty"`
+	By   *int   `json:"by,omitempty"`
 }
 
 func (s *Session) auditLine(action, name, deviceID string, scopes []string) auditLine {

@@ -39,7 +39,8 @@ func misspelt(environ map[string]string) (problems []string) {
 // BOOTSTRAP_VER are not meant for PRESET and USER.
 func isMeantFor(field Field, name string) bool {
 	word := strings.ToUpper(strings.TrimPrefix(name, ownPrefix))
-	if field.Flag != "" && word == strings.ToUpper(strings.ReplaceAll(field.Flag, "-", "_")) {
+	// BOOTSTRAP_URL may be anybody's.
+	if len(field.Flag) > 3 && word == strings.ToUpper(strings.ReplaceAll(field.Flag, "-", "_")) {
 		return true
 	}
 	own, ours := strings.CutPrefix(field.Env, ownPrefix)

@@ -23,9 +23,9 @@ import (
 // Settings is what bootstrap was told. The tag cmd names the commands that
 // have the flag; secret marks what the gateway's environment must not inherit.
 type Settings struct {
-	StateDir       string   `env:"OPENCLAW_STATE_DIR" flag:"state-dir" arg:"DIR" cmd:"run,seed,probe,identity,status,bridge,approve,join" usage:"state folder of the gateway (default: as the gateway finds it)"`
-	GatewayPackage string   `env:"BOOTSTRAP_GATEWAY_PACKAGE" flag:"gateway-package" arg:"DIR" cmd:"run,seed,probe,status,bridge,approve,join" usage:"folder of the installed openclaw package (default: found from the command)"`
-	User           UserSpec `env:"BOOTSTRAP_USER" flag:"user" arg:"USER" cmd:"run,seed,probe,identity,status,bridge,approve,join" usage:"when root, become this user first: NAME or UID, with :GID if need be (default: PUID:PGID where that is set, else the owner of the state folder)"`
+	StateDir       string   `env:"OPENCLAW_STATE_DIR" flag:"state-dir" arg:"DIR" cmd:"run,seed,probe,identity,status,bridge,approve,join,link" usage:"state folder of the gateway (default: as the gateway finds it)"`
+	GatewayPackage string   `env:"BOOTSTRAP_GATEWAY_PACKAGE" flag:"gateway-package" arg:"DIR" cmd:"run,seed,probe,status,bridge,approve,join,link" usage:"folder of the installed openclaw package (default: found from the command)"`
+	User           UserSpec `env:"BOOTSTRAP_USER" flag:"user" arg:"USER" cmd:"run,seed,probe,identity,status,bridge,approve,join,link" usage:"when root, become this user first: NAME or UID, with :GID if need be (default: PUID:PGID where that is set, else the owner of the state folder)"`
 
 	AllowEscalation bool `env:"BOOTSTRAP_ALLOW_PRIVILEGE_ESCALATION" envDefault:"false" flag:"allow-privilege-escalation" cmd:"run" usage:"when root becomes another user: let sudo, other setuid programs and file capabilities work below it (default: no_new_privs)"`
 
@@ -45,6 +45,8 @@ type Settings struct {
 	CAFile              string      `env:"BOOTSTRAP_CA_FILE" flag:"ca-file" arg:"FILE" cmd:"run,probe,bridge,approve,join" usage:"PEM file of the authorities to trust for wss:// (default: the system's)"`
 	Fingerprint         Fingerprint `env:"BOOTSTRAP_TLS_FINGERPRINT" flag:"tls-fingerprint" arg:"HEX" cmd:"run,probe,bridge,approve,join" usage:"SHA-256 of the gateway's certificate, trusted instead of any authority"`
 
+	PublicURL WebURL `env:"BOOTSTRAP_PUBLIC_URL" flag:"url" arg:"URL" cmd:"link" usage:"address at which the browser opens the Control UI, such as https://gateway.example (default: localhost, at the gateway's port)"`
+
 	Handover      Handover      `env:"BOOTSTRAP_HANDOVER" envDefault:"auto" flag:"handover" arg:"HOW" cmd:"run" usage:"exec replaces bootstrap by the gateway; supervise stays as its init; auto supervises as PID 1"`
 	RequirePaired bool          `env:"BOOTSTRAP_REQUIRE_PAIRED" envDefault:"false" flag:"require-paired" cmd:"run" usage:"stop the gateway where its first proof fails (default: warn, and go on trying)"`
 	ProveTimeout  time.Duration `env:"BOOTSTRAP_PROVE_TIMEOUT" flag:"prove-timeout" arg:"TIME" cmd:"run" usage:"how long the gateway may take to answer the proof before a warning; the tries go on (default: 2m, and 10m with --require-paired, which ends the gateway then)"`
@@ -52,7 +54,7 @@ type Settings struct {
 	HealthListen  Address       `env:"BOOTSTRAP_HEALTH_LISTEN" flag:"health-listen" arg:"ADDR" cmd:"run" usage:"answer /livez and /readyz on this HOST:PORT; without a host only on this machine"`
 	StopTimeout   time.Duration `env:"BOOTSTRAP_STOP_TIMEOUT" flag:"stop-timeout" arg:"TIME" cmd:"run" usage:"kill a gateway that has not ended this long after it was told to (default: never; that is the runtime's to decide)"`
 	RemapExit     ExitCodes     `env:"BOOTSTRAP_REMAP_EXIT" flag:"remap-exit" arg:"CODE[=TO]" cmd:"run" usage:"end with TO, 0 without it, where the gateway ends with CODE, such as 143 after a signal; repeatable, and not for the codes of bootstrap's own"`
-	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity,bridge,approve,join" usage:"how long to wait for another bootstrap on the same state folder"`
+	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity,bridge,approve,join,link" usage:"how long to wait for another bootstrap on the same state folder"`
 
 	Hooks       string        `env:"BOOTSTRAP_HOOKS" flag:"hooks" arg:"DIR" cmd:"run,status" usage:"directory whose pre-start.d and proven.d have programs to run before the gateway starts, and once its pairing is proven; or off (default: /etc/bootstrap, where it is there)"`
 	HookTimeout time.Duration `env:"BOOTSTRAP_HOOK_TIMEOUT" envDefault:"5m" flag:"hook-timeout" arg:"TIME" cmd:"run" usage:"how long each hook may run"`
@@ -67,7 +69,7 @@ type Settings struct {
 	ApproveFor      time.Duration `env:"BOOTSTRAP_APPROVE_FOR" flag:"approve-for" arg:"TIME" cmd:"run,approve" usage:"admit only so long after each start, from the gateway's first answer on (default: no limit)"`
 	ApproveUpgrades bool          `env:"BOOTSTRAP_APPROVE_UPGRADES" envDefault:"false" flag:"approve-upgrades" cmd:"run,approve" usage:"also what a paired device asks for beyond what it has; never by the policy first"`
 
-	LogFormat LogFormat `env:"BOOTSTRAP_LOG_FORMAT" envDefault:"auto" flag:"log-format" arg:"FORMAT" cmd:"run,seed,probe,identity,status,bridge,approve,join" usage:"console, json, or auto: console on a terminal"`
+	LogFormat LogFormat `env:"BOOTSTRAP_LOG_FORMAT" envDefault:"auto" flag:"log-format" arg:"FORMAT" cmd:"run,seed,probe,identity,status,bridge,approve,join,link" usage:"console, json, or auto: console on a terminal"`
 
 	Bridge              []string `env:"BOOTSTRAP_BRIDGE" flag:"bridge" arg:"ADDR" cmd:"run" usage:"let clients in that cannot sign, as bootstrap bridge --listen does, while the gateway runs: HOST:PORT, a PORT of this machine, or unix:PATH for the one client that the file is named after; repeatable"`
 	BridgeTokenFile     string   `env:"BOOTSTRAP_BRIDGE_TOKEN_FILE" flag:"bridge-token-file" arg:"FILE" cmd:"run,bridge" usage:"file with the token that clients of the bridge show as theirs, unless their bundle has a bridge-token of its own; needed where other machines can connect"`

@@ -47,6 +47,26 @@ func (u *URL) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// WebURL is where a browser finds the Control UI: http:// or https://, with the path
+// of gateway.controlUi.basePath where there is one.
+type WebURL string
+
+// UnmarshalText checks it as [URL] does; ws and wss are understood.
+func (u *WebURL) UnmarshalText(text []byte) error {
+	var gateway URL
+	if err := gateway.UnmarshalText(text); err != nil {
+		return errors.New(strings.NewReplacer("ws://", "http://", "wss://", "https://").Replace(err.Error()))
+	}
+	if strings.ContainsAny(string(gateway), "?#") {
+		return errors.New("a query or fragment does not belong to the address")
+	}
+	*u = WebURL("http" + strings.TrimPrefix(string(gateway), "ws"))
+	return nil
+}
+
+// Socket is the same place for a WebSocket.
+func (u WebURL) Socket() URL { return URL("ws" + strings.TrimPrefix(string(u), "http")) }
+
 const urlCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:/._~%=?,@+[]-"
 
 // hostAndPort is all that an error may repeat of a URL.

@@ -93,6 +93,8 @@ func scenarios() []scenario {
 			command: two, in: []string{"self", "agent-1", "agent-2"}, settle: two},
 		{name: "rotate beside one", stores: []storeKind{inFiles}, live: true, setup: [][]string{one}, prepare: (*world).openGateway,
 			command: []string{"seed", "rotate", "agent-1"}, in: []string{"self", "agent-1"}, renewed: []string{"agent-1"}, settle: one},
+		{name: "link", stores: []storeKind{inDatabase}, setup: [][]string{one}, command: []string{"link", "--json"},
+			in: []string{"self", "agent-1"}, settle: one},
 		{name: "approval", stores: both, setup: [][]string{one}, env: []string{"OPENCLAW_GATEWAY_TOKEN=gateway-secret"},
 			prepare: (*world).openGateway, command: []string{"approve", "--watch", "--approve=first", "--approve-max", "1", "--gateway-url", "$URL"},
 			in: []string{"self", "agent-1"}, success: 13, settle: one},

@@ -12,6 +12,10 @@ CREATE TABLE device_identities (
 CREATE TABLE device_auth_tokens (
   device_id TEXT NOT NULL, role TEXT NOT NULL, token TEXT NOT NULL, scopes_json TEXT NOT NULL,
   updated_at_ms INTEGER NOT NULL, PRIMARY KEY (device_id, role)) STRICT;
+CREATE TABLE device_bootstrap_tokens (
+  token_key TEXT NOT NULL PRIMARY KEY, token TEXT NOT NULL, setup_id TEXT, ts INTEGER NOT NULL, device_id TEXT,
+  public_key TEXT, profile_json TEXT, redeemed_profile_json TEXT, pending_profile_json TEXT,
+  issued_at_ms INTEGER NOT NULL, last_used_at_ms INTEGER) STRICT;
 CREATE TABLE state_leases (
   scope TEXT NOT NULL, lease_key TEXT NOT NULL, owner TEXT NOT NULL, expires_at INTEGER, heartbeat_at INTEGER,
   payload_json TEXT, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY (scope, lease_key)) STRICT;

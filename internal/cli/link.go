@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/pairing"
+	"github.com/reflectt/bootstrap/internal/protocol"
+	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/settings"
+)
+
+func (a *app) linkCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "link",
+		Usage: "print an address that lets one browser into the Control UI, once, within ten minutes",
+		Description: "The browser gets the owner's rights and keeps them: it needs no token and no approval, then or later. Whoever sees the address can use it " +
+			"first, so print it for yourself: docker exec CONTAINER bootstrap link. From 2026.8.1 on. For example:\n\n" +
+			"  bootstrap link --url https://gateway.example",
+		Flags: flags("link", jsonFlag(),
+			&cli.BoolFlag{Name: "revoke", Usage: "make no link, and end all that were not used yet"},
+		),
+		OnUsageError: onUsageError,
+		Action:       noArguments(a.link),
+	}
+}
+
+// linkReport is what "link --json" prints. URL is a secret until it was used.
+type linkReport struct {
+	statusLink
+	URL string `json:"url"`
+}
+
+// statusLink is a link without its secret.
+type statusLink struct {
+	ID      string    `json:"id"`
+	Expires time.Time `json:"expires"`
+	Opened  bool      `json:"opened,omitempty"`
+}
+
+func newStatusLink(link seed.Link) statusLink {
+	return statusLink{ID: link.ID, Expires: link.Expires.UTC(), Opened: link.Opened}
+}
+
+func (a *app) link(c *cli.Context) error {
+	asker := os.Getuid() // before it becomes the gateway's user
+	s, err := a.load(c)
+	if err != nil {
+		return err
+	}
+	if !c.Bool("revoke") && a.isContainerOutput() {
+		return pairing.Usage(errors.New("what is printed here goes to the container's output, which others can read: no link was made"),
+			"docker exec CONTAINER bootstrap link   kubectl exec POD -- bootstrap link")
+	}
+	t, err := a.settle(s, nil, false)
+	if err != nil {
+		return err
+	}
+	if err := a.knowsLinks(t); err != nil {
+		return err
+	}
+	return seed.InSession(c.Context, t.SessionOptions(false), func(session *seed.Session) error {
+		if c.Bool("revoke") {
+			links, err := session.RevokeLinks(c.Context, a.now(), asker)
+			if err != nil {
+				return err
+			}
+			return a.tellRevoked(c, links)
+		}
+		made, err := session.MakeLink(c.Context, a.now(), asker)
+		if err != nil {
+			return err
+		}
+		if !answers(c.Context, t) {
+			a.log.Warn().Msg("nothing answers at " + t.ShownURL() + ": start the gateway before the link expires")
+		}
+		return a.printLink(c, made, publicURL(t))
+	})
+}
+
+// firstLinks is the first release whose gateway knows the owner's profile.
+func firstLinks() gateway.Version { return gateway.Version{Year: 2026, Month: 8, Patch: 1} }
+
+// knowsLinks refuses, before anything is made, where a link would let nobody in.
+func (a *app) knowsLinks(t *pairing.Target) error {
+	if t.Release.Known && t.Release.Version.Compare(firstLinks()) < 0 {
+		return pairing.Usage(fmt.Errorf("the release %s knows no one-time links: they begin with %s", t.Release, "2026.8.1"),
+			"open "+string(publicURL(t))+"/#token=TOKEN with the gateway's token, then: "+a.command("approve", "--list")+
+				"   or without a person: bootstrap run --approve=first --approve-browser")
+	}
+	if !seed.HasDatabase(t.StateDir) {
+		return seed.NoLinks(t.StateDir)
+	}
+	return nil
+}
+
+// publicURL is where the browser finds the Control UI, without a slash at its end.
+func publicURL(t *pairing.Target) settings.WebURL {
+	if t.Settings.PublicURL != "" {
+		return settings.WebURL(strings.TrimRight(string(t.Settings.PublicURL), "/"))
+	}
+	at := strings.Replace(protocol.DisplayURL(t.Listen.URL()), "127.0.0.1", "localhost", 1)
+	return settings.WebURL("http" + strings.TrimRight(strings.TrimPrefix(at, "ws"), "/"))
+}
+
+// linkURL is the link as the gateway's own dashboard command makes it (2026.9.6):
+// what stands behind the # reaches no server, proxy or log.
+func linkURL(at settings.WebURL, token string) string {
+	return string(at) + "/#bootstrapToken=" + url.QueryEscape(token) + "&bootstrapProfile=owner&gatewayUrl=" + url.QueryEscape(string(at.Socket()))
+}
+
+func (a *app) printLink(c *cli.Context, made seed.Link, at settings.WebURL) error {
+	address := linkURL(at, made.Token)
+	a.log.Info().Str("link", made.ID).Str("until", made.Expires.UTC().Format(time.RFC3339)).Str("for", string(at)).
+		Msg("one browser gets the owner's rights by this link")
+	if c.Bool("json") {
+		return a.printJSON(linkReport{statusLink: newStatusLink(made), URL: address})
+	}
+	_, err := fmt.Fprintln(a.stdout, address)
+	return err
+}
+
+func (a *app) tellRevoked(c *cli.Context, links []seed.Link) error {
+	out := []statusLink{}
+	for _, link := range links {
+		out = append(out, newStatusLink(link))
+		a.log.Info().Str("link", link.ID).Msg("revoked: it lets nobody in any more")
+	}
+	if len(links) == 0 {
+		a.log.Info().Msg("there is no link that could still be used")
+	}
+	if !c.Bool("json") {
+		return nil
+	}
+	return a.printJSON(struct {
+		Revoked []statusLink `json:"revoked"`
+	}{out})
+}
+
+// isContainerOutput tells whether stdout is that of PID 1, which a container's
+// runtime keeps in a log.
+func (a *app) isContainerOutput() bool {
+	out := a.stdout
+	if wrapped, is := out.(*printout); is {
+		out = wrapped.to
+	}
+	file, is := out.(*os.File)
+	if !is {
+		return false
+	}
+	var ours, first unix.Stat_t
+	if unix.Fstat(int(file.Fd()), &ours) != nil || unix.Stat("/proc/1/fd/1", &first) != nil {
+		return false
+	}
+	isNull := ours.Mode&unix.S_IFMT == unix.S_IFCHR && ours.Rdev == unix.Mkdev(1, 3)
+	return !isNull && ours.Dev == first.Dev && ours.Ino == first.Ino
+}

@@ -1,0 +1,214 @@
+package seed
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/statedb"
+)
+
+// Link is a one-time way in for one browser, with the owner's rights. The gateway
+// binds it to the key of the first browser that shows it, and removes it once that
+// browser is paired (2026.8.2, 2026.9.6).
+type Link struct {
+	// ID names the link and gives nothing away: the start of the token's SHA-256.
+	ID string
+	// Token is a secret, and is set by [Session.MakeLink] alone.
+	Token   string
+	Expires time.Time
+	// Opened: a browser has shown it, and is not paired yet.
+	Opened bool
+}
+
+// linkLifetime is DEVICE_BOOTSTRAP_TOKEN_TTL_MS of 2026.8.2 and 2026.9.6.
+const linkLifetime = 10 * time.Minute
+
+// firstLinkVersion is the schema of 2026.8.1, whose gateway is the first that knows
+// the profile; the 2026.7.2 betas have 2 to 6.
+const firstLinkVersion = 15
+
+// errNoLinks says that no gateway that knows such links has made a database here.
+var errNoLinks = errors.New("no gateway has made a database with one-time links here")
+
+// ownerProfile is CONTROL_UI_OWNER_BOOTSTRAP_PROFILE, in the order of 2026.9.6. A
+// profile that differs in one scope waits for a person, as any new device does.
+const ownerPurpose = "control-ui-owner"
+
+type bootstrapProfile struct {
+	Roles   []string `json:"roles"`
+	Scopes  []string `json:"scopes"`
+	Purpose string   `json:"purpose,omitempty"`
+}
+
+func ownerProfile() bootstrapProfile {
+	return bootstrapProfile{
+		Roles: []string{roleOperator},
+		Scopes: []string{
+			"operator.admin", "operator.approvals", "operator.pairing", "operator.questions",
+			"operator.read", "operator.talk.secrets", "operator.write",
+		},
+		Purpose: ownerPurpose,
+	}
+}
+
+// NoLinks is the error of a state directory where a link would let nobody in.
+func NoLinks(stateDir string) error {
+	return &StoreError{
+		Path: statedb.Path(stateDir), Err: errNoLinks,
+		Mend: "start the gateway, 2026.8.1 or later, on this state folder (--state-dir), and ask again",
+	}
+}
+
+// linkStore is the session's store, where it has links.
+func linkStore(ctx context.Context, stateDir string, from store) (*sqliteStore, error) {
+	database, is := from.(*sqliteStore)
+	if !is || database.db.Version() < firstLinkVersion {
+		return nil, NoLinks(stateDir)
+	}
+	form := statedb.Form{
+		Table:   "device_bootstrap_tokens",
+		Columns: []string{"token_key", "token", "ts", "device_id", "profile_json", "redeemed_profile_json", "issued_at_ms"},
+		Key:     []string{"token_key"},
+	}
+	misfit, err := database.db.Misfit(ctx, form)
+	if err != nil {
+		return nil, database.fail(err)
+	}
+	if misfit != "" {
+		return nil, unknownSchema(database.path(), fmt.Sprintf("table %s %s (schema version %d)", form.Table, misfit, database.db.Version()))
+	}
+	return database, nil
+}
+
+// MakeLink puts one more link into the database, as "openclaw dashboard" does. The
+// gateway keeps its token in clear, and so does this row; it is gone once it was
+// used, revoked, or found to be too old. by is the uid of whoever asked.
+func (s *Session) MakeLink(ctx context.Context, now time.Time, by int) (Link, error) {
+	ctx, cancel := statedb.Within(ctx)
+	defer cancel()
+	database, err := linkStore(ctx, s.options.StateDir, s.store)
+	if err != nil {
+		return Link{}, err
+	}
+	token := newToken()
+	link := Link{ID: linkID(token), Token: token, Expires: now.Add(linkLifetime)}
+	if err := s.auditLink("link-made", link, by); err != nil {
+		return Link{}, err
+	}
+	tx, err := database.begin(ctx)
+	if err != nil {
+		return Link{}, err
+	}
+	defer func() { _ = tx.Rollback() }()
+	_, err = tx.ExecContext(ctx,
+		`INSERT INTO device_bootstrap_tokens (token_key, token, ts, profile_json, redeemed_profile_json, issued_at_ms) VALUES (?, ?, ?, ?, ?, ?)`,
+		token, token, now.UnixMilli(), string(marshal(ownerProfile())),
+		string(marshal(bootstrapProfile{Roles: []string{}, Scopes: []string{}})), now.UnixMilli())
+	if err != nil {
+		return Link{}, database.fail(database.db.Wrap("cannot write device_bootstrap_tokens", err))
+	}
+	return link, database.fail(database.db.Wrap("cannot commit", tx.Commit()))
+}
+
+// RevokeLinks takes every link out that could still be used, whoever made it, and
+// returns them.
+func (s *Session) RevokeLinks(ctx context.Context, now time.Time, by int) ([]Link, error) {
+	ctx, cancel := statedb.Within(ctx)
+	defer cancel()
+	database, err := linkStore(ctx, s.options.StateDir, s.store)
+	if err != nil {
+		return nil, err
+	}
+	links, err := database.links(ctx, now)
+	if err != nil || len(links) == 0 {
+		return nil, err
+	}
+	for _, link := range links {
+		if err := s.auditLink("link-revoked", link, by); err != nil {
+			return nil, err
+		}
+	}
+	tx, err := database.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = tx.Rollback() }()
+	for i := range links {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM device_bootstrap_tokens WHERE token_key = ?`, links[i].Token); err != nil {
+			return nil, database.fail(database.db.Wrap("cannot write device_bootstrap_tokens", err))
+		}
+		links[i].Token = ""
+	}
+	return links, database.fail(database.db.Wrap("cannot commit", tx.Commit()))
+}
+
+// Links lists the links that could still be used; none where the gateway knows no
+// links. It takes no lock.
+func Links(ctx context.Context, options Options, now time.Time) ([]Link, error) {
+	opened, err := openStore(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := statedb.Within(ctx)
+	defer cancel()
+	var links []Link
+	database, err := linkStore(ctx, options.StateDir, opened)
+	if err == nil {
+		links, err = database.links(ctx, now)
+	}
+	if errors.Is(err, errNoLinks) {
+		err = nil
+	}
+	for i := range links {
+		links[i].Token = ""
+	}
+	return links, errors.Join(err, opened.close())
+}
+
+// links are those that are young enough, with their tokens.
+func (s *sqliteStore) links(ctx context.Context, now time.Time) (links []Link, err error) {
+	rows, err := s.db.Conn().QueryContext(ctx,
+		`SELECT token_key, profile_json, device_id, issued_at_ms FROM device_bootstrap_tokens WHERE issued_at_ms >= ? ORDER BY issued_at_ms, token_key`,
+		now.Add(-linkLifetime).UnixMilli())
+	if err != nil {
+		return nil, s.fail(s.db.Wrap("cannot read device_bootstrap_tokens", err))
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var token string
+		var profileJSON, device sql.NullString
+		var issued int64
+		if err := rows.Scan(&token, &profileJSON, &device, &issued); err != nil {
+			return nil, s.fail(s.db.Wrap("cannot read device_bootstrap_tokens", err))
+		}
+		if profile, ok := decode[bootstrapProfile](json.RawMessage(profileJSON.String)); !ok || profile.Purpose != ownerPurpose {
+			continue // a setup code: another matter
+		}
+		links = append(links, Link{
+			ID: linkID(token), Token: token, Expires: time.UnixMilli(issued).Add(linkLifetime), Opened: device.String != "",
+		})
+	}
+	return links, s.fail(s.db.Wrap("cannot read device_bootstrap_tokens", rows.Err()))
+}
+
+func linkID(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:6])
+}
+
+// auditLink writes down that a link is about to be made, or revoked.
+func (s *Session) auditLink(action string, link Link, by int) error {
+	line := s.auditLine(action, "browser", "", nil)
+	if action == "link-made" {
+		line.Scopes = ownerProfile().Scopes
+	}
+	line.Link, line.By, line.UID = link.ID, &by, os.Geteuid()
+	return s.audit(line)
+}
