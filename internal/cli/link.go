@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
+	"rsc.io/qr/coding"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/pairing"
@@ -24,8 +25,9 @@ func (a *app) linkCommand() *cli.Command {
 		Usage: "print an address that lets one browser into the Control UI, once, within ten minutes",
 		Description: "The browser gets the owner's rights and keeps them: it needs no token and no approval, then or later. Whoever sees the address can use it " +
 			"first, so print it for yourself: docker exec CONTAINER bootstrap link. From 2026.8.1 on. For example:\n\n" +
-			"  bootstrap link --url https://gateway.example",
+			"  bootstrap link --url https://gateway.example --qr",
 		Flags: flags("link", jsonFlag(),
+			&cli.BoolFlag{Name: "qr", Usage: "draw it as a QR code, too, for a telephone"},
 			&cli.BoolFlag{Name: "revoke", Usage: "make no link, and end all that were not used yet"},
 		),
 		OnUsageError: onUsageError,
@@ -56,7 +58,11 @@ func (a *app) link(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if !c.Bool("revoke") && a.isContainerOutput() {
+	switch {
+	case c.Bool("json") && c.Bool("qr"):
+		return pairing.Usage(errors.New("--json and --qr do not go together"),
+			"bootstrap link --help")
+	case !c.Bool("revoke") && a.isContainerOutput():
 		return pairing.Usage(errors.New("what is printed here goes to the container's output, which others can read: no link was made"),
 			"docker exec CONTAINER bootstrap link   kubectl exec POD -- bootstrap link")
 	}
@@ -124,7 +130,15 @@ func (a *app) printLink(c *cli.Context, made seed.Link, at settings.WebURL) erro
 	if c.Bool("json") {
 		return a.printJSON(linkReport{statusLink: newStatusLink(made), URL: address})
 	}
-	_, err := fmt.Fprintln(a.stdout, address)
+	text := address + "\n"
+	if c.Bool("qr") {
+		drawn, err := drawQR(address)
+		if err != nil {
+			return err
+		}
+		text += drawn
+	}
+	_, err := fmt.Fprint(a.stdout, text)
 	return err
 }
 
@@ -162,4 +176,41 @@ func (a *app) isContainerOutput() bool {
 	}
 	isNull := ours.Mode&unix.S_IFMT == unix.S_IFCHR && ours.Rdev == unix.Mkdev(1, 3)
 	return !isNull && ours.Dev == first.Dev && ours.Ino == first.Ino
+}
+
+// quietZone is how many light modules a reader needs around the code.
+const quietZone = 4
+
+// drawQR draws two rows of modules a line. Light modules are the full blocks, which
+// is right on a dark terminal, and read by most readers on a light one.
+func drawQR(text string) (string, error) {
+	version := coding.Version(coding.MinVersion)
+	for version < coding.MaxVersion && coding.String(text).Bits(version) > version.DataBytes(coding.L)*8 {
+		version++
+	}
+	plan, err := coding.NewPlan(version, coding.L, 0)
+	if err != nil {
+		return "", err
+	}
+	code, err := plan.Encode(coding.String(text))
+	if err != nil {
+		return "", err // an address of some 2,900 characters
+	}
+	var out strings.Builder
+	for y := -quietZone; y < code.Size+quietZone; y += 2 {
+		for x := -quietZone; x < code.Size+quietZone; x++ {
+			switch above, below := code.Black(x, y), code.Black(x, y+1); {
+			case above && below:
+				out.WriteByte(' ')
+			case above:
+				out.WriteRune('▄')
+			case below:
+				out.WriteRune('▀')
+			default:
+				out.WriteRune('█')
+			}
+		}
+		out.WriteByte('\n')
+	}
+	return out.String(), nil
 }
