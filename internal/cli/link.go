@@ -85,10 +85,7 @@ func (a *app) link(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		if !answers(c.Context, t) {
-			a.log.Warn().Msg("nothing answers at " + t.ShownURL() + ": start the gateway before the link expires")
-		}
-		return a.printLink(c, made, publicURL(t))
+		return a.printLink(c, made, a.reachedAt(c, t))
 	})
 }
 
@@ -115,6 +112,23 @@ func publicURL(t *pairing.Target) settings.WebURL {
 	}
 	at := strings.Replace(protocol.DisplayURL(t.Listen.URL()), "127.0.0.1", "localhost", 1)
 	return settings.WebURL("http" + strings.TrimRight(strings.TrimPrefix(at, "ws"), "/"))
+}
+
+// reachedAt is where the browser finds the gateway that runs on this state folder, whose
+// port often stands in its command alone.
+func (a *app) reachedAt(c *cli.Context, t *pairing.Target) settings.WebURL {
+	if answers(c.Context, t) {
+		return publicURL(t)
+	}
+	other, found := findElsewhere(c.Context, t)
+	if !found {
+		a.log.Warn().Msg("nothing answers at " + t.ShownURL() + ": start the gateway before the link expires")
+	}
+	there := *t
+	if other.port != 0 {
+		there.Listen.Port = other.port
+	}
+	return publicURL(&there)
 }
 
 // linkURL is the link as the gateway's own dashboard command makes it (2026.9.6):
