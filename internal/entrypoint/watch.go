@@ -9,7 +9,6 @@ import (
 	"github.com/reflectt/bootstrap/internal/approve"
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
-	"github.com/reflectt/bootstrap/internal/settings"
 )
 
 // watcher logs what becomes of pairing requests.
@@ -30,9 +29,10 @@ func Watch(ctx context.Context, t *pairing.Target, url string) error {
 		return err
 	}
 	defer memory.Close()
-	w.warnPolicy(t.Settings)
+	policy := t.Settings.ApprovalPolicy(t.Release)
+	w.warnPolicy(policy)
 	err = approve.Watch(ctx, approve.WatchOptions{
-		Policy: t.Settings.ApprovalPolicy(), AuthMode: string(t.Auth.Mode), Memory: memory,
+		Policy: policy, AuthMode: string(t.Auth.Mode), Memory: memory,
 		Open: func(ctx context.Context) (*approve.Caller, error) {
 			caller, err := t.OpenApprover(ctx, url, approve.RequestedEvent)
 			return caller, unexplained(err)
@@ -40,7 +40,7 @@ func Watch(ctx context.Context, t *pairing.Target, url string) error {
 		Own:      func() (map[string]bool, error) { return ownDevices(ctx, t) },
 		Audit:    func(record approve.Record) error { return seed.Audit(t.StateDir, record) },
 		Tell:     w.tellApproval,
-		Watching: w.tellWatching(t.Settings),
+		Watching: w.tellWatching(policy),
 		Waiting:  w.tellWaiting(),
 	})
 	return pairing.MayNot(url, err)
@@ -75,8 +75,7 @@ func ownDevices(ctx context.Context, t *pairing.Target) (map[string]bool, error)
 }
 
 // warnPolicy tells what a policy lets in that its author may not have thought of.
-func (w watcher) warnPolicy(s settings.Settings) {
-	policy := s.ApprovalPolicy()
+func (w watcher) warnPolicy(policy approve.Policy) {
 	if policy.Uses(approve.FromNetwork) {
 		w.Log.Warn().Msg("cidr: a port that Docker publishes may show the bridge's own address for the whole world; do not admit that one")
 	}
@@ -87,11 +86,14 @@ func (w watcher) warnPolicy(s settings.Settings) {
 	}
 }
 
-func (w watcher) tellWatching(s settings.Settings) func(string) {
+func (w watcher) tellWatching(policy approve.Policy) func(string) {
 	return func(server string) {
-		event := w.Log.Info().Str("gateway", server).Str("role", string(s.ApproveRole)).Str("scopes", pairing.Brief(s.ApproveScopes))
-		for _, rule := range s.Approve {
+		event := w.Log.Info().Str("gateway", server).Str("role", policy.Role).Str("scopes", pairing.Brief(policy.Scopes))
+		for _, rule := range policy.Rules {
 			event = event.Str("policy", rule.String())
+		}
+		if w.Settings.ApproveBrowser {
+			event = event.Strs("clients", policy.Clients).Int("at_most", policy.Max).Str("for", policy.For.String())
 		}
 		event.Msg("watching for pairing requests")
 	}

@@ -244,4 +244,11 @@ func (r Release) AskedScopes() []string {
 	return out
 }
 
+// BrowserScopes are those that the release's Control UI asks for in a browser, sorted:
+// all of them but the secrets of talking, which only its owner's link has as well
+// (2026.5.28, 2026.8.2, 2026.9.6).
+func (r Release) BrowserScopes() []string {
+	return slices.DeleteFunc(r.AskedScopes(), func(scope string) bool { return scope == "operator.talk.secrets" })
+}
+
 func (r Release) has(step scopeStep) bool { return !r.Known || r.Version.Compare(step.since) >= 0 }

@@ -68,6 +68,7 @@ type Settings struct {
 	ApproveMax      int           `env:"BOOTSTRAP_APPROVE_MAX" flag:"approve-max" arg:"N" cmd:"run,approve" usage:"admit at most so many devices, ever (default: no limit)"`
 	ApproveFor      time.Duration `env:"BOOTSTRAP_APPROVE_FOR" flag:"approve-for" arg:"TIME" cmd:"run,approve" usage:"admit only so long after each start, from the gateway's first answer on (default: no limit)"`
 	ApproveUpgrades bool          `env:"BOOTSTRAP_APPROVE_UPGRADES" envDefault:"false" flag:"approve-upgrades" cmd:"run,approve" usage:"also what a paired device asks for beyond what it has; never by the policy first"`
+	ApproveBrowser  bool          `env:"BOOTSTRAP_APPROVE_BROWSER" envDefault:"false" flag:"approve-browser" cmd:"run,approve" usage:"let the policy of --approve admit the Control UI alone, with the scopes that it asks for (admin among them): one browser, within ten minutes of each start; --approve-max and --approve-for say otherwise"`
 
 	LogFormat LogFormat `env:"BOOTSTRAP_LOG_FORMAT" envDefault:"auto" flag:"log-format" arg:"FORMAT" cmd:"run,seed,probe,identity,status,bridge,approve,join,link" usage:"console, json, or auto: console on a terminal"`
 
@@ -187,6 +188,7 @@ func (s *Settings) conflicts(merged map[string]string) (problems []string) {
 		}
 	}
 	problems = append(problems, s.bridgeConflicts()...)
+	problems = append(problems, s.browserConflicts(merged)...)
 	if s.HookTimeout <= 0 {
 		problems = append(problems, "--hook-timeout (BOOTSTRAP_HOOK_TIMEOUT): a hook needs some time, such as 5m")
 	}
