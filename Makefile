@@ -17,7 +17,7 @@ RACE     := $(if $(CC_FOUND),-race)
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-short faults attack fuzz lint vuln docs bench demo smoke matrix releases-check cover release reproducible licenses transcripts picture clean preflight
+.PHONY: help build test test-short faults attack browser fuzz lint vuln docs bench demo smoke matrix releases-check cover release reproducible licenses transcripts picture clean preflight
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ faults: build ## Kill the program, or fail it, at each system call that changes 
 
 attack: build ## Attack the program as other users, gateways and strangers (root)
 	BOOTSTRAP=bin/bootstrap scripts/attack
+
+browser: build ## Open the Control UI of a real gateway in a real browser (root)
+	scripts/browser
 
 fuzz: ## Run every fuzz target for FUZZTIME (60s) each
 	FUZZTIME=$(FUZZTIME) scripts/fuzz
