@@ -253,7 +253,7 @@ func settingFindings(now time.Time, t *pairing.Target) []finding {
 			Mend: fmt.Sprintf("remove %s, or make both equal", other),
 		})
 	}
-	return out
+	return append(out, browserFindings(t)...)
 }
 
 // warnAbout tells what a gateway would refuse or read otherwise than expected.

@@ -27,6 +27,9 @@ type Config struct {
 	Password       SecretInput
 	RemoteToken    bool // gateway.remote.token is set
 	ShellEnv       bool // env.shellEnv.enabled: a login shell's variables count too
+	// AllowedOrigins and TrustedProxies are gateway.controlUi.allowedOrigins and
+	// gateway.trustedProxies: who may be a browser's page, and a proxy.
+	AllowedOrigins, TrustedProxies []string
 
 	// InDoubt says why these values may not be the gateway's: the file cannot be
 	// read or understood. "" means no doubt. It holds no secrets.
@@ -106,6 +109,8 @@ func (r *configReader) read(config *Config) {
 	config.Password = r.secret("gateway.auth.password")
 	config.RemoteToken = r.at("gateway.remote.token") != nil
 	config.ShellEnv = r.flag("env.shellEnv.enabled")
+	config.AllowedOrigins = r.texts("gateway.controlUi.allowedOrigins")
+	config.TrustedProxies = r.texts("gateway.trustedProxies")
 	r.choice("gateway.bind", config.Bind, bindModes)
 	r.choice("gateway.auth.mode", config.AuthMode, authModes)
 }
@@ -177,6 +182,18 @@ func (r *configReader) text(path string) string {
 	}
 	r.doubt("%s is not text", path)
 	return ""
+}
+
+// texts are those of a list; what is no text in it is passed over.
+func (r *configReader) texts(path string) (texts []string) {
+	list, _ := r.at(path).([]any)
+	for _, value := range list {
+		if text, ok := value.(string); ok {
+			text, _ = substitute(text, r.vars)
+			texts = append(texts, trimJS(text))
+		}
+	}
+	return texts
 }
 
 func (r *configReader) flag(path string) bool {

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -61,6 +62,35 @@ func (u *WebURL) UnmarshalText(text []byte) error {
 		return errors.New("a query or fragment does not belong to the address")
 	}
 	*u = WebURL("http" + strings.TrimPrefix(string(gateway), "ws"))
+	return nil
+}
+
+// Origin is what a browser there sends as its Origin.
+func (u WebURL) Origin() string {
+	scheme, rest, _ := strings.Cut(string(u), "://")
+	host, _, _ := strings.Cut(rest, "/")
+	host = strings.TrimSuffix(strings.ToLower(host), map[string]string{"http": ":80", "https": ":443"}[scheme])
+	return scheme + "://" + host
+}
+
+// Networks are addresses and networks of proxies.
+type Networks []string
+
+// UnmarshalText reads them with commas between them. One that holds every address
+// would let anybody say where a request comes from.
+func (n *Networks) UnmarshalText(text []byte) error {
+	for _, item := range splitList(string(text)) {
+		prefix, err := netip.ParsePrefix(item)
+		if _, plain := netip.ParseAddr(item); plain == nil {
+			err = nil
+		} else if err == nil && prefix.Bits() == 0 {
+			return fmt.Errorf("%q is everybody: name the proxy's own address or network", item)
+		}
+		if err != nil {
+			return fmt.Errorf("%q is not an address or a network such as 172.18.0.0/16", item)
+		}
+		*n = append(*n, item)
+	}
 	return nil
 }
 
