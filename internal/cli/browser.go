@@ -1,13 +1,83 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"net"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/reflectt/bootstrap/internal/pairing"
+	"github.com/reflectt/bootstrap/internal/probe"
+	"github.com/reflectt/bootstrap/internal/settings"
 )
+
+// probeBrowser says whether a browser at an address gets in.
+func (a *app) probeBrowser(c *cli.Context, t *pairing.Target) error {
+	var page settings.WebURL
+	if err := page.UnmarshalText([]byte(c.String("browser"))); err != nil {
+		return pairing.Usage(err, "bootstrap probe --browser http://localhost:18789")
+	}
+	verdict := a.askAsBrowser(c.Context, t, page)
+	if err := a.printVerdict(c, verdict); err != nil {
+		return err
+	}
+	return &exitError{code: verdictCode(verdict.Outcome)}
+}
+
+// askAsBrowser asks the gateway, and adds what to do about its answer.
+func (a *app) askAsBrowser(ctx context.Context, t *pairing.Target, page settings.WebURL) probe.Verdict {
+	at, _ := url.Parse(string(page)) // checked
+	token, password := t.SharedSecret()
+	ask := probe.Page{
+		URL: string(page.Socket()), Origin: page.Origin(), Direct: ownAddress(t), TLS: t.TLS(),
+		Token: token, Password: password, Version: Release, Loopback: isLocalName(at.Hostname()),
+	}
+	verdict := probe.Browser(ctx, ask)
+	switch verdict.Outcome {
+	case probe.TLSOrOrigin:
+		if verdict.Refusal == nil {
+			break
+		}
+		verdict.Hints = append(verdict.Hints, addToConfig(t, []string{page.Origin()}, nil))
+		if ask.Loopback {
+			verdict.Hints = append([]string{"publish the port as it is: the browser's has to be " + strconv.Itoa(t.Listen.Port)}, verdict.Hints...)
+		}
+	case probe.GatewayAuth:
+		if strings.Contains(verdict.Message, "proxy") {
+			verdict.Hints = append(verdict.Hints, addToConfig(t, nil, []string{"ADDRESS-OF-THE-PROXY"}))
+		}
+	case probe.NotPaired:
+		verdict.Hints = append(verdict.Hints, a.command("link", "--url", string(page)), a.command("approve", "--list"))
+	}
+	return verdict
+}
+
+// ownAddress is where the gateway is reached from outside, as a port that is published
+// reaches it. Whether it listens there is not asked: that often stands in its command.
+func ownAddress(t *pairing.Target) string {
+	addresses, _ := net.InterfaceAddrs()
+	for _, address := range addresses {
+		prefix, err := netip.ParsePrefix(address.String())
+		if err == nil && prefix.Addr().Is4() && prefix.Addr().IsGlobalUnicast() {
+			there := t.Listen
+			there.Dial = prefix.Addr().String()
+			return there.URL()
+		}
+	}
+	return ""
+}
+
+// isLocalName tells whether a browser means its own machine.
+func isLocalName(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && address.IsLoopback()
+}
 
 // browserFindings are what would keep the browsers out that the settings speak of. It
 // reads the configuration alone; what the gateway takes by no argument or variable
@@ -39,6 +109,23 @@ func browserFindings(t *pairing.Target) (out []finding) {
 		})
 	}
 	return out
+}
+
+// publicFinding is what the gateway says of browsers at BOOTSTRAP_PUBLIC_URL. That a new
+// one has to be let in is none.
+func (a *app) publicFinding(ctx context.Context, t *pairing.Target, running bool) []finding {
+	if t.Settings.PublicURL == "" || !running {
+		return nil
+	}
+	verdict := a.askAsBrowser(ctx, t, t.Settings.PublicURL)
+	if verdict.Outcome == probe.OK || verdict.Outcome == probe.NotPaired {
+		return nil
+	}
+	out := finding{What: verdict.Message}
+	if len(verdict.Hints) > 0 {
+		out.Mend = verdict.Hints[0]
+	}
+	return []finding{out}
 }
 
 // allowedOrigins are those of the configuration, else those that the gateway takes by

@@ -21,6 +21,7 @@ func (a *app) probeCommand() *cli.Command {
 			"  bootstrap probe --wait 60s\n  bootstrap probe --json --gateway-url ws://gateway:18789",
 		Flags: flags("probe", jsonFlag(),
 			&cli.StringFlag{Name: "auth", Value: string(probe.AuthDevice), Usage: "`WITH`: device, the device token alone, which is the proof; shared, the gateway's own token; none"},
+			&cli.StringFlag{Name: "browser", Usage: "`URL` of a page: say instead whether a browser there would get in, and what to add where not; nothing is paired"},
 			&cli.BoolFlag{Name: "preflight", Usage: "print the JSON of reflectt-node's check openclaw-gateway instead; the exit code stays"},
 			&cli.DurationFlag{Name: "wait", Usage: "`TIME`: how long a gateway that does not answer yet is waited for, and a device that is not paired here yet"},
 		),
@@ -44,6 +45,9 @@ func (a *app) probe(c *cli.Context) error {
 	t, err := a.settle(s, nil, false)
 	if err != nil {
 		return err
+	}
+	if c.IsSet("browser") {
+		return a.probeBrowser(c, t)
 	}
 	options := probe.Options{
 		URL: t.URL, TLS: t.TLS(), Auth: auth, Version: Release,

@@ -20,7 +20,7 @@ func (a *app) statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "status",
 		Usage:        "say what is installed and paired here, what is wrong, and what to do about it",
-		Description:  "Changes no pairing and asks no gateway. Name the clients that you expect, to hear how they differ. For example:\n\n  bootstrap status --client agent-1",
+		Description:  "Changes no pairing, and asks the gateway nothing but whether browsers at BOOTSTRAP_PUBLIC_URL would get in. Name the clients that you expect, to hear how they differ. For example:\n\n  bootstrap status --client agent-1",
 		Flags:        flags("status", jsonFlag()),
 		OnUsageError: onUsageError,
 		Action:       noArguments(a.status),
@@ -152,6 +152,7 @@ func (a *app) look(c *cli.Context, t *pairing.Target) status {
 		out.Findings = append(out.Findings, a.elsewhereFinding(other, t))
 	}
 	out.Findings = append(out.Findings, settingFindings(a.now(), t)...)
+	out.Findings = append(out.Findings, a.publicFinding(c.Context, t, out.Running)...)
 	out.Findings = append(out.Findings, a.hookFindings(t)...)
 	out.Findings = append(out.Findings, rightsFindings(t.StateDir)...)
 	return out

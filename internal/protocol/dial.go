@@ -26,6 +26,8 @@ type DialOptions struct {
 	ReadLimit int64
 	// Header is sent with the upgrade.
 	Header http.Header
+	// Host is sent instead of the URL's, where it is not empty.
+	Host string
 }
 
 // Dialer opens connections to one gateway. It reads the CA file once.
@@ -48,12 +50,12 @@ func NewDialer(opts DialOptions) (*Dialer, error) {
 	return d, nil
 }
 
-// Dial opens one WebSocket. It sends no Origin header (from 2026.2.26 on one is
+// Dial opens one WebSocket. It adds no Origin header (from 2026.2.26 on one is
 // enough to be refused) and offers no compression.
 //
 // Errors are [*TransportError].
 func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
-	ws, response, err := websocket.Dial(ctx, d.url, &websocket.DialOptions{HTTPClient: d.client, HTTPHeader: d.options.Header})
+	ws, response, err := websocket.Dial(ctx, d.url, &websocket.DialOptions{HTTPClient: d.client, HTTPHeader: d.options.Header, Host: d.options.Host})
 	if err != nil {
 		if response != nil {
 			return nil, upgradeRefused(d.shown, response)

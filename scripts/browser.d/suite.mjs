@@ -31,6 +31,13 @@ async function visited(t, address) {
   return { profile, answer: await profile.open(address) }
 }
 
+// foretold is what "probe --browser" says, which is compared with what the browser meets.
+async function foretold(page, code, words, gate = gateway) {
+  const probe = await gate.bootstrap('probe', '--browser', page)
+  assert.equal(probe.code, code, probe.stdout + probe.stderr)
+  assert.match(probe.stdout, words)
+}
+
 // approve is what a person does. The request is the newest one of the browser: a page
 // that asks again may have replaced the one before.
 function approve(answer) {
@@ -45,6 +52,7 @@ test('a port that is published as it is lets a browser on localhost in, with the
   const { profile, answer } = await visited(t, `${at('localhost')}/#token=${token}`)
   assert.deepEqual([answer.in, [...answer.scopes ?? []].sort()], [true, asked])
   await profile.sees('Ask OpenClaw', 'localhost')
+  await foretold(at('localhost'), 0, /nobody has to approve it/)
 })
 
 test('a port that is published as another one is another origin', async t => {
@@ -53,6 +61,7 @@ test('a port that is published as another one is another origin', async t => {
   const { profile, answer } = await visited(t, `http://localhost:${other}/#token=${token}`)
   assert.deepEqual([answer.in, answer.code], [false, 'CONTROL_UI_ORIGIN_NOT_ALLOWED'])
   await profile.sees('Browser origin not allowed', 'remapped-port')
+  await foretold(`http://localhost:${other}`, 18, new RegExp(`publish the port as it is.*${gateway.port}[^]*"allowedOrigins":.*"http://localhost:${other}"`))
 })
 
 test('the address of the machine needs a person once, and the page goes on by itself', async t => {
@@ -62,6 +71,7 @@ test('the address of the machine needs a person once, and the page goes on by it
   await approve(answer)
   await profile.connected()
   await profile.sees('Ask OpenClaw', 'approved')
+  await foretold(at(gatewayIP), 12, /a new one needs a link or an approval[^]*bootstrap link --url/)
 })
 
 for (const name of ['nas', 'gateway.example']) {
@@ -69,6 +79,7 @@ for (const name of ['nas', 'gateway.example']) {
     const { profile, answer } = await visited(t, `${at(name)}/#token=${token}`)
     assert.deepEqual([answer.in, answer.code], [false, 'CONTROL_UI_ORIGIN_NOT_ALLOWED'])
     await profile.sees('Browser origin not allowed', name)
+    await foretold(at(name), 18, new RegExp(`"allowedOrigins":\\[.*"${at(name)}"\\]`))
   })
 }
 
@@ -87,10 +98,12 @@ test('a proxy that nobody has named is refused', async t => {
   assert.equal(answer.status, 403)
   assert.match(answer.text, /proxy_attribution_required/)
   await profile.sees('proxy_attribution_required', 'unnamed-proxy')
+  await foretold(`http://${gatewayIP}:${port}`, 14, /"trustedProxies":\["ADDRESS-OF-THE-PROXY"\]/)
+  assert.deepEqual((await gateway.pending()).length, 0, 'a question leaves a request behind')
 })
 
 async function link(...more) {
-  const { code, stdout, stderr } = await gateway.bootstrap('link', '--json', '--url', at(gatewayIP), ...more)
+  const { code, stdout, stderr } = await gateway.bootstrap('link', '--json', '--url', at(gatewayIP), ...more) // the last --url counts
   assert.equal(code, 0, stderr)
   const made = JSON.parse(stdout)
   made.secret = new URLSearchParams(new URL(made.url).hash.slice(1)).get('bootstrapToken')
@@ -158,4 +171,38 @@ test('--approve-browser admits nobody after its time', async t => {
   assert.equal(answer.code, 'PAIRING_REQUIRED')
   await until('the watcher leaves it pending', () => watcher.log().includes('the time of --approve-for is over'))
   assert.ok(!profile.answers.some(answer => answer.in))
+})
+
+test('behind a reverse proxy with TLS: first by policy, then by a link, over a reload and a restart', async t => {
+  await gateway.stop()
+  const port = await freePort()
+  gateway = new Gateway('proxied', await freePort())
+  const page = `https://gateway.example:${port}`
+  const proxy = await caddy('tls', `{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n}\n${page} {\n\ttls internal\n\treverse_proxy 127.0.0.1:${gateway.port}\n}\n`, port)
+  t.after(() => proxy.stop())
+  await trust()
+  await browser.close()
+  browser = await openBrowser(['gateway.example'])
+
+  // What the program says is what has to be added, to the letter.
+  const { stdout } = await gateway.bootstrap('status', '--json', '--origin', page, '--trusted-proxy', '127.0.0.1')
+  const added = JSON.parse(stdout).findings.map(({ mend }) => /^in .*openclaw.json: (\{.*\})   then/.exec(mend ?? '')?.[1]).filter(Boolean).map(text => JSON.parse(text).gateway)
+  assert.equal(added.length, 2)
+  gateway.configure(Object.assign({}, ...added))
+
+  await gateway.start(process.env.BOOTSTRAP, 'run', `--approve=first+cidr:${clientIP}/32`, '--approve-browser', '--')
+  const first = await visited(t, `${at(gatewayIP)}/#token=${token}`)
+  assert.deepEqual((await first.profile.connected()).scopes.toSorted(), asked)
+
+  await foretold(page, 12, /a new one needs a link/)
+  const made = await link('--url', page)
+  const { profile, answer } = await visited(t, made.url)
+  assert.deepEqual([answer.in, answer.scopes?.toSorted()], [true, owner])
+  await profile.sees('Ask OpenClaw', 'tls')
+  assert.equal((await profile.open(`${page}/`)).in, true, 'after a reload')
+  profile.answers = []
+  await gateway.stop()
+  await gateway.start(process.env.BOOTSTRAP, 'run', '--')
+  await profile.connected()
+  assert.equal((await profile.open(`${page}/`)).in, true, 'after a restart of the gateway')
 })
