@@ -9,6 +9,8 @@ MODIFIED := $(if $(COMMIT),$(if $(shell git --no-optional-locks status --porcela
 
 export RELEASE COMMIT MODIFIED
 export COMMIT_TIME := $(TIME)
+# The image's label has the commit in full.
+export REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 
 # The race detector alone needs a C compiler; the program never does.
 CC_FOUND := $(shell command -v $$(go env CC))
@@ -17,7 +19,7 @@ RACE     := $(if $(CC_FOUND),-race)
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-short faults attack browser fuzz lint vuln docs bench demo smoke matrix releases-check cover release reproducible licenses transcripts picture clean preflight
+.PHONY: help build test test-short faults attack browser fuzz lint vuln docs bench demo smoke matrix releases-check cover release packages packages-check reproducible licenses transcripts picture clean preflight
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +76,12 @@ cover: ## Say how much of each package the tests reach, without and with real ga
 
 release: ## Build dist/: programs, archives, bills of materials, checksums
 	@scripts/release dist $(ARCHES)
+
+packages: release ## Build dist/ and pack it: .deb, .rpm, .apk, npm, an OCI image
+	@scripts/packages dist $(ARCHES)
+
+packages-check: ## Install every package of dist/ and run what it installs (root, Debian)
+	@scripts/check-packages dist
 
 reproducible: ## Build a release twice, elsewhere, and compare every byte
 	@scripts/check-reproducible $(ARCHES)
