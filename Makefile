@@ -19,7 +19,7 @@ RACE     := $(if $(CC_FOUND),-race)
 FUZZTIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-short faults attack browser fuzz lint vuln docs bench demo smoke matrix releases-check cover release packages packages-check reproducible licenses transcripts picture clean preflight
+.PHONY: help build test test-short faults attack browser fuzz lint vuln docs bench demo smoke matrix releases-check cover release packages packages-check emulated reproducible licenses transcripts picture clean preflight
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ packages: release ## Build dist/ and pack it: .deb, .rpm, .apk, npm, an OCI imag
 
 packages-check: ## Install every package of dist/ and run what it installs (root, Debian)
 	@scripts/check-packages dist
+
+emulated: ## Run tests and programs of dist/ for arm64 and armv7, emulated (root, Debian)
+	@scripts/emulated dist
 
 reproducible: ## Build a release twice, elsewhere, and compare every byte
 	@scripts/check-reproducible $(ARCHES)
