@@ -42,8 +42,8 @@ const maxMemorySize = 1 << 16
 // memoryPatience is how long a watcher that is just ending may keep the lock.
 const memoryPatience = 2 * time.Second
 
-// OpenMemory opens approvals.json in a folder that exists. The error is an
-// [atomicfile.LockedError] where another process watches with the same folder.
+// OpenMemory opens approvals.json in a directory that exists. The error is an
+// [atomicfile.LockedError] where another process watches with the same directory.
 func OpenMemory(ctx context.Context, dir string) (*Memory, error) {
 	path := filepath.Join(dir, "approvals.json")
 	lock, err := atomicfile.Acquire(ctx, filepath.Join(dir, "approvals.lock"), memoryPatience)

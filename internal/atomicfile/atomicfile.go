@@ -97,8 +97,8 @@ func readInto(file *os.File, data []byte, path string, limit int64) ([]byte, err
 }
 
 // Replace writes data to path, with the mode and owner of the file that is
-// there, or mode 0600 and the folder's owner where there is none. The content
-// and the folder's entry are on disk when it returns.
+// there, or mode 0600 and the directory's owner where there is none. The content
+// and the directory's entry are on disk when it returns.
 func Replace(path string, data []byte) error {
 	temporary, err := writeReplacement(path, data, synced)
 	if err != nil {
@@ -189,7 +189,7 @@ func Create(path string, data []byte) error {
 	return SyncDir(filepath.Dir(path))
 }
 
-// CreateUnsynced is [Create] for who makes more in the folder: its content is on
+// CreateUnsynced is [Create] for who makes more in the directory: its content is on
 // disk when it returns, its name is once the caller has called [SyncDir].
 func CreateUnsynced(path string, data []byte) error {
 	temporary, err := writeTemporary(path, filepath.Dir(path), fileMode, data, synced)
@@ -215,7 +215,7 @@ func create(temporary, path string) error {
 	return nil
 }
 
-// checkFolder refuses a folder that is a link: what is planted there would be
+// checkFolder refuses a directory that is a link: what is planted there would be
 // read or written somewhere else.
 func checkFolder(path string) error {
 	info, err := os.Lstat(path)
@@ -223,7 +223,7 @@ func checkFolder(path string) error {
 		return err
 	}
 	if !info.IsDir() {
-		return &NotRegularError{Path: path, Kind: kindOf(info.Mode()), Want: "a folder"}
+		return &NotRegularError{Path: path, Kind: kindOf(info.Mode()), Want: "a directory"}
 	}
 	return nil
 }
@@ -303,8 +303,8 @@ func giveTo(file *os.File, path string) error {
 	return file.Chown(int(stat.Uid), int(stat.Gid))
 }
 
-// MakeDir makes a folder of mode 0700, below one that exists, owned like it.
-// A folder that is there stays as it is.
+// MakeDir makes a directory of mode 0700, below one that exists, owned like it.
+// A directory that is there stays as it is.
 func MakeDir(path string) error {
 	made, err := MakeDirUnsynced(path)
 	if err != nil || !made {
@@ -314,7 +314,7 @@ func MakeDir(path string) error {
 }
 
 // MakeDirUnsynced is [MakeDir] for who makes more beside it: where it made one, that
-// is on disk once the caller has called [SyncDir] for the folder above.
+// is on disk once the caller has called [SyncDir] for the directory above.
 func MakeDirUnsynced(path string) (made bool, err error) {
 	err = os.Mkdir(path, dirMode)
 	if errors.Is(err, fs.ErrExist) {
@@ -335,7 +335,7 @@ func MakeDirUnsynced(path string) (made bool, err error) {
 	return true, dir.Chmod(dirMode)
 }
 
-// MakeDirs is [MakeDir] for a folder whose parents may be missing, too. They are
+// MakeDirs is [MakeDir] for a directory whose parents may be missing, too. They are
 // made alike.
 func MakeDirs(path string) error {
 	if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
@@ -346,7 +346,7 @@ func MakeDirs(path string) error {
 	return MakeDir(path)
 }
 
-// SyncDir makes a folder's entries durable; natefinch/atomic leaves that out.
+// SyncDir makes a directory's entries durable; natefinch/atomic leaves that out.
 func SyncDir(path string) error {
 	dir, err := os.Open(path)
 	if errors.Is(err, fs.ErrPermission) {
@@ -356,9 +356,9 @@ func SyncDir(path string) error {
 		return err
 	}
 	defer func() { _ = dir.Close() }()
-	// Some filesystems (old FUSE, 9p) cannot sync a folder; the rename stands.
+	// Some filesystems (old FUSE, 9p) cannot sync a directory; the rename stands.
 	if err := dir.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
-		return fmt.Errorf("cannot sync folder %s: %w", path, err)
+		return fmt.Errorf("cannot sync directory %s: %w", path, err)
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func TestReplaceKeepsTheOwner(t *testing.T) {
 	}
 	made, kept := filepath.Join(dir, "made"), filepath.Join(dir, "kept")
 	if err := atomicfile.Replace(made, nil); err != nil || owner(made) != [2]uint32{1000, 1001} {
-		t.Errorf("a new file belongs to %v, not to the folder's owner (%v)", owner(made), err)
+		t.Errorf("a new file belongs to %v, not to the directory's owner (%v)", owner(made), err)
 	}
 	if err := os.WriteFile(kept, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestReplaceKeepsTheOwner(t *testing.T) {
 	}
 	sub := filepath.Join(dir, "sub")
 	if err := atomicfile.MakeDir(sub); err != nil || owner(sub) != [2]uint32{1000, 1001} {
-		t.Errorf("a new folder belongs to %v (%v)", owner(sub), err)
+		t.Errorf("a new directory belongs to %v (%v)", owner(sub), err)
 	}
 }
 
@@ -74,7 +74,7 @@ func TestModesHoldUnderAnyUmask(t *testing.T) {
 	for _, umask := range []int{0, 0o077, 0o777} {
 		before := unix.Umask(umask)
 		dir := t.TempDir()
-		// The folder of the test itself suffers from the umask too.
+		// The directory of the test itself suffers from the umask too.
 		_ = os.Chmod(dir, 0o700)
 		sub := filepath.Join(dir, "sub")
 		err := errors.Join(atomicfile.MakeDir(sub), atomicfile.Create(filepath.Join(sub, "file"), nil))
@@ -129,7 +129,7 @@ func plant(t *testing.T, kind, path string) {
 		}
 	case "a FIFO":
 		err = unix.Mkfifo(path, 0o600)
-	case "a folder":
+	case "a directory":
 		err = os.Mkdir(path, 0o700)
 	}
 	if err != nil {
@@ -138,7 +138,7 @@ func plant(t *testing.T, kind, path string) {
 }
 
 func TestWhatIsNoRegularFileIsNeitherFollowedNorReplaced(t *testing.T) {
-	for _, kind := range []string{"a symbolic link", "a FIFO", "a folder"} {
+	for _, kind := range []string{"a symbolic link", "a FIFO", "a directory"} {
 		for name, do := range map[string]func(path string) error{
 			"read":    func(path string) error { _, err := atomicfile.Read(path, 1000); return err },
 			"replace": func(path string) error { return atomicfile.Replace(path, []byte("ours")) },

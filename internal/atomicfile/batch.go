@@ -16,13 +16,13 @@ import (
 // any crash, as with [Create] and [Replace], and all of which are on disk once
 // [Batch.Commit] returns. The kernel is asked twice for all of them, before they get
 // their names and after that, where one call of it is worth as much (syncfs(2)); else
-// for each file and each folder.
+// for each file and each directory.
 type Batch struct {
-	top     *os.File // on the filesystem that one call is about; nil where that does not do
-	device  uint64
-	moves   []move
-	folders []folder
-	made    bool // a folder was
+	top         *os.File // on the filesystem that one call is about; nil where that does not do
+	device      uint64
+	moves       []move
+	directories []directory
+	made        bool // a directory was
 }
 
 // As does something with the rights that a file is written with.
@@ -34,12 +34,12 @@ type move struct {
 	as              As
 }
 
-type folder struct {
+type directory struct {
 	path string
 	as   As
 }
 
-// NewBatch begins one for files below a folder that is there.
+// NewBatch begins one for files below a directory that is there.
 func NewBatch(top string) *Batch {
 	b := &Batch{}
 	dir, err := os.OpenFile(top, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
@@ -102,7 +102,7 @@ func (b *Batch) Replace(path string, data []byte, as As) error {
 }
 
 // durability: a file on another filesystem, as where a client's volume is mounted
-// below the folder, is synced by itself.
+// below the directory, is synced by itself.
 func (b *Batch) durability(path string) durability {
 	if b.isBelow(filepath.Dir(path)) {
 		return unsynced
@@ -110,9 +110,9 @@ func (b *Batch) durability(path string) durability {
 	return synced
 }
 
-func (b *Batch) isBelow(folder string) bool {
+func (b *Batch) isBelow(directory string) bool {
 	var stat unix.Stat_t
-	return b.top != nil && unix.Lstat(folder, &stat) == nil && stat.Dev == b.device
+	return b.top != nil && unix.Lstat(directory, &stat) == nil && stat.Dev == b.device
 }
 
 func (b *Batch) add(temporary, path string, place func(string, string) error, as As, err error) error {
@@ -124,10 +124,10 @@ func (b *Batch) add(temporary, path string, place func(string, string) error, as
 	return nil
 }
 
-// note remembers a folder that has to be synced by itself.
+// note remembers a directory that has to be synced by itself.
 func (b *Batch) note(path string, as As) {
-	if !b.isBelow(path) && !slices.ContainsFunc(b.folders, func(f folder) bool { return f.path == path }) {
-		b.folders = append(b.folders, folder{path, as})
+	if !b.isBelow(path) && !slices.ContainsFunc(b.directories, func(f directory) bool { return f.path == path }) {
+		b.directories = append(b.directories, directory{path, as})
 	}
 }
 
@@ -148,8 +148,8 @@ func (b *Batch) Commit() (err error) {
 		}
 		b.moves = b.moves[1:]
 	}
-	for _, folder := range b.folders {
-		if err := folder.as(func() error { return SyncDir(folder.path) }); err != nil {
+	for _, directory := range b.directories {
+		if err := directory.as(func() error { return SyncDir(directory.path) }); err != nil {
 			return err
 		}
 	}

@@ -97,8 +97,8 @@ func TestABatchSyncsAnotherFilesystemFileByFile(t *testing.T) {
 		t.Error("the two filesystems are not told apart")
 	}
 	err := errors.Join(b.Create(here, nil, asOurselves), b.Create(there, nil, asOurselves))
-	if err != nil || len(b.folders) != 1 || b.folders[0].path != other {
-		t.Errorf("folders to sync: %v, %v", b.folders, err)
+	if err != nil || len(b.directories) != 1 || b.directories[0].path != other {
+		t.Errorf("directories to sync: %v, %v", b.directories, err)
 	}
 	if err := b.Commit(); err != nil {
 		t.Error(err)

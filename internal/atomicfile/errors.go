@@ -14,7 +14,7 @@ import (
 )
 
 // NotRegularError says that something else stands where a file (or, by Want, a
-// folder) must be. It is never followed and never replaced.
+// directory) must be. It is never followed and never replaced.
 type NotRegularError struct {
 	Path string
 	Kind string // "a symbolic link", "a FIFO", …
@@ -63,7 +63,7 @@ func kindOf(mode fs.FileMode) string {
 	case mode.IsRegular():
 		return "a regular file"
 	case mode.IsDir():
-		return "a folder"
+		return "a directory"
 	case mode&fs.ModeSymlink != 0:
 		return "a symbolic link"
 	case mode&fs.ModeNamedPipe != 0:
@@ -80,9 +80,9 @@ func kindOf(mode fs.FileMode) string {
 func replaceError(path string, err error) error {
 	switch {
 	case errors.Is(err, unix.EBUSY):
-		return fmt.Errorf("cannot replace %s: it is a mount point of its own; mount the folder around it instead: %w", path, err)
+		return fmt.Errorf("cannot replace %s: it is a mount point of its own; mount the directory around it instead: %w", path, err)
 	case errors.Is(err, unix.EXDEV):
-		return fmt.Errorf("cannot replace %s: its folder lies on another filesystem: %w", path, err)
+		return fmt.Errorf("cannot replace %s: its directory lies on another filesystem: %w", path, err)
 	}
 	return fmt.Errorf("cannot replace %s: %w", path, err)
 }
@@ -101,7 +101,7 @@ func Mend(path string, err error) string {
 	case errors.As(err, &large):
 		return "no gateway writes that much: look at it, then move it away: mv " + shell.Quote(large.Path) + " " + shell.Quote(large.Path+".broken")
 	case errors.Is(err, unix.EBUSY):
-		return "mount the folder around it instead of the single file"
+		return "mount the directory around it instead of the single file"
 	case errors.Is(err, fs.ErrPermission):
 		return mendRights(path, err)
 	case errors.Is(err, unix.EROFS):
@@ -118,8 +118,8 @@ func Mend(path string, err error) string {
 	return ""
 }
 
-// mendRights names what is not ours: the file, or its folder. It looks no
-// higher: a command for a folder above would give away more than a volume.
+// mendRights names what is not ours: the file, or its directory. It looks no
+// higher: a command for a directory above would give away more than a volume.
 func mendRights(path string, err error) string {
 	if fault := (*fs.PathError)(nil); errors.As(err, &fault) {
 		path = fault.Path
@@ -133,5 +133,5 @@ func mendRights(path string, err error) string {
 		return fmt.Sprintf("%s belongs to uid %d, and this is uid %d; as root: chown -R %d:%d %s",
 			shell.Quote(at), stat.Uid, self, self, os.Getegid(), shell.Quote(at))
 	}
-	return "look at the rights of " + shell.Quote(path) + " (ls -ld), and of the folders above"
+	return "look at the rights of " + shell.Quote(path) + " (ls -ld), and of the directories above"
 }

@@ -67,16 +67,16 @@ func Acquire(ctx context.Context, path string, timeout time.Duration) (*Lock, er
 	return newWaiter(path, timeout).acquire(ctx, lockFile(path))
 }
 
-// AcquireInFolder is [Acquire] that locks the file's folder too, so that nobody
+// AcquireInFolder is [Acquire] that locks the file's directory too, so that nobody
 // else gets in when the file is removed. Where the filesystem cannot lock a
-// folder, as NFS cannot, the file alone has to do. The folder must be one that
+// directory, as NFS cannot, the file alone has to do. The directory must be one that
 // others cannot read, for who can open it can lock it.
 func AcquireInFolder(ctx context.Context, path string, timeout time.Duration) (*Lock, error) {
 	return newWaiter(path, timeout).acquire(ctx, lockFolder(filepath.Dir(path)), lockFile(path))
 }
 
-// AcquireFolder is [Acquire] with a folder that is there as the lock itself: it
-// leaves no file behind, and the folder may be one that cannot be written. On a
+// AcquireFolder is [Acquire] with a directory that is there as the lock itself: it
+// leaves no file behind, and the directory may be one that cannot be written. On a
 // network filesystem such a lock holds among the processes of one machine.
 func AcquireFolder(ctx context.Context, path string, timeout time.Duration) (*Lock, error) {
 	w := newWaiter(path, timeout)
@@ -93,7 +93,7 @@ func (l *Lock) Release() {
 }
 
 // Check is a [ReplacedError] where what keeps others out is not at its path any
-// more: the folder, where it could be locked, else the file.
+// more: the directory, where it could be locked, else the file.
 func (l *Lock) Check() error { return l.held[0].check() }
 
 func (f lockedFile) check() error {
@@ -109,7 +109,7 @@ func (f lockedFile) check() error {
 }
 
 // target is what is to be locked: a file, which is made where it is missing, or a
-// folder that is there.
+// directory that is there.
 type target struct {
 	path     string
 	isFolder bool
@@ -125,7 +125,7 @@ type waiter struct {
 	flock   func(fd, how int) error
 	// wait waits until flock succeeds, or the context ends.
 	wait func(context.Context, *os.File) error
-	// mustLockFolders: a folder that cannot be locked is an error.
+	// mustLockFolders: a directory that cannot be locked is an error.
 	mustLockFolders bool
 }
 
@@ -192,8 +192,8 @@ func (w *waiter) takeAll(ctx context.Context, targets []target) (_ *Lock, err er
 	return lock, nil
 }
 
-// cannotLock tells the errors of filesystems that lock no folders: NFS wants a
-// descriptor that can write, which a folder's never can.
+// cannotLock tells the errors of filesystems that lock no directories: NFS wants a
+// descriptor that can write, which a directory's never can.
 func cannotLock(err error) bool {
 	for _, known := range []error{unix.EBADF, unix.EINVAL, unix.ENOLCK, unix.ENOSYS, unix.ENOTSUP} {
 		if errors.Is(err, known) {
@@ -223,7 +223,7 @@ func (w *waiter) queue(ctx context.Context, file *os.File) error {
 	}
 }
 
-// pollEvery is how often a folder is tried that others may keep locked for ever:
+// pollEvery is how often a directory is tried that others may keep locked for ever:
 // who waits in the kernel for that keeps a thread.
 const pollEvery = 10 * time.Millisecond
 
@@ -256,7 +256,7 @@ func flock(fd, how int) error {
 	}
 }
 
-// open opens what is to be locked. A file that root makes in somebody's folder
+// open opens what is to be locked. A file that root makes in somebody's directory
 // must not lock that somebody out.
 func (t target) open() (*os.File, error) {
 	if t.isFolder {

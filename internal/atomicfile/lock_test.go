@@ -123,7 +123,7 @@ func TestALockSaysWhenItKeepsNobodyOutAnyMore(t *testing.T) {
 	}
 }
 
-// NFS cannot lock a folder: flock is a byte range lock there, which takes a
+// NFS cannot lock a directory: flock is a byte range lock there, which takes a
 // descriptor that can write.
 func TestWhereFoldersCannotBeLockedTheFileHasToDo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")

@@ -106,7 +106,7 @@ func openNamed(path string) (*os.File, error) {
 		}
 		rest = more
 	}
-	return nil, &NotRegularError{Path: path, Kind: "a folder"}
+	return nil, &NotRegularError{Path: path, Kind: "a directory"}
 }
 
 func parts(path string) []string {

@@ -24,7 +24,7 @@ type Options struct {
 	// GatewayURL is ws:// or wss://.
 	GatewayURL string
 	TLS        protocol.TLSOptions
-	// BundleDir holds one folder a client, as [seed.OpenBundle] makes them.
+	// BundleDir holds one directory a client, as [seed.OpenBundle] makes them.
 	BundleDir string
 	// Token is what a client has to show whose bundle has no bridge-token of
 	// its own; empty where it need not show any.

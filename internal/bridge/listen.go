@@ -60,9 +60,9 @@ func (e *ListenError) Hint() string {
 	case errors.Is(e.Err, syscall.EADDRINUSE):
 		return "stop what listens there (ss -ltnp), or choose another port"
 	case errors.Is(e.Err, fs.ErrNotExist):
-		return "make its folder first, for the bridge's user alone: mkdir -m 0700 " + shell.Quote(filepath.Dir(path))
+		return "make its directory first, for the bridge's user alone: mkdir -m 0700 " + shell.Quote(filepath.Dir(path))
 	case errors.Is(e.Err, fs.ErrPermission) && socket:
-		return "choose a folder that this user can write"
+		return "choose a directory that this user can write"
 	case errors.Is(e.Err, fs.ErrPermission):
 		return "choose a port above 1023"
 	}

@@ -24,7 +24,7 @@ func (a *app) approveCommand() *cli.Command {
 		Usage:     "answer a device that asks to be paired",
 		ArgsUsage: "REQUEST_ID",
 		Description: "Approves exactly this request, after it has shown what is asked for. Needs neither Node nor the openclaw package: " +
-			"beside the gateway its token or password is enough, elsewhere this state folder's device with operator.admin. For example:\n\n" +
+			"beside the gateway its token or password is enough, elsewhere this state directory's device with operator.admin. For example:\n\n" +
 			"  bootstrap approve --list\n  bootstrap approve 88df06b4-f975-42f8-9b88-f3b31bbe3d4e\n" +
 			"  bootstrap approve --watch --approve=first+cidr:10.0.0.0/8 --approve-max 3",
 		Flags: flags("approve", jsonFlag(),

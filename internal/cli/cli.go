@@ -290,5 +290,5 @@ func commandHint(e *launch.CommandError) string {
 	case strings.Contains(e.Path, "/"):
 		return "check the path, and that this image has the gateway in it: ls -l " + shell.Quote(e.Path)
 	}
-	return "no folder of PATH has it: check how it is spelt, install the gateway (npm install -g openclaw), or give its whole path"
+	return "no directory of PATH has it: check how it is spelt, install the gateway (npm install -g openclaw), or give its whole path"
 }

@@ -119,7 +119,7 @@ func (a *app) driftFindings(devices []statusDevice) []finding {
 	return out
 }
 
-// nobodyIn tells a folder in which nothing was paired and nothing removed.
+// nobodyIn tells a directory in which nothing was paired and nothing removed.
 func nobodyIn(devices []statusDevice) bool {
 	return !slices.ContainsFunc(devices, func(d statusDevice) bool { return d.Drift != isMissing })
 }

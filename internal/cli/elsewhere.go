@@ -18,7 +18,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/shell"
 )
 
-// elsewhere is a gateway that runs on the state folder, though nothing answers
+// elsewhere is a gateway that runs on the state directory, though nothing answers
 // where it is looked for: often its port stands in its command alone.
 type elsewhere struct {
 	pid  int
@@ -41,7 +41,7 @@ func findElsewhere(ctx context.Context, t *pairing.Target) (elsewhere, bool) {
 }
 
 // isOwnGateway tells whether the gateway that is asked is this machine's, and so
-// the one of this state folder.
+// the one of this state directory.
 func isOwnGateway(t *pairing.Target) bool {
 	return t.URL == t.Listen.URL() || approve.Gateway{URL: t.URL}.IsLoopback()
 }
@@ -72,20 +72,20 @@ func hostAndPort(address string) (host, port string) {
 // elsewhereFinding is what is seen, and the setting that leads there.
 func (a *app) elsewhereFinding(e elsewhere, t *pairing.Target) finding {
 	_, asked := hostAndPort(t.URL)
-	out := finding{What: fmt.Sprintf("a gateway (pid %d) runs on this state folder, and nothing answers at %s: it still starts, or it listens elsewhere", e.pid, t.ShownURL())}
+	out := finding{What: fmt.Sprintf("a gateway (pid %d) runs on this state directory, and nothing answers at %s: it still starts, or it listens elsewhere", e.pid, t.ShownURL())}
 	switch {
 	case e.port == 0:
 		out.Mend = "where its port stands in its command alone, " + pairing.SetPort("PORT")
 	case strconv.Itoa(e.port) == asked:
 		out.Mend = "look at its log, and wait for it with: " + a.command("probe", "--wait", "120s")
 	default:
-		out.What = fmt.Sprintf("a gateway (pid %d) serves this state folder at port %d, and not at %s", e.pid, e.port, t.ShownURL())
+		out.What = fmt.Sprintf("a gateway (pid %d) serves this state directory at port %d, and not at %s", e.pid, e.port, t.ShownURL())
 		out.Mend = pairing.SetPort(strconv.Itoa(e.port))
 	}
 	return out
 }
 
-// hintAtHome puts first what this state folder tells about a refusal: where its
+// hintAtHome puts first what this state directory tells about a refusal: where its
 // gateway is, or its token.
 func (a *app) hintAtHome(ctx context.Context, t *pairing.Target, verdict *probe.Verdict) {
 	var hint string

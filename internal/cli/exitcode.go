@@ -63,7 +63,7 @@ func Codes() []Meaning {
 		{DeviceAuthRefused, "the gateway refused the signature, the clock or the nonce"},
 		{TLSOrOrigin, "TLS failed, or the gateway refused the origin"},
 		{NotProvable, "nothing can be proven here: the gateway asks for no token"},
-		{GatewayRunning, "a gateway already runs on this state folder or port"},
+		{GatewayRunning, "a gateway already runs on this state directory or port"},
 		{HookFailed, "a hook failed, and --hook-failure is stop"},
 		{CannotRun, "the gateway command cannot be run"},
 		{NotFound, "the gateway command was not found"},

@@ -128,7 +128,7 @@ func TestEveryErrorGivesItsCodeHoweverItIsWrapped(t *testing.T) {
 		"an identity behind a store":             {&seed.StoreError{Err: &identity.Error{Fault: "x"}}, IdentityUnusable},
 		"a store":                                {&seed.StoreError{Err: errors.New("x")}, StoreUnusable},
 		"a database":                             {&statedb.Error{Err: errors.New("x")}, StoreUnusable},
-		"a state folder":                         {&rights.StateDirError{}, StoreUnusable},
+		"a state directory":                      {&rights.StateDirError{}, StoreUnusable},
 		"rights that cannot be dropped":          {&rights.PrivilegeError{Err: errors.New("x")}, StoreUnusable},
 		"a lock":                                 {&atomicfile.LockedError{}, Locked},
 		"a gateway that runs":                    {&pairing.RunningError{}, GatewayRunning},

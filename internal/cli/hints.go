@@ -11,7 +11,7 @@ import (
 )
 
 // command is a command of ours to paste: with the flags that were typed here and
-// that it takes as well, for without them it would work in another folder, or
+// that it takes as well, for without them it would work in another directory, or
 // want something else. What a variable says needs no repeating.
 func (a *app) command(name string, arguments ...string) string {
 	built, known := a.hints.Load(name)

@@ -18,7 +18,7 @@ func TestAGatewayElsewhereIsNamedAsFarAsItIsKnown(t *testing.T) {
 		port       int
 		what, mend string
 	}{
-		{28020, "serves this state folder at port 28020, and not at ws://127.0.0.1:18789", "--gateway-url ws://127.0.0.1:28020"},
+		{28020, "serves this state directory at port 28020, and not at ws://127.0.0.1:18789", "--gateway-url ws://127.0.0.1:28020"},
 		{18789, "it still starts", "bootstrap probe --wait"},
 		{0, "it listens elsewhere", "OPENCLAW_GATEWAY_PORT=PORT"},
 	} {

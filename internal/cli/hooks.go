@@ -23,7 +23,7 @@ func (a *app) hookFindings(t *pairing.Target) (out []finding) {
 			continue
 		}
 		if ran, err := marks.Has(hook); hook.Stage == hooks.Proven && t.Settings.ProvenHooks == settings.Once && err == nil && !ran {
-			out = append(out, finding{What: "hook " + entrypoint.NameOfHook(hook) + " has not run on this state folder", Mend: "bootstrap run runs it, once the pairing is proven"})
+			out = append(out, finding{What: "hook " + entrypoint.NameOfHook(hook) + " has not run on this state directory", Mend: "bootstrap run runs it, once the pairing is proven"})
 		}
 	}
 	return out

@@ -19,16 +19,16 @@ import (
 // nothing inside is lost, the exit code is the right one, and the message names
 // the path.
 
-// planted are things that stand where a file or folder of ours should be.
+// planted are things that stand where a file or directory of ours should be.
 var planted = map[string]string{
-	"a link to a file":   `ln -s "$TARGET/file" "$AT"; chown -h 1000 "$AT"`,
-	"a link to a folder": `ln -s "$TARGET" "$AT"; chown -h 1000 "$AT"`,
-	"a link to nothing":  `ln -s "$TARGET/new" "$AT"; chown -h 1000 "$AT"`,
-	"a FIFO":             `mkfifo "$AT"; chown 1000 "$AT"`,
-	"a device":           `mknod "$AT" c 1 3; chown 1000 "$AT"`,
-	"a hard link":        `ln "$TARGET/file" "$AT"`,
-	"a folder":           `mkdir "$AT"; touch "$AT/inside"; chown -R 1000 "$AT"`,
-	"a file":             `printf other >"$AT"; chown 1000 "$AT"`,
+	"a link to a file":      `ln -s "$TARGET/file" "$AT"; chown -h 1000 "$AT"`,
+	"a link to a directory": `ln -s "$TARGET" "$AT"; chown -h 1000 "$AT"`,
+	"a link to nothing":     `ln -s "$TARGET/new" "$AT"; chown -h 1000 "$AT"`,
+	"a FIFO":                `mkfifo "$AT"; chown 1000 "$AT"`,
+	"a device":              `mknod "$AT" c 1 3; chown 1000 "$AT"`,
+	"a hard link":           `ln "$TARGET/file" "$AT"`,
+	"a directory":           `mkdir "$AT"; touch "$AT/inside"; chown -R 1000 "$AT"`,
+	"a file":                `printf other >"$AT"; chown 1000 "$AT"`,
 }
 
 // place is a path that bootstrap uses, and the exit code that tells of it.
@@ -44,9 +44,9 @@ const (
 	storeUnusable    = 4
 )
 
-// folders and files are every path that "bootstrap seed" touches.
+// directories and files are every path that "bootstrap seed" touches.
 var (
-	folders = []place{
+	directories = []place{
 		{"state", storeUnusable, nil}, {"devices", storeUnusable, nil}, {"identity", identityUnusable, nil},
 		{"bootstrap", storeUnusable, nil}, {"bootstrap/clients", storeUnusable, nil},
 		{"bootstrap/clients/a", storeUnusable, nil}, {"bootstrap/clients/a/identity", identityUnusable, nil},
@@ -136,8 +136,8 @@ func eachPlanted(t *testing.T, test func(t *testing.T, v volume, p place, kind s
 		})
 	}
 	for kind, script := range planted {
-		for _, p := range folders {
-			if kind != "a folder" {
+		for _, p := range directories {
+			if kind != "a directory" {
 				each(p, kind, script)
 			}
 		}
@@ -156,7 +156,7 @@ func TestWhatIsPlantedAsATemporaryFileIsCleared(t *testing.T) {
 			v.sh(t, `AT="$VOLUME/devices/.paired.json.bootstrap-tmp"; `+script)
 			outside := tree(t, v.target)
 			code, out := v.bootstrap(t, "seed", "--client", "b")
-			if want := map[bool]int{true: storeUnusable}[kind == "a folder"]; code != want {
+			if want := map[bool]int{true: storeUnusable}[kind == "a directory"]; code != want {
 				t.Errorf("exit %d, not %d\n%s", code, want, out)
 			}
 			wantKept(t, outside, tree(t, v.target))
@@ -199,7 +199,7 @@ func TestAFileMountedOverTheStoreIsRefusedWithTheRemedy(t *testing.T) {
 		mount --bind "$TARGET/mounted" "$VOLUME/devices/paired.json"
 		bootstrap seed --client b; code=$?
 		cmp "$TARGET/mounted" "$VOLUME/devices/paired.json" || code=99; exit $code`)
-	if code != storeUnusable || !strings.Contains(out, "mount the folder around it instead") {
+	if code != storeUnusable || !strings.Contains(out, "mount the directory around it instead") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 	wantKept(t, before, tree(t, v.state), "bootstrap/audit.jsonl")
@@ -244,9 +244,9 @@ func eachShortage(t *testing.T, what string, most int, limit string) {
 }
 
 // wantWholeFiles: no JSON file ends within a value, and no temporary one stays.
-func wantWholeFiles(t *testing.T, folder string) {
+func wantWholeFiles(t *testing.T, directory string) {
 	t.Helper()
-	for name, text := range tree(t, folder) {
+	for name, text := range tree(t, directory) {
 		if strings.HasSuffix(name, ".json") && !strings.HasSuffix(strings.TrimSpace(text), "}") {
 			t.Errorf("torn: %s", name)
 		}
@@ -277,7 +277,7 @@ func TestAReadOnlyVolume(t *testing.T) {
 		{"does not keep a gateway that is paired from starting", "bootstrap run --client a -- openclaw gateway", 0, "started"},
 		{"keeps one that is not", "bootstrap run --client b -- openclaw gateway", storeUnusable, "mount the volume read-write"},
 		{"can be looked at", "bootstrap status", 0, "self"},
-		{"is told of", "bootstrap status", 0, "the state folder is mounted read-only here"},
+		{"is told of", "bootstrap status", 0, "the state directory is mounted read-only here"},
 	} {
 		for _, owner := range []string{"0", "1000"} {
 			t.Run("of "+owner+" "+c.name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// volume is a state folder and, beside it, what must not be touched.
+// volume is a state directory and, beside it, what must not be touched.
 type volume struct {
 	state, target string
 }
@@ -77,7 +77,7 @@ func (v volume) run(t *testing.T, cmd *exec.Cmd) (int, string) {
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// tree is everything below a folder: kind, mode, owner and content, by path. A
+// tree is everything below a directory: kind, mode, owner and content, by path. A
 // link stands for itself, and nothing is opened but regular files.
 func tree(t *testing.T, root string) map[string]string {
 	t.Helper()

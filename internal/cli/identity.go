@@ -23,12 +23,12 @@ import (
 func (a *app) identityCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "identity",
-		Usage:        "show, create, import or export the state folder's own device",
+		Usage:        "show, create, import or export the state directory's own device",
 		OnUsageError: onUsageError,
 		Action:       a.noCommand,
 		Subcommands: []*cli.Command{
 			{
-				Name: "show", Usage: "say which device this state folder is",
+				Name: "show", Usage: "say which device this state directory is",
 				Description: "For example:\n\n  bootstrap identity show --json",
 				Flags:       flags("identity", jsonFlag()), OnUsageError: onUsageError,
 				Action: noArguments(a.identityShow),
@@ -49,7 +49,7 @@ func (a *app) identityCommand() *cli.Command {
 			},
 			{
 				Name: "export", Usage: "print the public key, which is no secret",
-				Description: "Another gateway's state folder can be seeded with it. For example:\n\n" +
+				Description: "Another gateway's state directory can be seeded with it. For example:\n\n" +
 					"  bootstrap seed --state-dir /other --client viewer:read=$(bootstrap identity export)",
 				Flags: flags("identity", &cli.StringFlag{
 					Name: "format", Value: "base64url", Usage: "`FORMAT`: base64url, as the gateway lists it, or pem",
@@ -125,7 +125,7 @@ func (a *app) identityImport(c *cli.Context) error {
 	return a.identityKeep(c)
 }
 
-// importBundle makes a state folder the client of a bundle: with the key and the
+// importBundle makes a state directory the client of a bundle: with the key and the
 // device token. CLIs from 2026.8.1 on read no bundle, but a database, which they
 // make at their first "openclaw config set".
 func (a *app) importBundle(c *cli.Context, dir string) error {

@@ -17,7 +17,7 @@ func (a *app) joinCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "join",
 		Usage: "make a client's bundle and get it paired, whichever way works here",
-		Description: "Where the gateway's state folder is, by seeding. Else by asking the gateway with its token, and approving the request " +
+		Description: "Where the gateway's state directory is, by seeding. Else by asking the gateway with its token, and approving the request " +
 			"where somebody here may; else a person is told the exact command, and waited for. The proof comes last. For example:\n\n" +
 			"  bootstrap join --name agent-1\n  bootstrap join --name viewer:read --gateway-url ws://gateway:18789 --wait 5m",
 		Flags: flags("join", jsonFlag(),

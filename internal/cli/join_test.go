@@ -99,7 +99,7 @@ func (d *doorman) asked(client string) int {
 	return d.connects[client]
 }
 
-// joinFrom is a machine without a gateway's folder, where joins are typed.
+// joinFrom is a machine without a gateway's directory, where joins are typed.
 type joinFrom struct {
 	bundles string
 	environ []string

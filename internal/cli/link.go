@@ -114,7 +114,7 @@ func publicURL(t *pairing.Target) settings.WebURL {
 	return settings.WebURL("http" + strings.TrimRight(strings.TrimPrefix(at, "ws"), "/"))
 }
 
-// reachedAt is where the browser finds the gateway that runs on this state folder, whose
+// reachedAt is where the browser finds the gateway that runs on this state directory, whose
 // port often stands in its command alone.
 func (a *app) reachedAt(c *cli.Context, t *pairing.Target) settings.WebURL {
 	if answers(c.Context, t) {

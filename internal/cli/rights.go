@@ -13,9 +13,9 @@ import (
 	"github.com/reflectt/bootstrap/internal/shell"
 )
 
-// rightsFindings looks at what the gateway needs in a state folder, without
+// rightsFindings looks at what the gateway needs in a state directory, without
 // following a link in it or going deeper: what belongs to another user than the
-// folder itself, as after one run as root, and secrets that others can read.
+// directory itself, as after one run as root, and secrets that others can read.
 // openclaw.json is the user's own, and may well be a link or a mount.
 func rightsFindings(stateDir string) []finding {
 	if real, err := filepath.EvalSymlinks(stateDir); err == nil {
@@ -23,10 +23,10 @@ func rightsFindings(stateDir string) []finding {
 	}
 	root, err := os.Lstat(stateDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return []finding{{What: "the state folder is not there yet: " + stateDir, Mend: "bootstrap seed or run makes it; or mount the volume"}}
+		return []finding{{What: "the state directory is not there yet: " + stateDir, Mend: "bootstrap seed or run makes it; or mount the volume"}}
 	}
 	if err != nil {
-		return []finding{{What: "the state folder cannot be looked at: " + err.Error(), Mend: "look at the rights of the folders above it (ls -ld)"}}
+		return []finding{{What: "the state directory cannot be looked at: " + err.Error(), Mend: "look at the rights of the directories above it (ls -ld)"}}
 	}
 	owner, ok := root.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -37,13 +37,13 @@ func rightsFindings(stateDir string) []finding {
 	if unix.Statfs(stateDir, &volume) == nil && volume.Flags&unix.ST_RDONLY != 0 {
 		out = append(out, finding{
 			// Advice alone: a sidecar that only looks is well served by such a mount.
-			What: "the state folder is mounted read-only here: nothing can be paired from here, and no gateway can work on this mount",
+			What: "the state directory is mounted read-only here: nothing can be paired from here, and no gateway can work on this mount",
 			Mend: "mount the volume read-write",
 		})
 	}
 	if uid := os.Geteuid(); uid != 0 && int(owner.Uid) != uid {
 		out = append(out, finding{
-			What: fmt.Sprintf("the state folder belongs to uid %d, and this is uid %d", owner.Uid, uid),
+			What: fmt.Sprintf("the state directory belongs to uid %d, and this is uid %d", owner.Uid, uid),
 			Mend: fmt.Sprintf("as root: chown -R %d %s", uid, shell.Quote(stateDir)), Code: StoreUnusable,
 		})
 	}
@@ -60,7 +60,7 @@ func rightsFindings(stateDir string) []finding {
 func rightsOf(path, stateDir string, owner *syscall.Stat_t) []finding {
 	info, err := os.Lstat(path)
 	if err != nil {
-		return nil // absent, or in a folder that has its own finding
+		return nil // absent, or in a directory that has its own finding
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -72,7 +72,7 @@ func rightsOf(path, stateDir string, owner *syscall.Stat_t) []finding {
 	}
 	if stat.Uid != owner.Uid {
 		out = append(out, finding{
-			What: fmt.Sprintf("%s belongs to uid %d, and the state folder to uid %d", path, stat.Uid, owner.Uid),
+			What: fmt.Sprintf("%s belongs to uid %d, and the state directory to uid %d", path, stat.Uid, owner.Uid),
 			Mend: fmt.Sprintf("as root: chown -R %d:%d %s", owner.Uid, owner.Gid, shell.Quote(stateDir)),
 		})
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 )
 
-// lock DIR holds the lock of a state folder to the end, as another bootstrap does.
+// lock DIR holds the lock of a state directory to the end, as another bootstrap does.
 func lock(ts *testscript.TestScript, _ bool, args []string) {
 	held, err := atomicfile.Acquire(context.Background(), filepath.Join(ts.MkAbs(args[0]), "bootstrap", "lock"), 0)
 	ts.Check(err)
@@ -41,7 +41,7 @@ func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("%s does not hold %q after %s", args[0], text, patience)
 }
 
-// withDatabase opens the database of a state folder, and closes it again.
+// withDatabase opens the database of a state directory, and closes it again.
 func withDatabase(ts *testscript.TestScript, stateDir string, do func(*sql.DB) error) {
 	path := filepath.Join(ts.MkAbs(stateDir), "state", "openclaw.sqlite")
 	ts.Check(os.MkdirAll(filepath.Dir(path), 0o700))
@@ -52,7 +52,7 @@ func withDatabase(ts *testscript.TestScript, stateDir string, do func(*sql.DB) e
 	ts.Check(err)
 }
 
-// database DIR [SQL...] makes the database of 2026.9.6 in a state folder where
+// database DIR [SQL...] makes the database of 2026.9.6 in a state directory where
 // there is none, and runs the statements.
 func makeDatabase(ts *testscript.TestScript, _ bool, args []string) {
 	tables, err := os.ReadFile("../statedb/testdata/gateway.sql")

@@ -40,7 +40,7 @@ func TestScripts(t *testing.T) {
 }
 
 // setUpScript gives each script a port of its own on which nobody listens, and
-// a state folder that does not exist yet.
+// a state directory that does not exist yet.
 func setUpScript(env *testscript.Env) error {
 	port, socket, err := reservePort()
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 func (a *app) seedCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "seed",
-		Usage: "pair the state folder's own device, and clients, then end",
+		Usage: "pair the state directory's own device, and clients, then end",
 		Description: "For an init container, a one-shot service or an image test. The gateway may run meanwhile. For example:\n\n" +
 			"  bootstrap seed --state-dir /data --client agent-1 --client viewer:read",
 		Flags: flags("seed", jsonFlag(),
@@ -104,7 +104,7 @@ func checkPrune(s settings.Settings) error {
 		"look whether it is the file that is meant, and mounted; to remove them all: bootstrap seed --prune, without a manifest")
 }
 
-// ready settles in a state folder that can be worked in.
+// ready settles in a state directory that can be worked in.
 func (a *app) ready(s settings.Settings) (*pairing.Target, error) {
 	t, err := a.settle(s, nil, true)
 	if err == nil {

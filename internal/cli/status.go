@@ -269,7 +269,7 @@ func (a *app) warnAbout(t *pairing.Target) {
 }
 
 // startFindings are what this command would be refused for, whatever is in the
-// folder: every release from 2026.1.29 to 2026.9.6 wants its mode said.
+// directory: every release from 2026.1.29 to 2026.9.6 wants its mode said.
 func startFindings(t *pairing.Target) []finding {
 	if !t.Command.Understood || t.Command.Dev || t.Command.Profile == "dev" || t.Config.Mode == "local" || len(t.InDoubt) > 0 || slices.Contains(t.Argv, "--allow-unconfigured") {
 		return nil
@@ -288,7 +288,7 @@ func (a *app) printStatus(out status) error {
 			_, _ = fmt.Fprintf(table, "%s\t%s\n", name, printable(value))
 		}
 	}
-	row("state folder", out.StateDir)
+	row("state directory", out.StateDir)
 	row("configuration", out.Config)
 	row("release", out.Release, out.Package)
 	row("store", string(out.Store), out.StorePath, out.StoreWhy)

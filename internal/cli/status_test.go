@@ -18,7 +18,7 @@ func TestAClockThatWasNeverSetIsTold(t *testing.T) {
 	}
 }
 
-// A folder may have thousands of devices that nobody named. What is allocated for
+// A directory may have thousands of devices that nobody named. What is allocated for
 // one does not depend on how many flags there are.
 func TestAHintForOneOfManyDevicesCostsLittle(t *testing.T) {
 	devices := make([]statusDevice, 1000)

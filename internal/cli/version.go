@@ -10,7 +10,7 @@ import (
 )
 
 // What the linker sets; see the Makefile. A release is built without git's
-// folder, so that the same source gives the same bytes anywhere; what is empty is
+// directory, so that the same source gives the same bytes anywhere; what is empty is
 // taken from what "go build" records of git, where it does.
 var (
 	Release = "dev"

@@ -30,7 +30,7 @@ type readiness struct {
 }
 
 // newReadiness begins unready. Before anything that may wait, what an earlier
-// start has left is removed; not where a gateway runs on this folder, for then the
+// start has left is removed; not where a gateway runs on this directory, for then the
 // file is that one's, and this start is about to be refused.
 func (e *Entrypoint) newReadiness(ctx context.Context) (*readiness, error) {
 	r := &readiness{}

@@ -18,7 +18,7 @@ type watcher struct{ *pairing.Target }
 // context ends.
 func Watch(ctx context.Context, t *pairing.Target, url string) error {
 	w := watcher{t}
-	// Makes our folder, and waits for whoever is busy with it.
+	// Makes our directory, and waits for whoever is busy with it.
 	lock, err := seed.Lock(ctx, t.SeedOptions())
 	if err != nil {
 		return err

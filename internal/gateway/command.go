@@ -16,10 +16,10 @@ type Command struct {
 
 	Executable string // absolute path of argv[0], "" when it cannot be run
 	Script     string // absolute path of the script that node runs, "" otherwise
-	PackageDir string // folder of the openclaw package, "" when not found
+	PackageDir string // directory of the openclaw package, "" when not found
 
 	Profile      string // --profile; "dev" for --dev before the subcommand
-	Dev          bool   // --dev after the subcommand: a dev configuration, same folder and port
+	Dev          bool   // --dev after the subcommand: a dev configuration, same directory and port
 	Port         int
 	Bind         string
 	AuthMode     string // --auth
@@ -116,7 +116,7 @@ func nodeScript(argv []string) int {
 }
 
 // resolveScript finds the file that node would run: the name itself, the name
-// with .js, or a folder with a package in it.
+// with .js, or a directory with a package in it.
 func resolveScript(name string, env Environment) string {
 	path := resolvePath(env.Dir, name)
 	if info, err := os.Stat(path); err == nil {
@@ -213,9 +213,9 @@ func (c *Command) parseArguments(arguments []string, env Environment) bool {
 	return len(words) > 0 && words[0] == "gateway" && (len(words) == 1 || len(words) == 2 && words[1] == "run")
 }
 
-// setDev: before the subcommand --dev is the profile "dev" with its own folder and
+// setDev: before the subcommand --dev is the profile "dev" with its own directory and
 // port 19001; behind `gateway` it only writes a dev configuration where there is
-// none, in the usual folder and on the usual port (all releases; read in the code).
+// none, in the usual directory and on the usual port (all releases; read in the code).
 func (c *Command) setDev(afterCommand bool) {
 	if afterCommand {
 		c.Dev = true

@@ -150,7 +150,7 @@ func (r *configReader) applyEnv() {
 		}
 		r.vars.set(name, value, Source{SourceConfigEnv, name})
 		if selectsTarget[name] {
-			r.doubt("the env section sets %s, which may move the state folder", name)
+			r.doubt("the env section sets %s, which may move the state directory", name)
 		}
 	}
 }

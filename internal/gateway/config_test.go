@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// configure writes openclaw.json and other files of its folder and reads it.
+// configure writes openclaw.json and other files of its directory and reads it.
 func configure(t *testing.T, env Environment, version string, files map[string]string) (Config, variables) {
 	t.Helper()
 	dir := filepath.Join(env.Home, stateDirName)
@@ -59,16 +59,16 @@ func TestADoubtfulConfigSaysWhyAndWhere(t *testing.T) {
 		"{gateway:{bind:'${NOPE}'}}":               "gateway.bind needs NOPE, which is not set",
 		"{gateway:{tls:{enabled:'yes'}}}":          "gateway.tls.enabled is neither",
 		"{$include:'absent.json'}":                 "absent.json: file does not exist",
-		"{$include:'../secret.json'}":              "lies outside the folder",
-		"{$include:'/etc/hostname'}":               "lies outside the folder",
+		"{$include:'../secret.json'}":              "lies outside the directory",
+		"{$include:'/etc/hostname'}":               "lies outside the directory",
 		"{$include:'openclaw.json'}":               "includes itself",
 		"{$include:5}":                             "neither a path nor a list",
 		"{$include:[5]}":                           "holds something that is no path",
 		"{$include:'list.json',a:1}":               "must give an object",
 		"{$include:'broken.json'}":                 "broken.json: line 1, column 2: not JSON5",
-		"{$include:'link.json'}":                   "leads outside the folder",
+		"{$include:'link.json'}":                   "leads outside the directory",
 		"{$include:'twice.json'}":                  "several hard links",
-		"{env:{vars:{OPENCLAW_STATE_DIR:'/x'}}}":   "may move the state folder",
+		"{env:{vars:{OPENCLAW_STATE_DIR:'/x'}}}":   "may move the state directory",
 		"{gateway:{$include:'loop-a.json'}}":       "includes itself",
 		"{a:{b:[{$include:'still-absent.json'}]}}": "still-absent.json: file does not exist",
 	} {

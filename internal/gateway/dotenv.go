@@ -158,7 +158,7 @@ func loadDotenv(vars variables, env Environment, release Release, state string) 
 			}
 			vars.set(name, value, Source{SourceDotenv, path})
 			if selectsTarget[name] {
-				doubts = append(doubts, path+" sets "+name+", which may move the state folder")
+				doubts = append(doubts, path+" sets "+name+", which may move the state directory")
 			}
 		}
 	}
@@ -170,8 +170,8 @@ func loadDotenv(vars variables, env Environment, release Release, state string) 
 	return doubts
 }
 
-// extraDotenvFiles: the configuration's folder from 2026.7.33 where it is another
-// one, and gateway.env, written for services, while the state folder is the usual.
+// extraDotenvFiles: the configuration's directory from 2026.7.33 where it is another
+// one, and gateway.env, written for services, while the state directory is the usual.
 func extraDotenvFiles(env Environment, release Release, state string) []string {
 	var files []string
 	config := env.trimmed("OPENCLAW_CONFIG_PATH")

@@ -164,7 +164,7 @@ func TestDotenvFilesByRelease(t *testing.T) {
 		loadDotenv(vars, env, current, state)
 		wantVariables(t, vars, map[string]string{"MINE": ""})
 	})
-	t.Run("gateway.env does not count for another state folder", func(t *testing.T) {
+	t.Run("gateway.env does not count for another state directory", func(t *testing.T) {
 		env, _ := setup(t)
 		env = env.with("OPENCLAW_STATE_DIR", t.TempDir())
 		vars := newVariables(env.Vars)

@@ -42,7 +42,7 @@ func release(t *testing.T, version string) Release {
 }
 
 // installPackage lays out an npm installation with its link in PATH and returns
-// the package folder.
+// the package directory.
 func installPackage(t *testing.T, env Environment, version string) string {
 	t.Helper()
 	modules := filepath.Join(filepath.Dir(env.Home), "lib/node_modules")

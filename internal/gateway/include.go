@@ -26,7 +26,7 @@ const includeKey = "$include"
 
 // includer resolves $include: one file or a list, anywhere in the tree. A list is
 // merged in order, keys beside it win, objects merge, lists are joined. A file must
-// lie in the folder of the configuration or in OPENCLAW_INCLUDE_ROOTS (from
+// lie in the directory of the configuration or in OPENCLAW_INCLUDE_ROOTS (from
 // 2026.5.28), by its name and by its real path, and have one hard link.
 type includer struct {
 	roots  []string
@@ -165,7 +165,7 @@ func (in *includer) count(data []byte) error {
 func (in *includer) contained(path string) error {
 	inside := func(root string) bool { return isInside(root, path) }
 	if !slices.ContainsFunc(in.roots, inside) {
-		return fmt.Errorf("%s lies outside the folder of the configuration", path)
+		return fmt.Errorf("%s lies outside the directory of the configuration", path)
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -181,7 +181,7 @@ func (in *includer) contained(path string) error {
 		return isInside(root, real)
 	}
 	if !slices.ContainsFunc(in.roots, reallyInside) {
-		return fmt.Errorf("%s leads outside the folder of the configuration", path)
+		return fmt.Errorf("%s leads outside the directory of the configuration", path)
 	}
 	info, err := os.Stat(real)
 	if err != nil {

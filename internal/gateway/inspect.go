@@ -1,5 +1,5 @@
 // Package gateway knows what is installed and where: what an argv starts, which
-// release that is, which folder keeps its state, which address and port it will
+// release that is, which directory keeps its state, which address and port it will
 // listen on, and which token it will ask for.
 //
 // It answers as the gateway itself would, because a wrong guess seeds the wrong
@@ -11,7 +11,7 @@
 // The room only reads: it never writes, starts, signals or logs anything, and it
 // never opens the database. What the process environment holds comes in as a
 // value (Environment), so that every answer can be tested. Where an answer is not
-// certain it says so (InDoubt, Problems) and goes on; only a package folder that
+// certain it says so (InDoubt, Problems) and goes on; only a package directory that
 // was named and cannot be read is an error.
 package gateway
 
@@ -47,7 +47,7 @@ type Installation struct {
 	Problems []string
 }
 
-// PackageError says that a folder given as OpenClaw's package is not one.
+// PackageError says that a directory given as OpenClaw's package is not one.
 type PackageError struct {
 	Dir string
 	Err error // why it cannot be read, nil when it is another package
@@ -63,7 +63,7 @@ func (e *PackageError) Error() string {
 func (e *PackageError) Unwrap() error { return e.Err }
 
 // Inspect works out an installation from a gateway argv, or, with an empty argv,
-// from the `openclaw` in PATH. The only error is a *PackageError about the folder
+// from the `openclaw` in PATH. The only error is a *PackageError about the directory
 // in overrides.
 func Inspect(argv []string, env Environment, overrides Overrides) (Installation, error) {
 	in, env, err := locate(argv, env, overrides)
@@ -96,8 +96,8 @@ func Inspect(argv []string, env Environment, overrides Overrides) (Installation,
 	return in, nil
 }
 
-// Locate finds the state folder, and reads nothing in it: for a process that has
-// yet to become the user whom the folder belongs to. Errors are as for Inspect.
+// Locate finds the state directory, and reads nothing in it: for a process that has
+// yet to become the user whom the directory belongs to. Errors are as for Inspect.
 func Locate(argv []string, env Environment, overrides Overrides) (stateDir string, err error) {
 	in, _, err := locate(argv, env, overrides)
 	return in.StateDir, err

@@ -244,7 +244,7 @@ type Process struct {
 }
 
 // Running tells whether a process that this one can see looks like an OpenClaw
-// gateway on a state folder: one that boots already, and does not listen yet.
+// gateway on a state directory: one that boots already, and does not listen yet.
 // Once it runs, the program is named "openclaw" or "openclaw-gateway" in place
 // of its arguments (2026.5.28 to 2026.9.6), as its CLI is. Processes of other
 // users are not looked at.
@@ -255,7 +255,7 @@ func Running(stateDir string) bool {
 
 // Serving is the process that [Running] speaks of.
 func Serving(stateDir string) (Process, bool) {
-	folder, err := os.Stat(stateDir)
+	directory, err := os.Stat(stateDir)
 	if err != nil {
 		return Process{}, false
 	}
@@ -270,7 +270,7 @@ func Serving(stateDir string) (Process, bool) {
 		}
 		// Seen with its eyes: it may live in a container.
 		other, err := os.Stat(filepath.Join(process, "root", serves))
-		if err == nil && os.SameFile(folder, other) {
+		if err == nil && os.SameFile(directory, other) {
 			pid, _ := strconv.Atoi(filepath.Base(process))
 			return Process{PID: pid, Port: port}, true
 		}
@@ -278,7 +278,7 @@ func Serving(stateDir string) (Process, bool) {
 	return Process{}, false
 }
 
-// processStateDir is the state folder of a gateway, in its own root, and the port
+// processStateDir is the state directory of a gateway, in its own root, and the port
 // that it was given; known is false where a process is none.
 func processStateDir(process string) (dir string, port int, known bool) {
 	argv := nulSeparated(filepath.Join(process, "cmdline"))

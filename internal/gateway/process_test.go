@@ -29,8 +29,8 @@ func TestAGatewayThatBootsIsSeen(t *testing.T) {
 		"by its title":                     {[]string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state}, true, 0},
 		"by the title that 2026.8.2 gives": {[]string{"openclaw-gateway"}, []string{"OPENCLAW_STATE_DIR=" + state}, true, 0},
 		"by its arguments":                 {[]string{"openclaw", "gateway", "--port", "1"}, []string{"OPENCLAW_STATE_DIR=" + state}, true, 1},
-		"by the folder, not its name":      {[]string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + link}, true, 0},
-		"but not one on another folder":    {[]string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + other}, false, 0},
+		"by the directory, not its name":   {[]string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + link}, true, 0},
+		"but not one on another directory": {[]string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + other}, false, 0},
 		"nor one in another home":          {[]string{"openclaw"}, []string{"HOME=" + other}, false, 0},
 		"nor another command of openclaw":  {[]string{"openclaw", "devices", "list"}, []string{"OPENCLAW_STATE_DIR=" + state}, false, 0},
 		"nor any other program":            {[]string{"openclaws-friend"}, []string{"OPENCLAW_STATE_DIR=" + state}, false, 0},
@@ -61,7 +61,7 @@ func TestAGatewayThatBootsIsSeen(t *testing.T) {
 		})
 	}
 	if Running(filepath.Join(state, "missing")) {
-		t.Error("a folder that is not there is served")
+		t.Error("a directory that is not there is served")
 	}
 }
 

@@ -37,7 +37,7 @@ type manifest struct {
 	Version string `json:"version"`
 }
 
-// ReadRelease reads the release from a package folder. No folder ("") and no
+// ReadRelease reads the release from a package directory. No directory ("") and no
 // package.json give the zero Release and no error.
 func ReadRelease(packageDir string) (Release, error) {
 	if packageDir == "" {
@@ -89,7 +89,7 @@ func (r Release) since(year, month, patch int) bool {
 // Era tells which store the release reads: SQLite from 2026.8.1 and in the betas
 // of 2026.7.2; JSON up to 2026.7.1 and in the later backports 2026.6.33+ and
 // 2026.7.33+ (found in the packages, both sides seen running). What the state
-// folder holds outweighs it.
+// directory holds outweighs it.
 func (r Release) Era() Era {
 	if !r.Known {
 		return EraUnknown
@@ -101,7 +101,7 @@ func (r Release) Era() Era {
 	return EraJSON
 }
 
-// HasOwnerLease tells whether the gateway keeps a lease on its state folder that
+// HasOwnerLease tells whether the gateway keeps a lease on its state directory that
 // a kill leaves behind (from 2026.9.5).
 func (r Release) HasOwnerLease() bool { return r.Known && r.since(2026, 9, 5) }
 
@@ -246,9 +246,9 @@ const packageName = "openclaw"
 // maxParents bounds the walk from a script up to its package.json.
 const maxParents = 12
 
-// findPackage finds the folder of the openclaw package that a script or
+// findPackage finds the directory of the openclaw package that a script or
 // executable belongs to: through its symbolic links, then upwards. A shim in a
-// node_modules/.bin folder (pnpm writes shell scripts there) belongs to the
+// node_modules/.bin directory (pnpm writes shell scripts there) belongs to the
 // package beside it. "" means none.
 func findPackage(file string) string {
 	if file == "" {

@@ -11,10 +11,10 @@ const (
 	configName   = "openclaw.json"
 )
 
-// StateDir is the folder in which the gateway keeps its state: OPENCLAW_STATE_DIR
-// (trimmed, ~ is home, made absolute), else the profile's folder in home, else
-// .openclaw in home, or a folder of an older name that exists while that one does
-// not. Creating ~/.openclaw would hide such an older folder: never do it unasked.
+// StateDir is the directory in which the gateway keeps its state: OPENCLAW_STATE_DIR
+// (trimmed, ~ is home, made absolute), else the profile's directory in home, else
+// .openclaw in home, or a directory of an older name that exists while that one does
+// not. Creating ~/.openclaw would hide such an older directory: never do it unasked.
 //
 // OPENCLAW_PROFILE in the environment moves nothing, only --profile does (measured
 // on 2026.5.28 and 2026.9.6).
@@ -39,7 +39,7 @@ func stateDir(env Environment, release Release) string {
 	return current
 }
 
-// legacyStateDirs lists the folders of the project's earlier names, in the order
+// legacyStateDirs lists the directories of the project's earlier names, in the order
 // in which the release looks for them.
 func legacyStateDirs(release Release) []string {
 	switch {
@@ -89,7 +89,7 @@ func firstPath(env Environment, release Release, name, legacy string) string {
 }
 
 // withProfile sets what the command line sets for --profile before it loads
-// anything: state folder, configuration path, and port 19001 for "dev".
+// anything: state directory, configuration path, and port 19001 for "dev".
 func withProfile(env Environment, profile string, release Release) Environment {
 	if profile == "" {
 		return env
@@ -98,7 +98,7 @@ func withProfile(env Environment, profile string, release Release) Environment {
 	config := env.trimmed("OPENCLAW_CONFIG_PATH")
 	inherited, selected := profileDir(env, env.trimmed("OPENCLAW_PROFILE"), release), profileDir(env, profile, release)
 	if release.since(2026, 8, 1) && inherited != selected {
-		// A folder that only repeats the inherited profile's gives way to the new
+		// A directory that only repeats the inherited profile's gives way to the new
 		// profile's, and so does its configuration (found in 2026.8.2, not in 2026.7.35).
 		repeatsDir := dir != "" && expandPath(dir, env, release) == inherited
 		if (dir == "" || repeatsDir) && config != "" && expandPath(config, env, release) == filepath.Join(inherited, configName) {

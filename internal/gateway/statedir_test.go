@@ -29,14 +29,14 @@ func TestStateDirIsTheGateways(t *testing.T) {
 		{name: "USERPROFILE", vars: map[string]string{"HOME": "", "USERPROFILE": "/u"}, want: "/u/.openclaw"},
 		{name: "the word undefined is no home", vars: map[string]string{"HOME": "undefined"}, want: "%H/.openclaw"},
 		{name: "it once was", release: "2026.2.26", vars: map[string]string{"HOME": "undefined"}, want: "%D/undefined/.openclaw"},
-		{name: "an old folder", existing: []string{".clawdbot"}, want: "%H/.clawdbot"},
-		{name: "an old folder beside the new one", existing: []string{".clawdbot", ".openclaw"}, want: "%H/.openclaw"},
-		{name: "a folder too old for this release", existing: []string{".moltbot"}, want: "%H/.openclaw"},
+		{name: "an old directory", existing: []string{".clawdbot"}, want: "%H/.clawdbot"},
+		{name: "an old directory beside the new one", existing: []string{".clawdbot", ".openclaw"}, want: "%H/.openclaw"},
+		{name: "a directory too old for this release", existing: []string{".moltbot"}, want: "%H/.openclaw"},
 		{name: "and not too old for an earlier one", release: "2026.2.26", existing: []string{".moltbot"}, want: "%H/.moltbot"},
 		{name: "2026.3.22 knows two", release: "2026.3.22", existing: []string{".moltbot", ".moldbot"}, want: "%H/.moldbot"},
 		{name: "the old variable", release: "2026.2.26", vars: map[string]string{"CLAWDBOT_STATE_DIR": "/old"}, want: "/old"},
 		{name: "the old variable is ignored", vars: map[string]string{"CLAWDBOT_STATE_DIR": "/old"}, want: "%H/.openclaw"},
-		{name: "a profile replaces the default folder", profile: "b", vars: map[string]string{"OPENCLAW_STATE_DIR": "~/.openclaw"}, want: "%H/.openclaw-b"},
+		{name: "a profile replaces the default directory", profile: "b", vars: map[string]string{"OPENCLAW_STATE_DIR": "~/.openclaw"}, want: "%H/.openclaw-b"},
 		{name: "but not before 2026.8.1", release: "2026.7.35", profile: "b", vars: map[string]string{"OPENCLAW_STATE_DIR": "~/.openclaw"}, want: "%H/.openclaw"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestConfigPathIsTheGateways(t *testing.T) {
 	check("nothing there", ConfigPath(env, "", current), home+"/.openclaw/openclaw.json")
 	check("a profile", ConfigPath(env, "p", current), home+"/.openclaw-p/openclaw.json")
 	check("a variable", ConfigPath(env.with("OPENCLAW_CONFIG_PATH", "~/c.json"), "p", current), home+"/c.json")
-	check("a state folder", ConfigPath(env.with("OPENCLAW_STATE_DIR", "/s"), "", current), "/s/openclaw.json")
+	check("a state directory", ConfigPath(env.with("OPENCLAW_STATE_DIR", "/s"), "", current), "/s/openclaw.json")
 	writeFile(t, home+"/.clawdbot/clawdbot.json", "{}")
 	check("an old name", ConfigPath(env, "", current), home+"/.clawdbot/clawdbot.json")
 	writeFile(t, home+"/.openclaw/moltbot.json", "{}")

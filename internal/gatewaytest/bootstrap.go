@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// coverDir is Go's name for the folder in which a program that was built with
+// coverDir is Go's name for the directory in which a program that was built with
 // -cover leaves what it reached. Where it is set, ours is built so, and told of it.
 const coverDir = "GOCOVERDIR"
 
@@ -47,7 +47,7 @@ func Bootstrap(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	getJanitor(t).tell("folder " + filepath.Dir(path))
+	getJanitor(t).tell("directory " + filepath.Dir(path))
 	return path
 }
 

@@ -248,7 +248,7 @@ func (b bridgedGateway) ends(t *testing.T) {
 // approve by it.
 func (b bridgedGateway) asksFarAway(t *testing.T) {
 	remote := gatewaytest.NewRemote(t)
-	// A path in the temp folder: a socket's has at most 107 bytes. It is seen from
+	// A path in the temp directory: a socket's has at most 107 bytes. It is seen from
 	// both networks.
 	dir, err := os.MkdirTemp("", "bridge-")
 	if err != nil {

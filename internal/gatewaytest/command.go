@@ -63,7 +63,7 @@ func Run(t testing.TB, c Command) Result {
 	return Result{stdout.String(), stderr.String(), exitCode(cmd.ProcessState)}
 }
 
-// CLI runs the official command line beside a state folder, in a clean
+// CLI runs the official command line beside a state directory, in a clean
 // environment: no gateway token, no URL. For more, give Run the argv of Install.
 func CLI(t testing.TB, version, stateDir string, args ...string) Result {
 	t.Helper()
@@ -74,7 +74,7 @@ func CLI(t testing.TB, version, stateDir string, args ...string) Result {
 }
 
 // cleanEnv has nothing of the developer's own OpenClaw or Node set-up in it,
-// and a home folder of its own.
+// and a home directory of its own.
 func cleanEnv(t testing.TB, mark string) []string {
 	t.Helper()
 	env := []string{

@@ -1,5 +1,5 @@
 // Package gatewaytest runs real OpenClaw gateways for tests: it installs a
-// release, starts it on a copy of a booted state folder, waits until it
+// release, starts it on a copy of a booted state directory, waits until it
 // answers, and ends everything when the test ends, however it ends.
 //
 // It is for _test.go files only and must not import the rooms that it helps to
@@ -11,6 +11,6 @@
 //
 // # Environment
 //
-//	BOOTSTRAP_GATEWAY_CACHE  folder of installed releases and booted states
+//	BOOTSTRAP_GATEWAY_CACHE  directory of installed releases and booted states
 //	BOOTSTRAP_PROGRAM        the program under test; unset, it is built
 package gatewaytest

@@ -46,7 +46,7 @@ func eachInit(t *testing.T, test func(t *testing.T, p *program)) {
 	}
 }
 
-// program is one bootstrap on a state folder of its own.
+// program is one bootstrap on a state directory of its own.
 type program struct {
 	*exec.Cmd
 	dir, state string

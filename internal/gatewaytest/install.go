@@ -38,14 +38,14 @@ func NeedGateway(t testing.TB) {
 	}
 }
 
-// cacheDir is the folder that scripts/gateway-install uses.
+// cacheDir is the directory that scripts/gateway-install uses.
 func cacheDir(t testing.TB) string {
 	t.Helper()
 	dir := os.Getenv("BOOTSTRAP_GATEWAY_CACHE")
 	if dir == "" {
 		user, err := os.UserCacheDir()
 		if err != nil {
-			t.Fatalf("cannot find the cache folder: %v", err)
+			t.Fatalf("cannot find the cache directory: %v", err)
 		}
 		dir = filepath.Join(user, "bootstrap-gateways")
 	}
@@ -60,7 +60,7 @@ func scripts(t testing.TB) string {
 	return filepath.Join(root(t), "scripts")
 }
 
-// root is the module's folder: "go test" starts a test in its package's folder.
+// root is the module's directory: "go test" starts a test in its package's directory.
 func root(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -72,6 +72,6 @@ func root(t testing.TB) string {
 			return dir
 		}
 	}
-	t.Fatal("there is no go.mod above the test's folder")
+	t.Fatal("there is no go.mod above the test's directory")
 	return ""
 }

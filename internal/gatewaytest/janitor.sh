@@ -6,10 +6,10 @@
 #
 #   netns NAME LINK    a network namespace and the host's end of its link
 #   done NAME          the test itself has removed that namespace
-#   folder PATH        a temporary folder
+#   directory PATH        a temporary directory
 mark=$1
 namespaces=
-folders=
+directories=
 while read -r order name link; do
 	case $order in
 	netns) namespaces="$namespaces $name=$link" ;;
@@ -20,7 +20,7 @@ while read -r order name link; do
 		done
 		namespaces=$kept
 		;;
-	folder) folders="$folders $name" ;;
+	directory) directories="$directories $name" ;;
 	esac
 done
 
@@ -36,6 +36,6 @@ for namespace in $namespaces; do
 	ip netns delete "${namespace%%=*}"
 done 2>/dev/null
 
-for folder in $folders; do
-	rm -rf "$folder"
+for directory in $directories; do
+	rm -rf "$directory"
 done

@@ -72,7 +72,7 @@ func TestJoinOnRealGateways(t *testing.T) {
 			far := joiner{at: remote, state: t.TempDir(), dir: t.TempDir(), url: remote.URL(g), token: approveToken}
 			operator := far
 			operator.state, operator.dir = g.StateDir, t.TempDir()
-			t.Run("the state folder is here", func(t *testing.T) { a.joins(t, here, "seeded") })
+			t.Run("the state directory is here", func(t *testing.T) { a.joins(t, here, "seeded") })
 			t.Run("beside the gateway", func(t *testing.T) { a.joins(t, beside, "let-in") })
 			t.Run("as another platform, which is remembered", beside.joinsAsAnotherPlatform)
 			t.Run("far away, as an operator", func(t *testing.T) { a.joins(t, operator, "approved") })

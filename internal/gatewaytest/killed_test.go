@@ -35,7 +35,7 @@ func TestStoreOutlivesACrowdOfSeedsAndTheirKilling(t *testing.T) {
 	})
 }
 
-// neverSeeded is an empty folder for the file store. The database is one that
+// neverSeeded is an empty directory for the file store. The database is one that
 // a gateway has made.
 func neverSeeded(t *testing.T, version string) string {
 	t.Helper()
@@ -176,7 +176,7 @@ func (v volume) killRound(t *testing.T, before *survey, client string, kill func
 	return killed, more > 0
 }
 
-// killedFirst kills the run that makes the identity, the folders and the first
+// killedFirst kills the run that makes the identity, the directories and the first
 // entry: before each call once, on a store that was never seeded.
 func (v volume) killedFirst(t *testing.T) {
 	for n := 1; ; n++ {

@@ -208,21 +208,21 @@ func (r *matrixRow) stop(t *testing.T) {
 	}
 }
 
-// cliBeside has nothing but the state folder: no gateway token anywhere.
+// cliBeside has nothing but the state directory: no gateway token anywhere.
 func (r *matrixRow) cliBeside(t *testing.T) {
 	r.wantListed(t, r.cli(t, r.env(), "devices", "list", "--json"), r.self)
 }
 
 // cliWithBundle is the CLI of this release with a client's bundle and no gateway
-// token. Up to 2026.7.35 it takes the bundle as its state folder. Later ones
+// token. Up to 2026.7.35 it takes the bundle as its state directory. Later ones
 // read no such files, and refuse the device token where the gateway's belongs:
 // what they take is key and token in a database that the CLI itself has made,
 // into which "bootstrap identity import BUNDLE" puts them.
 func (r *matrixRow) cliWithBundle(t *testing.T) {
-	folder := t.TempDir()
-	env := []string{"OPENCLAW_STATE_DIR=" + folder, r.env()[1]}
+	directory := t.TempDir()
+	env := []string{"OPENCLAW_STATE_DIR=" + directory, r.env()[1]}
 	if !r.migrated(t) {
-		if err := os.CopyFS(folder, os.DirFS(r.bundle("keeper"))); err != nil {
+		if err := os.CopyFS(directory, os.DirFS(r.bundle("keeper"))); err != nil {
 			t.Fatal(err)
 		}
 	} else {

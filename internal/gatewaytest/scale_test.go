@@ -19,7 +19,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/identity"
 )
 
-// onEachStore runs a test on an empty folder, and on one with the tables that a
+// onEachStore runs a test on an empty directory, and on one with the tables that a
 // gateway makes, without a gateway.
 func onEachStore(t *testing.T, test func(t *testing.T, v volume)) {
 	t.Helper()
@@ -228,7 +228,7 @@ func TestAFirstBootSyncsEachFolderOnceAndTheStoreAfterWhatItSpeaksOf(t *testing.
 	}
 	key := slices.Index(order, "/identity/.device-auth.json.bootstrap-tmp")
 	if slices.Index(order, "/identity") < key {
-		t.Errorf("the folder of the key was synced before all of it was there: %q", order)
+		t.Errorf("the directory of the key was synced before all of it was there: %q", order)
 	}
 }
 

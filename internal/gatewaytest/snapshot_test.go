@@ -45,7 +45,7 @@ func (v volume) paired(t *testing.T) map[string]pairedDevice {
 	return must(decodeEach(must(db.rows("device_pairing_paired", "device_id"))(t), fromRow))(t)
 }
 
-// self is the id of the state folder's own device.
+// self is the id of the state directory's own device.
 func (v volume) self(t *testing.T) string {
 	t.Helper()
 	if !v.migrated(t) {
@@ -61,8 +61,8 @@ func (v volume) self(t *testing.T) string {
 func (v volume) snapshot(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for _, folder := range []string{"devices", "identity", "bootstrap"} {
-		err := filepath.WalkDir(filepath.Join(v.state, folder), func(path string, entry fs.DirEntry, err error) error {
+	for _, directory := range []string{"devices", "identity", "bootstrap"} {
+		err := filepath.WalkDir(filepath.Join(v.state, directory), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
 				return err
 			}

@@ -11,7 +11,7 @@ import (
 // stateRevision names how a booted state is made; raise it when that changes.
 const stateRevision = "1"
 
-// BootedState is a state folder that a release has booted once, with no client
+// BootedState is a state directory that a release has booted once, with no client
 // ever connected, and left with exit code 0. It is made once a machine (a boot
 // costs about 20 CPU seconds) and shared: use CopyState to change anything.
 func BootedState(t testing.TB, version string) string {

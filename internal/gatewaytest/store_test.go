@@ -148,8 +148,8 @@ func (db database) primary() (deviceID string, err error) {
 }
 
 // readIdentity is the id of the device in identity/device.json.
-func readIdentity(folder string) (string, error) {
-	data, err := os.ReadFile(filepath.Join(folder, "identity", "device.json"))
+func readIdentity(directory string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(directory, "identity", "device.json"))
 	if err != nil {
 		return "", err
 	}
@@ -198,8 +198,8 @@ func deviceIDOf(publicKey string) string {
 }
 
 // readToken is the operator's token in identity/device-auth.json.
-func readToken(folder string) (string, error) {
-	data, err := os.ReadFile(filepath.Join(folder, "identity", "device-auth.json"))
+func readToken(directory string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(directory, "identity", "device-auth.json"))
 	if err != nil {
 		return "", err
 	}

@@ -83,11 +83,11 @@ func crashCopy(t *testing.T, path string) string {
 	return to
 }
 
-func identityIfAny(t *testing.T, folder string) string {
+func identityIfAny(t *testing.T, directory string) string {
 	t.Helper()
-	id, err := readIdentity(folder)
+	id, err := readIdentity(directory)
 	if err != nil && !os.IsNotExist(err) {
-		t.Fatalf("%s: %v", folder, err)
+		t.Fatalf("%s: %v", directory, err)
 	}
 	return id
 }
@@ -118,12 +118,12 @@ func (v volume) wantNoLitter(t *testing.T) {
 	known := []string{
 		"paired.json", "device.json", "device-auth.json", "ledger.json", "audit.jsonl", "lock", "env", "gateway-token",
 	}
-	for _, folder := range []string{"devices", "identity", "bootstrap"} {
-		_ = filepath.WalkDir(filepath.Join(v.state, folder), func(path string, entry fs.DirEntry, err error) error {
+	for _, directory := range []string{"devices", "identity", "bootstrap"} {
+		_ = filepath.WalkDir(filepath.Join(v.state, directory), func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && !entry.IsDir() && !slices.Contains(known, entry.Name()) {
 				t.Errorf("left behind: %s", path)
 			}
-			return nil // a folder that is not there holds no litter
+			return nil // a directory that is not there holds no litter
 		})
 	}
 }

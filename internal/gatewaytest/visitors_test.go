@@ -25,7 +25,7 @@ type policyWatch struct {
 	ended  chan struct{} // closed when it has said its last word
 }
 
-// startWatch starts it; its own folder makes it remember nothing of others.
+// startWatch starts it; its own directory makes it remember nothing of others.
 func startWatch(t *testing.T, g *gatewaytest.Gateway, state string, args ...string) *policyWatch {
 	t.Helper()
 	w := &policyWatch{stderr: &bytes.Buffer{}, ended: make(chan struct{})}

@@ -145,7 +145,7 @@ func (h *history) dropLeftovers(t *testing.T) {
 	}
 }
 
-// "openclaw config set" on an empty folder makes a database that has all
+// "openclaw config set" on an empty directory makes a database that has all
 // tables, no identity and no device.
 func TestADatabaseThatConfigSetMadeIsSeeded(t *testing.T) {
 	t.Parallel()

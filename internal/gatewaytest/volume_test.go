@@ -15,7 +15,7 @@ import (
 // sharedToken is the gateway's own token in these tests.
 const sharedToken = "the-gateway-s-own-token"
 
-// fullScopes and standardScopes are the presets of the state folder's own
+// fullScopes and standardScopes are the presets of the state directory's own
 // device and of a client, spelt out once more: what is let in has these. They are
 // what "bootstrap seed" writes in these tests, where it sees no package.
 var (
@@ -35,7 +35,7 @@ func fullOf(version string) []string {
 	return full
 }
 
-// volume is a state folder with the port of its gateway, and the remote side
+// volume is a state directory with the port of its gateway, and the remote side
 // from which that is asked.
 type volume struct {
 	version string
@@ -71,7 +71,7 @@ func (v volume) env() []string {
 	return []string{"OPENCLAW_STATE_DIR=" + v.state, "OPENCLAW_GATEWAY_PORT=" + strconv.Itoa(v.port)}
 }
 
-// bundle is the folder of a client.
+// bundle is the directory of a client.
 func (v volume) bundle(client string) string {
 	return filepath.Join(v.state, "bootstrap", "clients", client)
 }

@@ -4,7 +4,7 @@
 // what a gateway is or what a hook is for, start a program but through the function
 // that it is given, log, or decide what a failure means.
 //
-// A hooks directory has two folders: [PreStart], which runs before the gateway
+// A hooks directory has two directories: [PreStart], which runs before the gateway
 // starts, and [Proven], which runs once its pairing is proven.
 package hooks
 
@@ -23,7 +23,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 )
 
-// Stage is a folder of hooks, and when they run.
+// Stage is a directory of hooks, and when they run.
 type Stage string
 
 // The stages.
@@ -55,7 +55,7 @@ type Set struct {
 // PassedOver is a file that does not run.
 type PassedOver struct{ Path, Reason, Hint string }
 
-// Find lists the hooks below dir, each stage in the order of names. A folder that
+// Find lists the hooks below dir, each stage in the order of names. A directory that
 // is not there has none. Errors are a [*TrustError] where somebody else than root
 // and this user could change what would run.
 func Find(dir string) (Set, error) {
@@ -71,19 +71,19 @@ func Find(dir string) (Set, error) {
 }
 
 func find(dir string, stage Stage) (hooks []Hook, passed []PassedOver, err error) {
-	folder := filepath.Join(dir, string(stage))
-	entries, err := os.ReadDir(folder) // sorted by name
+	directory := filepath.Join(dir, string(stage))
+	entries, err := os.ReadDir(directory) // sorted by name
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot read the hooks: %w", err)
 	}
-	if err := trusted(folder); err != nil {
+	if err := trusted(directory); err != nil {
 		return nil, nil, err
 	}
 	for _, entry := range entries {
-		path := filepath.Join(folder, entry.Name())
+		path := filepath.Join(directory, entry.Name())
 		info, err := os.Stat(path) // a link is followed: ConfigMaps consist of them
 		switch {
 		case entry.Name()[0] == '.':

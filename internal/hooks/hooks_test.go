@@ -40,7 +40,7 @@ func names(list []Hook) (out []string) {
 func TestHooksAreExecutablesInTheOrderOfTheirNames(t *testing.T) {
 	dir := place(t, map[string]string{
 		"pre-start.d/20-b": "", "pre-start.d/10-a.sh": "", "pre-start.d/9": "", "proven.d/x": "", "another.d/y": "",
-		"pre-start.d/.hidden": "", "pre-start.d/old~": "", "pre-start.d/not": "", "pre-start.d/folder/z": "",
+		"pre-start.d/.hidden": "", "pre-start.d/old~": "", "pre-start.d/not": "", "pre-start.d/directory/z": "",
 	})
 	if err := os.Chmod(filepath.Join(dir, "pre-start.d/not"), 0o644); err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestHooksAreExecutablesInTheOrderOfTheirNames(t *testing.T) {
 		passed = append(passed, filepath.Base(file.Path)+": "+file.Reason)
 	}
 	slices.Sort(passed)
-	if len(passed) != 3 || !strings.HasPrefix(passed[0], "folder: it is no file") || !strings.HasPrefix(passed[1], "not: this user may not execute it") || !strings.HasPrefix(passed[2], "old~: a hook's name") {
+	if len(passed) != 3 || !strings.HasPrefix(passed[0], "directory: it is no file") || !strings.HasPrefix(passed[1], "not: this user may not execute it") || !strings.HasPrefix(passed[2], "old~: a hook's name") {
 		t.Errorf("passed over: %q", passed)
 	}
 	if set, err := Find(filepath.Join(dir, "nothing")); err != nil || set.PreStart != nil || set.Proven != nil {

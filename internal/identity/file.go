@@ -116,11 +116,11 @@ func Load(path string) (Identity, error) {
 }
 
 // Store writes the identity to a path where nothing is yet: mode 0600 in a
-// folder of mode 0700. It never replaces a file: the error then wraps
+// directory of mode 0700. It never replaces a file: the error then wraps
 // [fs.ErrExist].
 func (id Identity) Store(path string) error { return id.store(path, atomicfile.Create) }
 
-// StoreUnsynced is [Identity.Store] for who writes more into the folder: the file is
+// StoreUnsynced is [Identity.Store] for who writes more into the directory: the file is
 // on disk once the caller has called [atomicfile.SyncDir] for that.
 func (id Identity) StoreUnsynced(path string) error {
 	return id.store(path, atomicfile.CreateUnsynced)
@@ -128,7 +128,7 @@ func (id Identity) StoreUnsynced(path string) error {
 
 func (id Identity) store(path string, create func(string, []byte) error) error {
 	if err := atomicfile.MakeDir(filepath.Dir(path)); err != nil {
-		return &Error{Path: path, Fault: "its folder cannot be made", Err: err}
+		return &Error{Path: path, Fault: "its directory cannot be made", Err: err}
 	}
 	if err := create(path, id.Marshal()); err != nil {
 		return &Error{Path: path, Fault: "it cannot be written", Err: err}

@@ -70,12 +70,12 @@ func TestTheCommandsEndIsOurs(t *testing.T) {
 		"a name is found in PATH":    {[]string{"true"}, 0, ""},
 		"no such file is 127":        {[]string{"/no/such/file"}, 127, "no such file"},
 		"no such name is 127":        {[]string{"no-such-command"}, 127, "no such file"},
-		"a file as folder is 127":    {[]string{dir + "/file/x"}, 127, "not a directory"},
+		"a file as directory is 127": {[]string{dir + "/file/x"}, 127, "not a directory"},
 		"an empty name is 127":       {[]string{""}, 127, "no such file"},
 		"no right to execute is 126": {[]string{dir + "/noexec"}, 126, "permission denied"},
 		"not executable in PATH 126": {[]string{"noexec"}, 126, "permission denied"},
 		"a foreign binary is 126":    {[]string{dir + "/garbage"}, 126, "exec format error"},
-		"a folder is 126":            {[]string{dir}, 126, "permission denied"},
+		"a directory is 126":         {[]string{dir}, 126, "permission denied"},
 		"lost interpreter is 127":    {[]string{dir + "/lost"}, 127, "interpreter is missing"},
 	}
 	for name, c := range cases {

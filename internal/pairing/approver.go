@@ -11,7 +11,7 @@ import (
 )
 
 // OpenApprover connects to a gateway as somebody who may approve: beside the gateway by its
-// own secret, elsewhere as this state folder's device.
+// own secret, elsewhere as this state directory's device.
 func (t *Target) OpenApprover(ctx context.Context, url string, events ...string) (*approve.Caller, error) {
 	gateway := t.Loopback()
 	gateway.URL = url
@@ -26,7 +26,7 @@ func (t *Target) OpenApprover(ctx context.Context, url string, events ...string)
 	if credentials.Identity.IsZero() || credentials.Token == "" {
 		return nil, &RefusedError{Verdict: probe.Verdict{
 			Outcome: probe.NotPaired, Hints: []string{whoMay},
-			Message: "nobody here may approve: the gateway is not on this machine, or its token is not known here, and this state folder has no paired device",
+			Message: "nobody here may approve: the gateway is not on this machine, or its token is not known here, and this state directory has no paired device",
 		}}
 	}
 	caller, err := approve.OpenAs(ctx, gateway, credentials.Identity, credentials.Token, events...)

@@ -61,7 +61,7 @@ func (t *Target) askedBy(ctx context.Context, gateway approve.Gateway, beside *s
 	return do(g)
 }
 
-// PairAll pairs the clients. The folder's own device has its key in the database:
+// PairAll pairs the clients. The directory's own device has its key in the database:
 // it has to be paired already, by what the gateway lists.
 func (g *Asked) PairAll(ctx context.Context, w Wishes) (out Paired, err error) {
 	if w.Prune || !w.Imported.IsZero() || slices.Contains(w.Reseed, seed.SelfName) {
@@ -89,7 +89,7 @@ func (g *Asked) PairAll(ctx context.Context, w Wishes) (out Paired, err error) {
 	return out, nil
 }
 
-// ownDevice looks whether the gateway still lists the folder's own device.
+// ownDevice looks whether the gateway still lists the directory's own device.
 func (g *Asked) ownDevice() (seed.Result, error) {
 	devices, err := g.beside.Seeded(seed.SelfName)
 	if err != nil && !errors.As(err, new(*seed.NameError)) {
@@ -100,7 +100,7 @@ func (g *Asked) ownDevice() (seed.Result, error) {
 			return seed.Result{Name: seed.SelfName, DeviceID: device.ID(), Outcome: seed.Unchanged, Scopes: listed.Scopes}, nil
 		}
 	}
-	return seed.Result{}, errors.New("the gateway does not list this folder's own device, and its key is in the database; a client alone is paired by: " + g.Words("join") + " --name NAME")
+	return seed.Result{}, errors.New("the gateway does not list this directory's own device, and its key is in the database; a client alone is paired by: " + g.Words("join") + " --name NAME")
 }
 
 // pairClient pairs one client that has its key in a bundle. The token is the

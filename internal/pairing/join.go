@@ -106,7 +106,7 @@ func (j *joining) tryWays(ctx context.Context) error {
 	return j.byAsking(ctx)
 }
 
-// folderIsHere tells whether this is the machine and the folder of the gateway
+// folderIsHere tells whether this is the machine and the directory of the gateway
 // that is meant.
 func (j *joining) folderIsHere() bool {
 	if !(approve.Gateway{URL: j.URL}).IsLoopback() {
@@ -139,7 +139,7 @@ func (j *joining) bySeeding(ctx context.Context) (done bool, err error) {
 	}
 	switch {
 	case errors.As(err, new(*seed.StoreError)), errors.As(err, new(*seed.SchemaError)):
-		j.Log.Info().Msg("the state folder cannot be seeded, asking the gateway instead: " + err.Error())
+		j.Log.Info().Msg("the state directory cannot be seeded, asking the gateway instead: " + err.Error())
 		return false, nil
 	case err != nil:
 		return false, err
@@ -150,7 +150,7 @@ func (j *joining) bySeeding(ctx context.Context) (done bool, err error) {
 	}
 	verdict := j.proveBundle(ctx, result.Token, result.Scopes)
 	if verdict.Outcome == probe.NotPaired {
-		j.Log.Info().Msg("the gateway does not read this state folder; asking it instead")
+		j.Log.Info().Msg("the gateway does not read this state directory; asking it instead")
 		return false, nil
 	}
 	j.out.Way = "seeded"

@@ -26,7 +26,7 @@ type Paired struct {
 	Later bool
 }
 
-// Own is the result for the state folder's own device.
+// Own is the result for the state directory's own device.
 func (p Paired) Own() seed.Result { return p.Named(seed.SelfName) }
 
 // Named is the result for the device of that name, which the zero one has not.
@@ -45,8 +45,8 @@ type Wishes struct {
 	Known    identity.Identity // what the device becomes where there is none, before a new one is made
 	Reseed   []string          // names of devices to pair as if for the first time
 	Prune    bool              // remove what was seeded and is not wanted any more
-	Live     bool              // a gateway serves this state folder meanwhile
-	vacant   bool              // none may: a lease on the folder ends it
+	Live     bool              // a gateway serves this state directory meanwhile
+	vacant   bool              // none may: a lease on the directory ends it
 	// Clients, if set, are paired in place of those of the settings.
 	Clients settings.Clients
 	// Before is how it went the last time: what has not changed since is not reported.
@@ -203,7 +203,7 @@ func distinct(devices []seed.Device) error {
 		if other, taken := names[device.ID()]; taken {
 			return &usageError{
 				err:  fmt.Errorf("--client: %q and %q have the same key: a device has one name", other, device.Name),
-				hint: "a client has its own key, never the state folder's",
+				hint: "a client has its own key, never the state directory's",
 			}
 		}
 		names[device.ID()] = device.Name

@@ -159,7 +159,7 @@ func Settle(asking Asking, s settings.Settings, argv []string, vars map[string]s
 	}, packageError(err)
 }
 
-// locate finds the state folder without reading anything in it.
+// locate finds the state directory without reading anything in it.
 func locate(s settings.Settings, argv []string, variables map[string]string) (string, error) {
 	environment, overrides := gatewayAsked(s, variables)
 	stateDir, err := gateway.Locate(argv, environment, overrides)

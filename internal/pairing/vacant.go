@@ -102,8 +102,8 @@ func (t *Target) judgeLease(lease seed.Lease) error {
 
 func servedError(lease seed.Lease) error {
 	return &RunningError{
-		what: fmt.Sprintf("a gateway already serves this state folder (pid %d on host %s)", lease.PID, lease.Host),
-		hint: "two gateways cannot share a state folder: stop the other one, or give this one a folder of its own",
+		what: fmt.Sprintf("a gateway already serves this state directory (pid %d on host %s)", lease.PID, lease.Host),
+		hint: "two gateways cannot share a state directory: stop the other one, or give this one a directory of its own",
 	}
 }
 
@@ -142,7 +142,7 @@ func (t *Target) waitForLease(ctx context.Context, first seed.Lease) error {
 // to listen; here it takes 2 to 40 s.
 const firstBootPatience = 2 * time.Minute
 
-// IsServed tells whether a gateway serves the state folder, for a command that
+// IsServed tells whether a gateway serves the state directory, for a command that
 // may seed beside one. It waits where that is about to change: a first boot
 // looks for files once, makes its database, and takes no notice of what is
 // written as a file in between (2026.9.6: "Legacy pairing stores require

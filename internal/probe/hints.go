@@ -14,7 +14,7 @@ const (
 	// Server side, configuration beats environment (all releases).
 	hintTokenSources = "the gateway takes its token from --token, else gateway.auth.token in openclaw.json, else OPENCLAW_GATEWAY_TOKEN;" +
 		" give the same one here as --gateway-token-file, OPENCLAW_GATEWAY_TOKEN_FILE or OPENCLAW_GATEWAY_TOKEN; where bootstrap run made one, that is" +
-		" bootstrap/gateway-token in the gateway's state folder"
+		" bootstrap/gateway-token in the gateway's state directory"
 	hintProxy   = "add the proxy to gateway.trustedProxies, or connect without it"
 	hintLockout = "do not retry in a loop: ten failures within a minute lock this address out for five (2026.5.28 and later)"
 )
@@ -30,12 +30,12 @@ func (o Options) command(name string, arguments ...string) string {
 }
 
 func (o Options) hintSeed() string {
-	return o.command("seed") + "   (where the gateway's state folder is; then probe again)"
+	return o.command("seed") + "   (where the gateway's state directory is; then probe again)"
 }
 
 // hintStatus instead of "openclaw devices list", which wants the gateway's token.
 func (o Options) hintStatus() string {
-	return o.command("status") + "   (where the gateway's state folder is) shows who is paired"
+	return o.command("status") + "   (where the gateway's state directory is) shows who is paired"
 }
 
 func (o Options) hintWait() string {
@@ -73,7 +73,7 @@ func notPairedHints(o Options, refusal *protocol.Refusal) []string {
 		return []string{
 			"the gateway's log names the fault; known causes: in devices/paired.json a token without scopes (every release)" +
 				" or text that is not JSON (2026.4.29 and later), a database locked for seconds (2026.8.1 and later)",
-			o.command("seed") + "   (where the state folder is) says what is wrong with the store, and where",
+			o.command("seed") + "   (where the state directory is) says what is wrong with the store, and where",
 		}
 	case refusal.Kind == protocol.DeviceRequired:
 		return []string{

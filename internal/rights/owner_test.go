@@ -43,7 +43,7 @@ func TestTheOwnerIsWhoeverCanReplaceTheDirectory(t *testing.T) {
 		"missing in one like /tmp":             {"mkdir vol; chmod 1777 vol", "vol/state", false, "others than root can write"},
 		"missing there, and made at once":      {"mkdir vol; chmod 1777 vol", "vol/state", true, "0:0"},
 		"a sticky directory of somebody's":     {"mkdir -p vol/state; chown 700:701 vol; chmod 1755 vol", "vol/state", false, "700:701"},
-		"a file in the way":                    {"touch file", "file/state", false, "is not a folder"},
+		"a file in the way":                    {"touch file", "file/state", false, "is not a directory"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -20,7 +20,7 @@ const (
 	parentDirMode = 0o755
 )
 
-// StateDirError says why the state folder cannot be made ready for User.
+// StateDirError says why the state directory cannot be made ready for User.
 type StateDirError struct {
 	Path   string // the part of the path at fault
 	User   User
@@ -31,9 +31,9 @@ type StateDirError struct {
 
 func (e *StateDirError) Error() string {
 	if e.Err == nil {
-		return fmt.Sprintf("cannot prepare state folder for %s: %s: %s", e.User, e.Path, e.Reason)
+		return fmt.Sprintf("cannot prepare state directory for %s: %s: %s", e.User, e.Path, e.Reason)
 	}
-	return fmt.Sprintf("cannot prepare state folder for %s: %s: %s: %v", e.User, e.Path, e.Reason, e.Err)
+	return fmt.Sprintf("cannot prepare state directory for %s: %s: %s: %v", e.User, e.Path, e.Reason, e.Err)
 }
 func (e *StateDirError) Class() string { return "store" }
 
@@ -43,22 +43,22 @@ func (e *StateDirError) Unwrap() error { return e.Err }
 func (e *StateDirError) Hint() string { return cmp.Or(e.hint, atomicfile.Mend(e.Path, e.Err)) }
 
 // PrepareStateDir makes sure, before the drop, that the user will have a state
-// folder at path, which must be absolute. What is missing is created, 0700 and
-// the user's; parents 0755 and the owner's of the folder they are made in. An
-// empty folder of root, which is what a fresh volume looks like, is given to
-// the user. Nothing else is ever chowned, nothing recursively: a folder with
+// directory at path, which must be absolute. What is missing is created, 0700 and
+// the user's; parents 0755 and the owner's of the directory they are made in. An
+// empty directory of root, which is what a fresh volume looks like, is given to
+// the user. Nothing else is ever chowned, nothing recursively: a directory with
 // content that the user cannot write is an error with the command that mends it.
 //
 // As root it follows symbolic links only where nobody but root could have put
 // them (/var/run, say), and never inside a volume that somebody else can write.
 // Not as root, it only creates and checks; so a second call, after the drop,
-// shows whether the user can reach the folder at all. Errors are *StateDirError.
+// shows whether the user can reach the directory at all. Errors are *StateDirError.
 func PrepareStateDir(path string, u User) error {
 	if !filepath.IsAbs(path) {
 		return &StateDirError{Path: path, User: u, Reason: "is not an absolute path"}
 	}
 	if filepath.Clean(path) == "/" {
-		return &StateDirError{Path: path, User: u, Reason: "is where everything is: the gateway wants a folder of its own", hint: "name one, such as /data"}
+		return &StateDirError{Path: path, User: u, Reason: "is where everything is: the gateway wants a directory of its own", hint: "name one, such as /data"}
 	}
 	if os.Geteuid() != 0 {
 		return prepareUnprivileged(path, u)
@@ -123,7 +123,7 @@ func synced(err error) error {
 	return err
 }
 
-// handOver gives the open folder to the user if it is root's and empty. A group
+// handOver gives the open directory to the user if it is root's and empty. A group
 // other than root's was chosen by somebody (fsGroup in Kubernetes) and stays.
 func handOver(fd int, path string, u User) error {
 	var stat unix.Stat_t
@@ -143,7 +143,7 @@ func handOver(fd int, path string, u User) error {
 		}
 		return &StateDirError{
 			Path: path, User: u, hint: mendOwner(path, u),
-			Reason: fmt.Sprintf("belongs to %d:%d, has mode %04o and is not an empty folder of root", stat.Uid, stat.Gid, stat.Mode&0o7777),
+			Reason: fmt.Sprintf("belongs to %d:%d, has mode %04o and is not an empty directory of root", stat.Uid, stat.Gid, stat.Mode&0o7777),
 		}
 	}
 	gid := -1
@@ -184,7 +184,7 @@ func isEmpty(fd int) (bool, error) {
 	return len(names) == 0 || (len(names) == 1 && names[0] == "lost+found"), nil
 }
 
-// writableBy asks the mode bits for the user; the folder is not the user's own.
+// writableBy asks the mode bits for the user; the directory is not the user's own.
 func writableBy(stat *unix.Stat_t, u User) bool {
 	const writeAndEnter = 0o3
 	for _, gid := range append([]int{u.GID}, u.Groups...) {

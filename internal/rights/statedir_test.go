@@ -28,10 +28,10 @@ func TestTheStateFolderIsMadeReadyAsRoot(t *testing.T) {
 	needRoot(t)
 	const (
 		linkFault = "is a symbolic link in a place that others than root can write"
-		notEmpty  = "is not an empty folder of root"
+		notEmpty  = "is not an empty directory of root"
 	)
 	cases := map[string]struct {
-		setup string // shell, in an empty folder of root
+		setup string // shell, in an empty directory of root
 		path  string // within it
 		fault string // "" is success
 		after []string
@@ -53,20 +53,20 @@ func TestTheStateFolderIsMadeReadyAsRoot(t *testing.T) {
 		"a group that somebody chose stays": {
 			"mkdir state; chown 0:2000 state; chmod 2775 state", "state", "", []string{"state", "568:2000 2775"},
 		},
-		"the user's own folder is left as it is, with root's files in it": {
+		"the user's own directory is left as it is, with root's files in it": {
 			"mkdir state; touch state/x; chown 568:1 state; chmod 750 state", "state", "",
 			[]string{"state", "568:1 0750", "state/x", "0:0 0644"},
 		},
-		"root's folder with content is an error": {
+		"root's directory with content is an error": {
 			"mkdir state; touch state/x", "state", notEmpty, []string{"state", "0:0 0755", "state/x", "0:0 0644"},
 		},
-		"somebody else's empty folder is an error": {
+		"somebody else's empty directory is an error": {
 			"mkdir state; chown 700 state", "state", notEmpty, []string{"state", "700:0 0755"},
 		},
 		"content that the user's group may write is fine": {
 			"mkdir state; touch state/x; chown 700:569 state; chmod 770 state", "state", "", []string{"state", "700:569 0770"},
 		},
-		"root's link in root's folder is followed": {
+		"root's link in root's directory is followed": {
 			"mkdir real; ln -s real/../real link", "link/state", "", []string{"real/state", "568:569 0700"},
 		},
 		"root's absolute link is followed": {
@@ -81,26 +81,26 @@ func TestTheStateFolderIsMadeReadyAsRoot(t *testing.T) {
 		"a link planted by the user": {
 			"mkdir vol target; chown 568 vol; ln -s ../target vol/state", "vol/state", linkFault, []string{"target", "0:0 0755"},
 		},
-		"a link in a folder that a group can write": {
+		"a link in a directory that a group can write": {
 			"mkdir vol target; chmod 775 vol; ln -s ../target vol/state", "vol/state", linkFault, []string{"target", "0:0 0755"},
 		},
-		"a link in a folder like /tmp": {
+		"a link in a directory like /tmp": {
 			"mkdir vol target; chmod 1777 vol; ln -s ../target vol/state", "vol/state", linkFault, []string{"target", "0:0 0755"},
 		},
-		"root's link deep below somebody else's folder": {
+		"root's link deep below somebody else's directory": {
 			"mkdir -p vol/roots target; chown 700 vol; ln -s ../../target vol/roots/state", "vol/roots/state", linkFault, []string{"target", "0:0 0755"},
 		},
 		"a dangling planted link creates nothing": {
 			"mkdir vol; chown 700 vol; ln -s ../target vol/state", "vol/state", linkFault, []string{"target", "missing"},
 		},
-		"root's folder in a folder like /tmp is root's": {
+		"root's directory in a directory like /tmp is root's": {
 			"mkdir -p tmp/own real; chmod 1777 tmp; ln -s ../../real tmp/own/link", "tmp/own/link/state", "", []string{"real/state", "568:569 0700"},
 		},
 		"links in a circle": {
 			"ln -s two one; ln -s one two", "one/state", "too many symbolic links", nil,
 		},
 		"a file in the way": {
-			"touch file", "file/state", "is not a folder", nil,
+			"touch file", "file/state", "is not a directory", nil,
 		},
 	}
 	for name, c := range cases {
@@ -141,7 +141,7 @@ func TestARelativeStateFolderIsRefused(t *testing.T) {
 	}
 }
 
-// prepareAsUser drops to 568 and then prepares the folder.
+// prepareAsUser drops to 568 and then prepares the directory.
 func prepareAsUser(args []string) int {
 	u := User{UID: 568, GID: 568}
 	if err := Drop(u, false); err != nil {
@@ -160,7 +160,7 @@ func TestWithoutRootWhatCannotBeWrittenIsRefused(t *testing.T) {
 	needRoot(t)
 	cases := map[string]struct{ setup, path, says string }{
 		"the user's own place":  {"mkdir vol; chown 568 vol", "vol/a/state", ""},
-		"root's folder":         {"mkdir state", "state", "cannot write it"},
+		"root's directory":      {"mkdir state", "state", "cannot write it"},
 		"nothing can be made":   {"mkdir vol", "vol/state", "hint: as root: mkdir -p"},
 		"a place out of reach":  {"mkdir -m 700 vol; mkdir -m 777 vol/state", "vol/state", "permission denied"},
 		"the group may write":   {"mkdir state; chown 0:568 state; chmod 770 state", "state", ""},
@@ -192,7 +192,7 @@ func TestWithoutRootWhatCannotBeWrittenIsRefused(t *testing.T) {
 }
 
 func TestARelativeFolderAndTheRootOfAllAreNoStateFolders(t *testing.T) {
-	for path, fault := range map[string]string{"state": "not an absolute path", "/": "a folder of its own", "/..": "a folder of its own"} {
+	for path, fault := range map[string]string{"state": "not an absolute path", "/": "a directory of its own", "/..": "a directory of its own"} {
 		err := PrepareStateDir(path, User{UID: os.Geteuid(), GID: os.Getegid()})
 		if err == nil || !strings.Contains(err.Error(), fault) {
 			t.Errorf("%s: got %v", path, err)

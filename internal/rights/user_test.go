@@ -116,26 +116,26 @@ func TestTheOwnerIsWhoALinkOfRootsPointsAtAndElseTheLinksOwn(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
-	if err := os.Mkdir(in("folder"), 0o700); err != nil {
+	if err := os.Mkdir(in("directory"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for link, target := range map[string]string{
-		"root's": in("folder"), "root's relative": "folder", "somebody's": "/", "root's to somebody's": "somebody's", "loop": "loop",
+		"root's": in("directory"), "root's relative": "directory", "somebody's": "/", "root's to somebody's": "somebody's", "loop": "loop",
 	} {
 		if err := os.Symlink(target, in(link)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	// Beyond a folder that is a link, ".." is not where it seems to be.
+	// Beyond a directory that is a link, ".." is not where it seems to be.
 	if err := errors.Join(os.MkdirAll(in("far/volume"), 0o755), os.Mkdir(in("far/state"), 0o700), os.Chown(in("far/state"), 45682, 45683),
 		os.Symlink("far/volume", in("mount")), os.Symlink("../state", in("far/volume/link"))); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.Chown(in("folder"), 45678, 45679), os.Lchown(in("somebody's"), 45680, 45681)); err != nil {
+	if err := errors.Join(os.Chown(in("directory"), 45678, 45679), os.Lchown(in("somebody's"), 45680, 45681)); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]User{
-		"folder": {UID: 45678, GID: 45679}, "root's": {UID: 45678, GID: 45679}, "root's relative": {UID: 45678, GID: 45679},
+		"directory": {UID: 45678, GID: 45679}, "root's": {UID: 45678, GID: 45679}, "root's relative": {UID: 45678, GID: 45679},
 		"mount/link": {UID: 45682, GID: 45683},
 		"somebody's": {UID: 45680, GID: 45681}, "root's to somebody's": {UID: 45680, GID: 45681},
 	} {
@@ -150,7 +150,7 @@ func TestTheOwnerIsWhoALinkOfRootsPointsAtAndElseTheLinksOwn(t *testing.T) {
 	if got, err := OwnerOf(in("none"), false); err != nil || got.UID != 0 {
 		t.Errorf("got %v, %v, want root", got, err)
 	}
-	if got, err := OwnerOf(in("folder/none"), false); err != nil || got.String() != "45678:45679" {
+	if got, err := OwnerOf(in("directory/none"), false); err != nil || got.String() != "45678:45679" {
 		t.Errorf("got %v, %v, want the owner of the directory that it is missing in", got, err)
 	}
 }

@@ -17,12 +17,12 @@ const maxLinks = 40
 
 const openDir = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
-// walk opens a folder as root, one part of the path after the other, each by a
+// walk opens a directory as root, one part of the path after the other, each by a
 // descriptor of the part before it, so that nothing can be exchanged behind it.
 type walk struct {
 	user User
 	path string // absolute and clean
-	// foreign is set by the first folder that somebody other than root can
+	// foreign is set by the first directory that somebody other than root can
 	// change, and stays: whoever can rename there decides what lies below.
 	foreign bool
 	links   int
@@ -39,7 +39,7 @@ type walk struct {
 	before func(name string)
 }
 
-// open returns a descriptor of the folder, creating what is missing.
+// open returns a descriptor of the directory, creating what is missing.
 func (w *walk) open() (int, error) {
 	fd, err := w.openAt(unix.AT_FDCWD, "/")
 	if err != nil {
@@ -63,7 +63,7 @@ func (w *walk) open() (int, error) {
 	return fd, nil
 }
 
-// step goes from the folder fd into its entry name. It returns the descriptor
+// step goes from the directory fd into its entry name. It returns the descriptor
 // to go on from (fd itself for a relative link, -1 on error) and what is still
 // to be walked.
 func (w *walk) step(fd int, name string, rest []string) (int, []string, error) {
@@ -96,7 +96,7 @@ func (w *walk) step(fd int, name string, rest []string) (int, []string, error) {
 	}
 	next, err := w.openAt(fd, name)
 	if err != nil {
-		return -1, nil, w.fail(name, "is not a folder that can be opened", err)
+		return -1, nil, w.fail(name, "is not a directory that can be opened", err)
 	}
 	w.here = filepath.Join(w.here, name)
 	return next, rest, nil
@@ -138,7 +138,7 @@ func (w *walk) openAt(fd int, name string) (int, error) {
 	return unix.Openat(fd, name, flags, 0)
 }
 
-// create makes one missing folder. The last one is the state folder and the
+// create makes one missing directory. The last one is the state directory and the
 // user's; parents belong to whoever owns the place, so that a user's home stays
 // the user's.
 func (w *walk) create(fd int, name string, parent *unix.Stat_t, last bool) (int, error) {
@@ -163,7 +163,7 @@ func (w *walk) create(fd int, name string, parent *unix.Stat_t, last bool) (int,
 	return next, nil
 }
 
-// settle gives the new folder its mode and owner. If another got there first it
+// settle gives the new directory its mode and owner. If another got there first it
 // is not root's or not empty, and is left alone: the end of the walk judges it.
 func (w *walk) settle(fd int, name string, parent *unix.Stat_t, last bool) error {
 	var made unix.Stat_t
@@ -199,7 +199,7 @@ func onlyRootWrites(dir *unix.Stat_t) bool {
 }
 
 // rootDecides: nobody but root can have made this entry or can replace it. In a
-// sticky folder such as /tmp that holds for root's own folders, but not for
+// sticky directory such as /tmp that holds for root's own directories, but not for
 // links: anybody may be able to hard-link one of root's into it.
 func rootDecides(dir, entry *unix.Stat_t) bool {
 	sticky := dir.Uid == 0 && dir.Mode&unix.S_ISVTX != 0

@@ -96,7 +96,7 @@ func (s *Session) barrier(ctx context.Context, signer Credentials, again func() 
 			break
 		}
 		if refused >= 2 && !changed {
-			s.options.Log.Warn().Msg("something answers at the gateway's port that does not let this folder's device in; the change is in the file, and nothing shows that it was overwritten")
+			s.options.Log.Warn().Msg("something answers at the gateway's port that does not let this directory's device in; the change is in the file, and nothing shows that it was overwritten")
 			return nil
 		}
 		select {

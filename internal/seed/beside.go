@@ -22,11 +22,11 @@ func OutOfReach(err error) bool {
 		errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS))
 }
 
-// Beside is what a state folder remembers of its devices, locked, without the
+// Beside is what a state directory remembers of its devices, locked, without the
 // store: for a database that is out of reach, whose gateway is asked instead.
 type Beside struct{ session *Session }
 
-// OpenBeside locks the state folder and reads the ledger. It fails as [Open] does.
+// OpenBeside locks the state directory and reads the ledger. It fails as [Open] does.
 func OpenBeside(ctx context.Context, options Options) (*Beside, error) {
 	lock, err := Lock(ctx, options)
 	if err != nil {

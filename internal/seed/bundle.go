@@ -16,9 +16,9 @@ import (
 	"github.com/reflectt/bootstrap/internal/identity"
 )
 
-// Bundle is what a client needs: a folder with its key, its device token and
-// the variables that a CLI or an agent reads. JSON-era CLIs take the folder as
-// their state folder.
+// Bundle is what a client needs: a directory with its key, its device token and
+// the variables that a CLI or an agent reads. JSON-era CLIs take the directory as
+// their state directory.
 type Bundle struct {
 	Dir      string
 	Identity identity.Identity
@@ -89,22 +89,22 @@ func (b Bundle) clearLeftovers() error {
 	return nil
 }
 
-// makeFolders makes the bundles' folder, if need be with its parents, and those
+// makeFolders makes the bundles' directory, if need be with its parents, and those
 // in it.
 func makeFolders(dir string, inside ...string) error {
 	if err := atomicfile.MakeDirs(dir); err != nil {
 		return &StoreError{Path: dir, Err: err}
 	}
-	for _, folder := range inside {
-		if err := atomicfile.MakeDir(folder); err != nil {
-			return &StoreError{Path: folder, Err: err}
+	for _, directory := range inside {
+		if err := atomicfile.MakeDir(directory); err != nil {
+			return &StoreError{Path: directory, Err: err}
 		}
 	}
 	return nil
 }
 
 // ClaimBundle keeps a client to one join at a time: two would ask with one key,
-// and each might end the other's token. It locks the key's folder, which it
+// and each might end the other's token. It locks the key's directory, which it
 // makes if need be; nobody who seeds waits for that, for a join may wait for the
 // very gateway that is about to be seeded.
 func ClaimBundle(ctx context.Context, dir, name string, timeout time.Duration) (lock *atomicfile.Lock, err error) {

@@ -55,7 +55,7 @@ func TestManyWritersOfOneBundleLeaveItWhole(t *testing.T) {
 	}
 }
 
-// A client can lock the folder that it was given to read.
+// A client can lock the directory that it was given to read.
 func TestWhoHoldsABundleThatIsCompleteHoldsNobodyUp(t *testing.T) {
 	dir := t.TempDir()
 	write := func() error {

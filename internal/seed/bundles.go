@@ -129,7 +129,7 @@ func (l *locks) begin(bundle *Bundle, batch *atomicfile.Batch, as atomicfile.As)
 	}
 	bundle.Identity = id
 	if err := batch.MakeDir(filepath.Dir(path), as); err != nil {
-		return &identity.Error{Path: path, Fault: "its folder cannot be made", Err: err}
+		return &identity.Error{Path: path, Fault: "its directory cannot be made", Err: err}
 	}
 	if err := batch.Create(path, id.Marshal(), as); err != nil {
 		return &identity.Error{Path: path, Fault: "it cannot be written", Err: err}

@@ -93,7 +93,7 @@ func TestManyBundlesBelongToTheOwnerOfTheirFolder(t *testing.T) {
 	}
 }
 
-// A link in place of a client's folder is not followed, as for one client alone.
+// A link in place of a client's directory is not followed, as for one client alone.
 func TestManyBundlesAreNotMadeThroughALink(t *testing.T) {
 	dir, elsewhere := t.TempDir(), t.TempDir()
 	if err := os.Symlink(elsewhere, filepath.Join(dir, "c-5")); err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/shell"
 )
 
-// SelfName is what the state folder's own device is called.
+// SelfName is what the state directory's own device is called.
 const SelfName = "self"
 
 // NameError says that no device of that name was ever seeded here.
@@ -25,7 +25,7 @@ func (e *NameError) Class() string { return "usage" }
 // Hint lists the names that there are.
 func (e *NameError) Hint() string {
 	if len(e.Known) == 0 {
-		return "nothing was seeded into this state folder so far"
+		return "nothing was seeded into this state directory so far"
 	}
 	return "seeded here: " + strings.Join(e.Known, ", ")
 }
@@ -75,7 +75,7 @@ func (s *Session) Revoke(ctx context.Context, name string) ([]Result, error) {
 }
 
 // Prune removes every device that was seeded and is not among the wanted ones.
-// What others paired it never touches, nor the state folder's own device, nor
+// What others paired it never touches, nor the state directory's own device, nor
 // the memory of what was revoked.
 func (s *Session) Prune(ctx context.Context, wanted ...Device) ([]Result, error) {
 	ids := s.ledger.unwanted(wanted)

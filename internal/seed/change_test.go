@@ -287,7 +287,7 @@ func TestARemovalRightAfterTheImportHolds(t *testing.T) {
 	}
 }
 
-// migrate puts a gateway's empty database into a state folder.
+// migrate puts a gateway's empty database into a state directory.
 func migrate(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.Rename(filepath.Join(database(t, gatewayTables(t)), "state"), filepath.Join(dir, "state")); err != nil {

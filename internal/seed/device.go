@@ -19,8 +19,8 @@ type Device struct {
 	Name      string
 	PublicKey ed25519.PublicKey
 	Scopes    []string
-	// Local: this is the state folder's own device, whose token the CLI in this
-	// folder keeps too.
+	// Local: this is the state directory's own device, whose token the CLI in this
+	// directory keeps too.
 	Local bool
 	// Made: bootstrap has made the key, and keeps it in the client's bundle.
 	Made bool
@@ -76,12 +76,12 @@ func (r Result) Written() bool {
 // short is enough of a device id for a person to tell devices apart.
 func short(deviceID string) string { return deviceID[:min(12, len(deviceID))] }
 
-// deviceName is safe as a folder's name on every filesystem.
+// deviceName is safe as a directory's name on every filesystem.
 var deviceName = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 })
 
-// ValidName says that a client can be called so: its bundle is a folder of that
+// ValidName says that a client can be called so: its bundle is a directory of that
 // name.
 func ValidName(name string) bool { return deviceName().MatchString(name) }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/seed"
 )
 
-// options is how the tests open a state folder.
+// options is how the tests open a state directory.
 func options(stateDir string) seed.Options {
 	return seed.Options{StateDir: stateDir, LockTimeout: 30 * time.Second}
 }
@@ -68,7 +68,7 @@ func newIdentity(t testing.TB) identity.Identity {
 	return id
 }
 
-// pairedFile writes devices/paired.json below a new state folder.
+// pairedFile writes devices/paired.json below a new state directory.
 func pairedFile(t testing.TB, content string) (stateDir, path string) {
 	t.Helper()
 	stateDir = t.TempDir()
@@ -106,7 +106,7 @@ func gatewayTables(t testing.TB) string {
 	return string(data)
 }
 
-// database makes the database of a state folder.
+// database makes the database of a state directory.
 func database(t testing.TB, script string) (stateDir string) {
 	t.Helper()
 	stateDir = t.TempDir()

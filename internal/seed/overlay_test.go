@@ -45,7 +45,7 @@ func gatewayWrites(t *testing.T, stateDir, content string) {
 	}
 }
 
-// The first write below a folder of the image copies it into the container's
+// The first write below a directory of the image copies it into the container's
 // layer, where it is as young as that write.
 func TestADeviceThatWasRemovedInAContainerStaysRemoved(t *testing.T) {
 	build, image := container(t, t.TempDir())

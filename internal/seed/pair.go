@@ -8,7 +8,7 @@ import (
 )
 
 // errMoved says that a gateway's first boot has made its database while the
-// files were written. [InSession] begins again, for the folder's own device may be
+// files were written. [InSession] begins again, for the directory's own device may be
 // another one now.
 var errMoved = errors.New("a gateway has moved the pairing store into its database meanwhile")
 
@@ -200,8 +200,8 @@ func (s *Session) write(ctx context.Context, devices []Device, found planned) er
 	})
 }
 
-// tokenFirst gives the CLI in this folder its token before the store has it, where
-// the identity was made in this session: one sync of their folder is for both. A run
+// tokenFirst gives the CLI in this directory its token before the store has it, where
+// the identity was made in this session: one sync of their directory is for both. A run
 // that is killed in between leaves a token that nobody knows, and the next one makes
 // another for both.
 func (s *Session) tokenFirst(ctx context.Context, due map[string]Device) error {

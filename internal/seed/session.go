@@ -29,7 +29,7 @@ type Options struct {
 	// Era is what the installed release reads; the zero value where unknown.
 	Era         gateway.Era
 	LockTimeout time.Duration
-	// Live, if set, says that a gateway serves this state folder meanwhile: it
+	// Live, if set, says that a gateway serves this state directory meanwhile: it
 	// connects to it with a device of ours, so that what is written there stands.
 	Live Connect
 	// Log gets what a person should know while it lasts; the zero value writes
@@ -40,25 +40,25 @@ type Options struct {
 	Stage bool
 	// Withdraw: it also complains about pairing files that are there already.
 	Withdraw bool
-	// Adopt: with [Options.Stage], the state folder's own device is the one that the
+	// Adopt: with [Options.Stage], the state directory's own device is the one that the
 	// gateway makes in its database. A file with a key makes that gateway's first boot
 	// run its migration of identities, some two seconds of eight (2026.9.6).
 	Adopt bool
 }
 
-// Session is a lock on a state folder, the store that its gateway reads, and
-// the ledger. No two bootstraps have one on the same folder at once.
+// Session is a lock on a state directory, the store that its gateway reads, and
+// the ledger. No two bootstraps have one on the same directory at once.
 type Session struct {
 	options Options
 	lock    *atomicfile.Lock
 	store   store
 	ledger  *ledger
-	// unsynced: folders were made, and their entries in the state folder may not be on
+	// unsynced: directories were made, and their entries in the state directory may not be on
 	// disk yet.
 	unsynced bool
 }
 
-// Dir is the folder for bootstrap's own files in a state folder.
+// Dir is the directory for bootstrap's own files in a state directory.
 func Dir(stateDir string) string { return filepath.Join(stateDir, "bootstrap") }
 
 // LockPatience is how long the lock may take before a person hears of it.
@@ -69,7 +69,7 @@ const LockPatience = 2 * time.Second
 func InSession(ctx context.Context, options Options, work func(*Session) error) (err error) {
 	for range 2 {
 		waiting := time.AfterFunc(LockPatience, func() {
-			options.Log.Info().Str("at_most", options.LockTimeout.String()).Msg("waiting for another bootstrap that has this state folder locked")
+			options.Log.Info().Str("at_most", options.LockTimeout.String()).Msg("waiting for another bootstrap that has this state directory locked")
 		})
 		session, err := Open(ctx, options)
 		waiting.Stop()
@@ -83,7 +83,7 @@ func InSession(ctx context.Context, options Options, work func(*Session) error) 
 	return errMoved
 }
 
-// Open locks the state folder and finds out which store counts. It fails with
+// Open locks the state directory and finds out which store counts. It fails with
 // a [StoreError], an [identity.Error] or an [atomicfile.LockedError].
 func Open(ctx context.Context, options Options) (*Session, error) {
 	lock, made, err := lockUnsynced(ctx, options)
@@ -107,7 +107,7 @@ func Open(ctx context.Context, options Options) (*Session, error) {
 	return session, nil
 }
 
-// Lock locks a state folder, which it makes if need be, and nothing more.
+// Lock locks a state directory, which it makes if need be, and nothing more.
 func Lock(ctx context.Context, options Options) (*atomicfile.Lock, error) {
 	lock, made, err := lockUnsynced(ctx, options)
 	if err == nil && made {
@@ -119,8 +119,8 @@ func Lock(ctx context.Context, options Options) (*atomicfile.Lock, error) {
 	return lock, err
 }
 
-// lockUnsynced is [Lock] for who syncs the state folder before anything counts on
-// our own folder in it; made says that there was none.
+// lockUnsynced is [Lock] for who syncs the state directory before anything counts on
+// our own directory in it; made says that there was none.
 func lockUnsynced(ctx context.Context, options Options) (lock *atomicfile.Lock, made bool, err error) {
 	if made, err = prepare(options.StateDir); err != nil {
 		return nil, made, &StoreError{Path: options.StateDir, Err: err}
@@ -132,8 +132,8 @@ func lockUnsynced(ctx context.Context, options Options) (lock *atomicfile.Lock, 
 	return nil, made, &StoreError{Path: Dir(options.StateDir), Err: err}
 }
 
-// prepare makes the state folder, if need be with its parents, and our own
-// folder in it.
+// prepare makes the state directory, if need be with its parents, and our own
+// directory in it.
 func prepare(stateDir string) (made bool, err error) {
 	if _, err := os.Lstat(stateDir); errors.Is(err, fs.ErrNotExist) {
 		if err := atomicfile.MakeDirs(stateDir); err != nil {
@@ -143,7 +143,7 @@ func prepare(stateDir string) (made bool, err error) {
 	return atomicfile.MakeDirUnsynced(Dir(stateDir))
 }
 
-// makeFolder makes a folder in the state folder, which [Session.sync] then syncs once
+// makeFolder makes a directory in the state directory, which [Session.sync] then syncs once
 // for all of them.
 func (s *Session) makeFolder(path string) error {
 	made, err := atomicfile.MakeDirUnsynced(path)
@@ -154,7 +154,7 @@ func (s *Session) makeFolder(path string) error {
 	return nil
 }
 
-// sync makes sure that what was made in the state folder is there on the disk.
+// sync makes sure that what was made in the state directory is there on the disk.
 func (s *Session) sync() error {
 	if !s.unsynced {
 		return nil
@@ -173,9 +173,9 @@ func (s *Session) Close() error {
 	return err
 }
 
-// check refuses to go on, or to speak of success, once the state folder is not the
+// check refuses to go on, or to speak of success, once the state directory is not the
 // one that was locked: what was written lies in one, and what will be in another.
-// What is written after it lies in folders that are on the disk.
+// What is written after it lies in directories that are on the disk.
 func (s *Session) check() error {
 	if err := s.lock.Check(); err != nil {
 		return &StoreError{Path: s.options.StateDir, Err: err, Mend: "let nobody move it meanwhile, and do it again: nothing is lost, and what is there already stays"}
@@ -194,7 +194,7 @@ func (s *Session) keepLedger() error {
 // Store tells which store counts here.
 func (s *Session) Store() Info { return infoOf(s.store) }
 
-// OwnerLease reads the gateway's lease on this state folder; false where nobody
+// OwnerLease reads the gateway's lease on this state directory; false where nobody
 // holds one, or where the gateways of this store know none.
 func (s *Session) OwnerLease(ctx context.Context) (Lease, bool, error) {
 	database, ok := s.store.(*sqliteStore)
@@ -205,7 +205,7 @@ func (s *Session) OwnerLease(ctx context.Context) (Lease, bool, error) {
 	return lease, held, database.fail(err)
 }
 
-// Self returns the state folder's own device. Where there is none yet it
+// Self returns the state directory's own device. Where there is none yet it
 // becomes imported, or else known, or else a new one; with [Options.Adopt] it stays
 // zero until the gateway has made one. An imported identity that differs from the
 // present one is an error: nothing is replaced.
@@ -241,13 +241,13 @@ func (s *Session) Self(ctx context.Context, imported, known identity.Identity) (
 		return identity.Identity{}, false, &identity.Error{
 			Path:  s.store.identityPath(),
 			Fault: fmt.Sprintf("the imported device %s is not the device %s that is here", short(imported.DeviceID()), short(id.DeviceID())),
-			Mend:  "leave the import out, or use an empty state folder",
+			Mend:  "leave the import out, or use an empty state directory",
 		}
 	}
 	return id, created, nil
 }
 
-// Credentials are what the CLI in a state folder, or in a client's bundle, has
+// Credentials are what the CLI in a state directory, or in a client's bundle, has
 // to show: its device, and the device token with its scopes. Token is a secret.
 type Credentials struct {
 	Identity identity.Identity
@@ -274,8 +274,8 @@ func credentialsOf(ctx context.Context, from store) (credentials Credentials, er
 	return credentials, err
 }
 
-// KeepCredentials gives the CLI in this state folder a device token to show, and
-// pairs nothing: for a folder that is a client's.
+// KeepCredentials gives the CLI in this state directory a device token to show, and
+// pairs nothing: for a directory that is a client's.
 func (s *Session) KeepCredentials(ctx context.Context, credentials Credentials) error {
 	var token, tokens object
 	token.set("token", credentials.Token)

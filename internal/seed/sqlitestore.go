@@ -300,7 +300,7 @@ func upsertQuery() string {
 		") ON CONFLICT (device_id) DO UPDATE SET " + strings.Join(sets, ", ")
 }
 
-// localToken reads the row of device_auth_tokens that the CLI in this folder
+// localToken reads the row of device_auth_tokens that the CLI in this directory
 // uses. Where there is none yet it is the file's: 2026.8.2 imports the pairing
 // and leaves device-auth.json where it is.
 func (s *sqliteStore) localToken(ctx context.Context, deviceID string) (string, []string, error) {

@@ -43,7 +43,7 @@ type store interface {
 	// lastingMark is the mark for the ledger, after making sure that no later
 	// write of a gateway changes it.
 	lastingMark(ctx context.Context) (string, error)
-	// identity reads the state folder's own device, zero where there is none.
+	// identity reads the state directory's own device, zero where there is none.
 	identity(ctx context.Context) (identity.Identity, error)
 	// keepIdentity stores an identity where the gateway looks for one, unless
 	// one is there, and returns the one that is then there.
@@ -62,10 +62,10 @@ type store interface {
 	// and takes those of the ids in without out, all in one step; change is called
 	// once for each device.
 	update(ctx context.Context, devices map[string]Device, without []string, change func(*entry, Device)) error
-	// localToken is the operator token that the CLI in this folder has, and its
+	// localToken is the operator token that the CLI in this directory has, and its
 	// scopes; empty where it has none for this device.
 	localToken(ctx context.Context, deviceID string) (token string, scopes []string, err error)
-	// keepLocalToken gives the CLI in this folder the entry's token.
+	// keepLocalToken gives the CLI in this directory the entry's token.
 	keepLocalToken(ctx context.Context, deviceID string, e entry) error
 	close() error
 }
@@ -155,7 +155,7 @@ func openSettled(ctx context.Context, stateDir string) (*statedb.DB, error) {
 	}
 }
 
-// downgraded is the file store of a folder whose device lives in a database.
+// downgraded is the file store of a directory whose device lives in a database.
 func downgraded(ctx context.Context, files *jsonStore, db *statedb.DB) (store, error) {
 	primary, err := db.PrimaryIdentity(ctx)
 	if err := errors.Join(err, db.Close()); err != nil {

@@ -11,12 +11,12 @@ import (
 	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
-// Survey is what is in a state folder: every operator device of the store that
+// Survey is what is in a state directory: every operator device of the store that
 // counts, what the ledger knows of each, and what it misses.
 type Survey struct {
 	Store   Info
 	Devices []Seen
-	// LocalTokenStale: the folder's own device is paired, and the CLI here would
+	// LocalTokenStale: the directory's own device is paired, and the CLI here would
 	// show no token for it, or another one than the store's.
 	LocalTokenStale bool
 }

@@ -43,7 +43,7 @@ func TestWhatIsWrongInAManifestIsToldByPlace(t *testing.T) {
 		"no list":               {"clients: agent-1\n", "line 1: cannot unmarshal !!str `agent-1`"},
 		"no YAML":               {"clients: [\n", "line 1:"},
 		"a name that is none":   {"clients: [{name: a b}]", `clients[0]: "a b" is not a client's name`},
-		"our own device's name": {"clients: [{name: self}]", `clients[0]: "self" is the state folder's own device`},
+		"our own device's name": {"clients: [{name: self}]", `clients[0]: "self" is the state directory's own device`},
 		"a preset that is none": {"clients: [{name: a}, {name: b, preset: all}]", `clients[1]: client b: unknown preset "all"`},
 		"a scope that is none":  {"clients: [{name: a, scopes: [admin]}]", `clients[0]: "admin" is not a scope`},
 		"a key that is none":    {"clients: [{name: a, publicKey: short}]", "clients[0]: client a: cannot use device identity"},

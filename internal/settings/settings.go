@@ -23,20 +23,20 @@ import (
 // Settings is what bootstrap was told. The tag cmd names the commands that
 // have the flag; secret marks what the gateway's environment must not inherit.
 type Settings struct {
-	StateDir       string   `env:"OPENCLAW_STATE_DIR" flag:"state-dir" arg:"DIR" cmd:"run,seed,probe,identity,status,bridge,approve,join,link" usage:"state folder of the gateway (default: as the gateway finds it)"`
-	GatewayPackage string   `env:"BOOTSTRAP_GATEWAY_PACKAGE" flag:"gateway-package" arg:"DIR" cmd:"run,seed,probe,status,bridge,approve,join,link" usage:"folder of the installed openclaw package (default: found from the command)"`
-	User           UserSpec `env:"BOOTSTRAP_USER" flag:"user" arg:"USER" cmd:"run,seed,probe,identity,status,bridge,approve,join,link" usage:"when root, become this user first: NAME or UID, with :GID if need be (default: PUID:PGID where that is set, else the owner of the state folder)"`
+	StateDir       string   `env:"OPENCLAW_STATE_DIR" flag:"state-dir" arg:"DIR" cmd:"run,seed,probe,identity,status,bridge,approve,join,link" usage:"state directory of the gateway (default: as the gateway finds it)"`
+	GatewayPackage string   `env:"BOOTSTRAP_GATEWAY_PACKAGE" flag:"gateway-package" arg:"DIR" cmd:"run,seed,probe,status,bridge,approve,join,link" usage:"directory of the installed openclaw package (default: found from the command)"`
+	User           UserSpec `env:"BOOTSTRAP_USER" flag:"user" arg:"USER" cmd:"run,seed,probe,identity,status,bridge,approve,join,link" usage:"when root, become this user first: NAME or UID, with :GID if need be (default: PUID:PGID where that is set, else the owner of the state directory)"`
 
 	AllowEscalation bool `env:"BOOTSTRAP_ALLOW_PRIVILEGE_ESCALATION" envDefault:"false" flag:"allow-privilege-escalation" cmd:"run" usage:"when root becomes another user: let sudo, other setuid programs and file capabilities work below it (default: no_new_privs)"`
 
-	IdentityFile string `env:"BOOTSTRAP_IDENTITY_FILE" flag:"identity-file" arg:"FILE" cmd:"run,seed,identity" usage:"private key to import as the state folder's own device: PEM, or a 32-byte seed in hex or base64"`
+	IdentityFile string `env:"BOOTSTRAP_IDENTITY_FILE" flag:"identity-file" arg:"FILE" cmd:"run,seed,identity" usage:"private key to import as the state directory's own device: PEM, or a 32-byte seed in hex or base64"`
 	Identity     Secret `env:"BOOTSTRAP_IDENTITY" secret:"true" cmd:"run,seed,identity" usage:"the same key itself; never given to the gateway"`
-	Preset       Preset `env:"BOOTSTRAP_PRESET" envDefault:"full" flag:"preset" arg:"NAME" cmd:"run,seed,status" usage:"scopes of the state folder's own device: full, standard, read or pairing"`
+	Preset       Preset `env:"BOOTSTRAP_PRESET" envDefault:"full" flag:"preset" arg:"NAME" cmd:"run,seed,status" usage:"scopes of the state directory's own device: full, standard, read or pairing"`
 	Scopes       Scopes `env:"BOOTSTRAP_SCOPES" flag:"scope" arg:"SCOPE" cmd:"run,seed,status" usage:"explicit scope instead of the preset's, such as operator.read; repeatable"`
 
 	Clients   Clients `env:"BOOTSTRAP_CLIENTS" flag:"client" arg:"NAME[:PRESET][=KEY]" cmd:"run,seed,status" usage:"one more device to pair, with its own key in a bundle, or with the public KEY that it keeps itself; repeatable"`
 	Manifest  string  `env:"BOOTSTRAP_MANIFEST" flag:"manifest" arg:"FILE" cmd:"run,seed,status" usage:"YAML or JSON file that lists more clients: name, preset or scopes, publicKey"`
-	BundleDir string  `env:"BOOTSTRAP_BUNDLE_DIR" flag:"bundle-dir" arg:"DIR" cmd:"run,seed,status,bridge,join" usage:"where the clients' bundles go (default: bootstrap/clients in the state folder)"`
+	BundleDir string  `env:"BOOTSTRAP_BUNDLE_DIR" flag:"bundle-dir" arg:"DIR" cmd:"run,seed,status,bridge,join" usage:"where the clients' bundles go (default: bootstrap/clients in the state directory)"`
 
 	ClientURL           URL         `env:"BOOTSTRAP_CLIENT_URL" flag:"client-url" arg:"URL" cmd:"run,seed" usage:"where bundles tell their clients to find the gateway, such as ws://gateway:18789 (default: the gateway's own URL)"`
 	GatewayURL          URL         `env:"OPENCLAW_GATEWAY_URL" flag:"gateway-url" arg:"URL" cmd:"run,seed,probe,status,bridge,approve,join" usage:"where the gateway answers, ws:// or wss:// (default: this machine, at the gateway's port)"`
@@ -57,7 +57,7 @@ type Settings struct {
 	HealthListen  Address       `env:"BOOTSTRAP_HEALTH_LISTEN" flag:"health-listen" arg:"ADDR" cmd:"run" usage:"answer /livez and /readyz on this HOST:PORT; without a host only on this machine"`
 	StopTimeout   time.Duration `env:"BOOTSTRAP_STOP_TIMEOUT" flag:"stop-timeout" arg:"TIME" cmd:"run" usage:"kill a gateway that has not ended this long after it was told to (default: never; that is the runtime's to decide)"`
 	RemapExit     ExitCodes     `env:"BOOTSTRAP_REMAP_EXIT" flag:"remap-exit" arg:"CODE[=TO]" cmd:"run" usage:"end with TO, 0 without it, where the gateway ends with CODE, such as 143 after a signal; repeatable, and not for the codes of bootstrap's own"`
-	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity,bridge,approve,join,link" usage:"how long to wait for another bootstrap on the same state folder"`
+	LockTimeout   time.Duration `env:"BOOTSTRAP_LOCK_TIMEOUT" envDefault:"30s" flag:"lock-timeout" arg:"TIME" cmd:"run,seed,identity,bridge,approve,join,link" usage:"how long to wait for another bootstrap on the same state directory"`
 
 	Hooks       string        `env:"BOOTSTRAP_HOOKS" flag:"hooks" arg:"DIR" cmd:"run,status" usage:"directory whose pre-start.d and proven.d have programs to run before the gateway starts, and once its pairing is proven; or off (default: /etc/bootstrap, where it is there)"`
 	HookTimeout time.Duration `env:"BOOTSTRAP_HOOK_TIMEOUT" envDefault:"5m" flag:"hook-timeout" arg:"TIME" cmd:"run" usage:"how long each hook may run"`

@@ -179,7 +179,7 @@ func (c Client) check() error {
 	case !seed.ValidName(c.Name):
 		return fmt.Errorf("%q is not a client's name: letters, digits, dot, dash and underscore", c.Name)
 	case c.Name == seed.SelfName:
-		return errors.New(`"self" is the state folder's own device: set its scopes with --preset`)
+		return errors.New(`"self" is the state directory's own device: set its scopes with --preset`)
 	}
 	if _, err := seed.Scopes(c.Preset, gateway.Release{}); err != nil {
 		return fmt.Errorf("client %s: %w", c.Name, err)

@@ -14,7 +14,7 @@ import (
 //go:embed testdata/gateway.sql
 var gatewayTables string
 
-// database makes the database of a new state folder, as a gateway would.
+// database makes the database of a new state directory, as a gateway would.
 func database(t testing.TB, statements ...string) (stateDir string) {
 	t.Helper()
 	stateDir = t.TempDir()

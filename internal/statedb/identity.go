@@ -9,7 +9,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/identity"
 )
 
-// PrimaryIdentity reads the state folder's own device, the row "primary" of
+// PrimaryIdentity reads the state directory's own device, the row "primary" of
 // device_identities; the zero identity where there is none. A row that does
 // not hold is an [identity.Error]: a gateway refuses it too.
 func (db *DB) PrimaryIdentity(ctx context.Context) (identity.Identity, error) {

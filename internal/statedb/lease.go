@@ -14,7 +14,7 @@ import (
 )
 
 // Lease is the gateway's owner lease (from 2026.9.5 on): the gateway that
-// holds it is the only one that may serve this state folder. It lasts five
+// holds it is the only one that may serve this state directory. It lasts five
 // minutes and is renewed every 30 seconds; a clean end removes it.
 type Lease struct {
 	// PID and Host of the gateway; 0 and empty where the row does not say.

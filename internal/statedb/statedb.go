@@ -26,7 +26,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/shell"
 )
 
-// Path is where a gateway with the given state folder keeps its database.
+// Path is where a gateway with the given state directory keeps its database.
 func Path(stateDir string) string {
 	return filepath.Join(stateDir, "state", "openclaw.sqlite")
 }
@@ -116,9 +116,9 @@ func isFull(path string) bool {
 	return stat.Bavail*uint64(stat.Bsize) < leastRoom || (stat.Files > 0 && stat.Ffree == 0)
 }
 
-// limitReached is the limit on open files, where a folder cannot be opened for it.
-func limitReached(folder string) error {
-	file, err := os.Open(folder)
+// limitReached is the limit on open files, where a directory cannot be opened for it.
+func limitReached(directory string) error {
+	file, err := os.Open(directory)
 	if err == nil {
 		return file.Close()
 	}
@@ -145,7 +145,7 @@ func (e *Error) OutOfReach() bool {
 	return false
 }
 
-// Open opens the database below a state folder, for reading, and for writing after
+// Open opens the database below a state directory, for reading, and for writing after
 // [DB.Writable]. The error wraps [fs.ErrNotExist] where there is none, and is an
 // [Error] otherwise.
 //
@@ -256,7 +256,7 @@ func checkFolder(path string) error {
 		return err
 	}
 	if !info.IsDir() {
-		return &atomicfile.NotRegularError{Path: path, Kind: "no folder", Want: "a folder"}
+		return &atomicfile.NotRegularError{Path: path, Kind: "no directory", Want: "a directory"}
 	}
 	return nil
 }

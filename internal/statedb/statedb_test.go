@@ -19,9 +19,9 @@ import (
 
 func TestNoDatabaseIsEverMade(t *testing.T) {
 	for name, make := range map[string]func(stateDir string) error{
-		"no state folder":     os.Remove,
-		"an empty one":        func(string) error { return nil },
-		"a folder without it": func(dir string) error { return os.Mkdir(filepath.Join(dir, "state"), 0o700) },
+		"no state directory":     os.Remove,
+		"an empty one":           func(string) error { return nil },
+		"a directory without it": func(dir string) error { return os.Mkdir(filepath.Join(dir, "state"), 0o700) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -41,7 +41,7 @@ func TestNoDatabaseIsEverMade(t *testing.T) {
 func TestWhatIsNoRegularFileIsNeverOpened(t *testing.T) {
 	for name, place := range map[string]func(path string) error{
 		"a FIFO":           func(path string) error { return unix.Mkfifo(path, 0o600) },
-		"a folder":         func(path string) error { return os.Mkdir(path, 0o700) },
+		"a directory":      func(path string) error { return os.Mkdir(path, 0o700) },
 		"a link to one":    func(path string) error { return os.Symlink(filepath.Join(filepath.Dir(path), "real"), path) },
 		"a link to no one": func(path string) error { return os.Symlink("nowhere", path) },
 	} {
@@ -206,7 +206,7 @@ func TestAContextThatHasEndedIsAnError(t *testing.T) {
 	}
 }
 
-// leftLog is a state folder whose gateway was killed: what it wrote last is in the
+// leftLog is a state directory whose gateway was killed: what it wrote last is in the
 // -wal alone.
 func leftLog(t *testing.T) (stateDir string) {
 	t.Helper()

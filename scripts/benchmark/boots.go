@@ -28,7 +28,7 @@ type boot struct {
 	name     string
 	stateDir string
 	script   string
-	fresh    bool // the state folder is emptied before each start
+	fresh    bool // the state directory is emptied before each start
 	// log is what a gateway left in the database's -wal; each start finds it.
 	log []byte
 }
@@ -42,7 +42,7 @@ func (b *bench) boots(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// A seeded folder that no gateway has opened yet.
+	// A seeded directory that no gateway has opened yet.
 	files := filepath.Join(b.work, "files")
 	if _, err := timed(ctx, b.bootEnv(files), b.bootArgv(reader)...); err != nil {
 		return err
@@ -104,13 +104,13 @@ func (b *bench) trivialGateway(release string) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	folder := filepath.Join(b.work, release, "node_modules", "openclaw")
-	path = filepath.Join(folder, "openclaw.mjs")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	directory := filepath.Join(b.work, release, "node_modules", "openclaw")
+	path = filepath.Join(directory, "openclaw.mjs")
+	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return "", err
 	}
 	manifest := fmt.Sprintf(`{"name": "openclaw", "version": %q}`, release)
-	if err := os.WriteFile(filepath.Join(folder, "package.json"), []byte(manifest), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(directory, "package.json"), []byte(manifest), 0o600); err != nil {
 		return "", err
 	}
 	return path, os.WriteFile(path, program, 0o700)
@@ -213,9 +213,9 @@ func (b *bench) tellInstructions(ctx context.Context, boot boot, env []string, g
 		b.table.add(row{what: what, ours: "no valgrind"})
 		return nil
 	}
-	folder := filepath.Join(b.work, "broken", filepath.Base(boot.stateDir), "node_modules", "openclaw")
-	entry := filepath.Join(folder, "openclaw.mjs")
-	if err := os.CopyFS(folder, os.DirFS(filepath.Dir(gateway))); err != nil {
+	directory := filepath.Join(b.work, "broken", filepath.Base(boot.stateDir), "node_modules", "openclaw")
+	entry := filepath.Join(directory, "openclaw.mjs")
+	if err := os.CopyFS(directory, os.DirFS(filepath.Dir(gateway))); err != nil {
 		return err
 	}
 	if err := os.WriteFile(entry, []byte("no program"), 0o700); err != nil {

@@ -19,19 +19,19 @@ func (b *bench) notInMemory(ctx context.Context) error {
 	}
 	kind := strings.TrimSpace(string(out))
 	if kind == "tmpfs" || kind == "ramfs" {
-		return errors.New("the user's cache folder lies in memory; set XDG_CACHE_HOME to a folder on a disk")
+		return errors.New("the user's cache directory lies in memory; set XDG_CACHE_HOME to a directory on a disk")
 	}
 	fmt.Fprintf(os.Stderr, "bench: on %s (%s)\n", filepath.Dir(b.work), kind)
 	b.table.lines = append(b.table.lines, "filesystem: "+kind)
 	return nil
 }
 
-// syncPairs is how many files, each with its folder, a round syncs: about what a
+// syncPairs is how many files, each with its directory, a round syncs: about what a
 // first boot does, so that one round's average can be set beside it.
 const syncPairs = 6
 
 // diskSync is what one fsync takes here, on average over small new files and
-// the folder's entries for them, which is what bootstrap writes.
+// the directory's entries for them, which is what bootstrap writes.
 func diskSync(parent string) (one time.Duration, err error) {
 	dir := filepath.Join(parent, "sync")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -63,13 +63,13 @@ func syncPair(dir, name string) (took time.Duration, err error) {
 	if err := errors.Join(err, file.Close(), os.Rename(temporary, filepath.Join(dir, name))); err != nil {
 		return 0, err
 	}
-	folder, err := os.Open(dir)
+	directory, err := os.Open(dir)
 	if err != nil {
 		return 0, err
 	}
 	started = time.Now()
-	err = folder.Sync()
-	return took + time.Since(started), errors.Join(err, folder.Close())
+	err = directory.Sync()
+	return took + time.Since(started), errors.Join(err, directory.Close())
 }
 
 // countSyncs counts the fsyncs of a program and its threads; -1 without strace.

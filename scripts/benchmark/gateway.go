@@ -15,7 +15,7 @@ const realPort = "39492"
 // probes is how often the gateway is asked by either program.
 const probes = 5
 
-// migrated is the state folder that the real gateway leaves.
+// migrated is the state directory that the real gateway leaves.
 func (b *bench) migrated() string { return filepath.Join(b.work, "migrated") }
 
 // gatewayConfig writes what every gateway here is configured with.
@@ -27,7 +27,7 @@ func (b *bench) gatewayConfig() (path string, err error) {
 	return path, os.WriteFile(path, []byte(content), 0o600)
 }
 
-// realGateway boots the gateway from an empty folder, supervised, measures
+// realGateway boots the gateway from an empty directory, supervised, measures
 // memory once the pairing is proven, and compares the two ways to ask it.
 func (b *bench) realGateway(ctx context.Context) error {
 	config, err := b.gatewayConfig()

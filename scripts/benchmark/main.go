@@ -22,7 +22,7 @@ type bench struct {
 	release, program, node, entry string
 	limit                         string // the program that only reads and writes; see limit/
 	first                         string // releases for the first proof, RELEASE=ENTRY,…
-	work                          string // a folder on a real disk, removed afterwards
+	work                          string // a directory on a real disk, removed afterwards
 	table                         table
 }
 
@@ -51,7 +51,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Not the temp folder, which may be memory.
+	// Not the temp directory, which may be memory.
 	if b.work, err = os.MkdirTemp(cache, "bootstrap-bench."); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func run(ctx context.Context) error {
 	if err := b.notInMemory(ctx); err != nil {
 		return err
 	}
-	// The gateway comes before the boots: it leaves the migrated state folder
+	// The gateway comes before the boots: it leaves the migrated state directory
 	// that the later ones are measured on.
 	for _, step := range []struct {
 		name    string

@@ -17,7 +17,7 @@ const cpuADevice = 200 * time.Microsecond
 // scaleSizes are how many clients there are: what is linear takes four times as long.
 func scaleSizes() []int { return []int{1000, 4000, 16000} }
 
-// scale measures what grows with the devices of a state folder: the CPU time for
+// scale measures what grows with the devices of a state directory: the CPU time for
 // each, and the fsyncs, which must not grow.
 func (b *bench) scale(ctx context.Context) error {
 	b.table.section("many clients with keys of their own: CPU time a client, fsyncs")

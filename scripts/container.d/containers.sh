@@ -18,7 +18,7 @@ await() {
 network() { "$docker" network create --label "$label" "$run" >/dev/null; }
 volume() { "$docker" volume create --label "$label" "$run-$1" >/dev/null; }
 
-# state VOLUME: the flag that mounts it as the state folder.
+# state VOLUME: the flag that mounts it as the state directory.
 state() { printf '%s' "--volume=$run-$1:/home/node/.openclaw"; }
 
 # start NAME FLAG... IMAGE [COMMAND...] runs it in the background.
@@ -69,7 +69,7 @@ answers() { inside "$1" node -e 'fetch("http://127.0.0.1:18789/startupz").then(r
 # stop NAME ends it as "docker stop" does, with time to drain.
 stop() { "$docker" stop --time 120 "$run-$1" >/dev/null; }
 
-# device VOLUME prints the id of the device in the state folder.
+# device VOLUME prints the id of the device in the state directory.
 device() { once "$(state "$1")" --entrypoint bootstrap "$image" identity show | awk '$1 == "device" {print $3}'; }
 
 # sweep removes all that a scenario has left.

@@ -83,7 +83,7 @@ import_base() {
 	cp "$rootfs" "$tarball"
 	mkdir -p "$work/add/usr/local/bin"
 	ln -s /app/node_modules/openclaw/openclaw.mjs "$work/add/usr/local/bin/openclaw"
-	# File by file: "docker import" refuses a folder that is listed twice.
+	# File by file: "docker import" refuses a directory that is listed twice.
 	tar -C "$work/add" --owner=0 --group=0 -rf "$tarball" ./usr/local/bin/openclaw
 	tar -C "${node%/*}" --owner=0 --group=0 --transform 's,^,./usr/local/bin/,' -rf "$tarball" node
 	tar -C "${entry%/node_modules/*}" --owner=0 --group=0 --transform 's,^,./app/,S' -rf "$tarball" node_modules

@@ -56,7 +56,7 @@ bundle() {
 		--volume "$run-bundles:/bundles" "$quick"
 	paired gateway
 	local flags=(--network "$run" --env OPENCLAW_STATE_DIR=/bundles/agent --env OPENCLAW_ALLOW_INSECURE_PRIVATE_WS=1)
-	# The agent: read-only, and the state folder is not there at all.
+	# The agent: read-only, and the state directory is not there at all.
 	said=$(once "${flags[@]}" --env OPENCLAW_GATEWAY_URL=ws://gateway:18789 --volume "$run-bundles:/bundles:ro" \
 		--read-only --entrypoint bootstrap "$image" probe) || fail "the bundle is refused: $said"
 	[[ $said == *operator.read,\ operator.write* && $said != *admin* ]] || fail "the bundle has other scopes: $said"

@@ -125,7 +125,7 @@ reflectt_compose() {
 	if compose exec -T reflectt env | grep TOKEN | grep -vx OPENCLAW_GATEWAY_TOKEN=none-the-bridge-signs; then
 		fail "reflectt-node has a token"
 	fi
-	compose exec -T reflectt sh -c 'test ! -e /home/node/.openclaw/bootstrap' || fail "reflectt-node sees the gateway's folder"
+	compose exec -T reflectt sh -c 'test ! -e /home/node/.openclaw/bootstrap' || fail "reflectt-node sees the gateway's directory"
 	evidence "$(compose logs --no-log-prefix reflectt | tail -n 1); it has no token but the placeholder;"
 	# The same without the bridge, with the gateway's right token.
 	said=$(once --network "container:$(compose ps --quiet gateway)" --env ONCE=1 --env OPENCLAW_GATEWAY_URL=ws://gateway:18789 \

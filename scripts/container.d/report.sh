@@ -30,7 +30,7 @@ free_lane() {
 	lane_pids=("${left[@]}")
 }
 
-# run_scenario is a process of its own, with names and a folder of its own. Where
+# run_scenario is a process of its own, with names and a directory of its own. Where
 # the machine was too busy for a deadline that a gateway sets itself at its start,
 # the scenario is run once more.
 run_scenario() {

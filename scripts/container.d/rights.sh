@@ -15,7 +15,7 @@ read_only() {
 
 # As TrueNAS (568) and OpenShift do.
 any_user() {
-	# A folder of the machine: Docker gives an empty volume to the image's user.
+	# A directory of the machine: Docker gives an empty volume to the image's user.
 	install -d -o 568 -g 568 "$work/fresh"
 	start gateway --user 568:568 --volume "$work/fresh:/home/node/.openclaw" "$quick"
 	paired gateway
@@ -38,7 +38,7 @@ root_owned() {
 	start gateway --user 0 --env BOOTSTRAP_USER=node --volume "$work/bind:/home/node/.openclaw" "$quick"
 	paired gateway
 	[[ $(inside gateway ps -o user= -p 1) == node ]] || fail "pid 1 is $(inside gateway ps -o user= -p 1)"
-	[[ $(stat -c %u "$work/bind") == 1000 ]] || fail "the folder belongs to $(stat -c %u "$work/bind")"
+	[[ $(stat -c %u "$work/bind") == 1000 ]] || fail "the directory belongs to $(stat -c %u "$work/bind")"
 	[[ -z $(find "$work/bind" -uid 0 -print -quit) ]] || fail "root has files there: $(find "$work/bind" -uid 0)"
 	evidence "as root with BOOTSTRAP_USER=node: handed over, paired, all of it 1000's"
 }

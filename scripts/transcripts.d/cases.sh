@@ -30,7 +30,7 @@ write_all() {
 	block shell
 	section '10. No colour, and a narrow terminal' 'Seen through "cat -v". A pipe gets JSON lines.'
 	block colours
-	section '11. The examples of every --help, pasted' 'In the container of a running gateway, or in a new one where a state folder has to be empty. Long answers are cut.'
+	section '11. The examples of every --help, pasted' 'In the container of a running gateway, or in a new one where a state directory has to be empty. Long answers are cut.'
 	block examples
 }
 
