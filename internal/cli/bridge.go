@@ -40,7 +40,7 @@ func (a *app) bridge(c *cli.Context) error {
 	if len(s.Bridge) == 0 {
 		return pairing.Usage(errors.New("there is no address to listen on"), "bootstrap bridge --listen 127.0.0.1:18790")
 	}
-	token, err := bridgeToken(s) // root may read it, and whom we become may not
+	token, err := bridgeToken(s) // before dropping root: the target user may not read it
 	if err != nil {
 		return err
 	}

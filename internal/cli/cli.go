@@ -286,7 +286,7 @@ func commandHint(e *launch.CommandError) string {
 	case e.Path == "gateway" || strings.HasPrefix(e.Path, "-"):
 		return "what stands here replaces the whole command: bootstrap run -- openclaw gateway ...   of an image: docker run IMAGE openclaw gateway ..."
 	case strings.Contains(e.Path, " "):
-		return "this is one word with blanks in it: give each word by itself, without quotes around all of them"
+		return "the whole command is quoted as one argument: pass each word separately"
 	case strings.Contains(e.Path, "/"):
 		return "check the path, and that this image has the gateway in it: ls -l " + shell.Quote(e.Path)
 	}

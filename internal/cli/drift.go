@@ -82,7 +82,7 @@ func driftOf(wanted seed.Device, there seed.Seen, nameRevoked bool) drift {
 	return inStep
 }
 
-// driftFindings says what mends each drift that is not harmless.
+// driftFindings says what fixes each drift that is not harmless.
 func (a *app) driftFindings(devices []statusDevice) []finding {
 	if nobodyIn(devices) {
 		return []finding{{What: "nobody is paired yet", Mend: a.command("seed") + ", or: " + a.command("run") + " -- " + exampleGateway}}

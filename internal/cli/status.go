@@ -69,7 +69,7 @@ type statusDevice struct {
 	Wanted   []string `json:"wanted,omitempty"`
 }
 
-// finding is something to mend, with the command that mends it.
+// finding is something to fix, with the command that fixes it.
 type finding struct {
 	What string `json:"what"`
 	Mend string `json:"mend,omitempty"`
@@ -244,7 +244,7 @@ func settingFindings(now time.Time, t *pairing.Target) []finding {
 	for _, doubt := range t.InDoubt {
 		wrong := finding{What: "not certain: " + doubt}
 		if t.Config.Broken && doubt == t.Config.InDoubt { // 2026.5.28 ends with 1, 2026.9.6 with 78
-			wrong = finding{What: doubt, Mend: "mend that line: a gateway that cannot read its configuration does not start"}
+			wrong = finding{What: doubt, Mend: "fix that line: a gateway that cannot read its configuration does not start"}
 		}
 		out = append(out, wrong)
 	}
@@ -327,11 +327,11 @@ func (a *app) printStatus(out status) error {
 		}
 		text.WriteString("! " + printable(finding.What) + "\n")
 		if finding.Mend != "" {
-			text.WriteString("  mend: " + printable(finding.Mend) + "\n")
+			text.WriteString("  fix: " + printable(finding.Mend) + "\n")
 		}
 	}
 	if len(out.Findings) == 0 {
-		text.WriteString("\nnothing to mend\n")
+		text.WriteString("\nnothing to fix\n")
 	}
 	_, err := fmt.Fprint(a.stdout, text.String())
 	return err

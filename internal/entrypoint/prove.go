@@ -76,7 +76,7 @@ func (r *prover) keep(ctx context.Context) error {
 	patience, retry := r.Settings.ProveTimeout, firstRetry
 	for !r.process.Stopping() && ctx.Err() == nil {
 		verdict := r.prove(ctx, patience)
-		// It is over, its garbage too: what stays is an init.
+		// Setup is done: return its memory before idling as init.
 		debug.FreeOSMemory()
 		if ctx.Err() != nil || r.process.Stopping() {
 			break

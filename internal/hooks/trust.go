@@ -18,7 +18,7 @@ type TrustError struct {
 
 func (e *TrustError) Error() string { return "hooks are not run: " + e.Path + " " + e.Reason }
 
-// Hint is the command that mends it.
+// Hint is the command that fixes it.
 func (e *TrustError) Hint() string { return e.hint }
 
 // trusted checks every part of a path, links and their targets included: neither

@@ -110,8 +110,8 @@ type Error struct {
 
 // Hint is what to do about it.
 func (e *Error) Hint() string {
-	if mend := atomicfile.Mend(e.Path, e.Err); mend != "" && e.Path != "" {
-		return mend
+	if fix := atomicfile.Mend(e.Path, e.Err); fix != "" && e.Path != "" {
+		return fix
 	}
 	return e.Mend
 }

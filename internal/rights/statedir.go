@@ -47,7 +47,7 @@ func (e *StateDirError) Hint() string { return cmp.Or(e.hint, atomicfile.Mend(e.
 // the user's; parents 0755 and the owner's of the directory they are made in. An
 // empty directory of root, which is what a fresh volume looks like, is given to
 // the user. Nothing else is ever chowned, nothing recursively: a directory with
-// content that the user cannot write is an error with the command that mends it.
+// content that the user cannot write is an error with the command that fixes it.
 //
 // As root it follows symbolic links only where nobody but root could have put
 // them (/var/run, say), and never inside a volume that somebody else can write.

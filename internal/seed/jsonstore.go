@@ -237,8 +237,8 @@ func (c *jsonContent) entry(at span) entry {
 	return entry{objectOrEmpty(c.data[at.start:at.end])}
 }
 
-func (s *jsonStore) fail(err error, mend string) error {
-	return &StoreError{Path: s.path(), Err: err, Mend: mend}
+func (s *jsonStore) fail(err error, fix string) error {
+	return &StoreError{Path: s.path(), Err: err, Mend: fix}
 }
 
 // update splices the new entries into the old bytes, so that all else stays as

@@ -167,7 +167,7 @@ func (l *ledger) record(device Device, outcome Outcome, kind Kind, mark string, 
 		now.Scopes = before.Scopes
 	}
 	if device.Reseed {
-		// It begins anew: older keys of that name are no reproach any more. One
+		// Reseeding clears earlier revocations of this name. A key
 		// that was not revoked may still be let in, and has to be found by name.
 		for _, other := range l.byName(device.Name) {
 			if other != id && l.data.Devices[other].RevokedAtMs != 0 {

@@ -91,8 +91,8 @@ func (e *StoreError) Unwrap() error { return e.Err }
 
 // Hint is what to do about it: what the volume needs comes first.
 func (e *StoreError) Hint() string {
-	if mend := atomicfile.Mend(e.Path, e.Err); mend != "" {
-		return mend
+	if fix := atomicfile.Mend(e.Path, e.Err); fix != "" {
+		return fix
 	}
 	var database *statedb.Error
 	if errors.As(e.Err, &database) && database.Hint() != "" {

@@ -3,7 +3,7 @@
 // nothing else in the program reads the environment for itself. A flag wins
 // over its variable; an empty variable counts as unset.
 //
-// Values are checked here, all of them at once, so that a person mends them in
+// Values are checked here, all of them at once, so that a person fixes them in
 // one go. This package opens no file but the manifest it is pointed at.
 package settings
 
@@ -68,8 +68,8 @@ type Settings struct {
 	ApproveRole     Role          `env:"BOOTSTRAP_APPROVE_ROLE" envDefault:"operator" flag:"approve-role" arg:"ROLE" cmd:"run,approve" usage:"the only role that the policy admits: operator or node"`
 	ApproveScopes   Scopes        `env:"BOOTSTRAP_APPROVE_SCOPES" envDefault:"operator.read,operator.write" flag:"approve-scopes" arg:"SCOPE" cmd:"run,approve" usage:"all scopes that the policy admits; repeatable"`
 	ApproveClients  ClientKinds   `env:"BOOTSTRAP_APPROVE_CLIENT" flag:"approve-client" arg:"ID[/MODE]" cmd:"run,approve" usage:"admit only clients that call themselves so, such as cli/cli; repeatable (default: all)"`
-	ApproveMax      int           `env:"BOOTSTRAP_APPROVE_MAX" flag:"approve-max" arg:"N" cmd:"run,approve" usage:"admit at most so many devices, ever (default: no limit)"`
-	ApproveFor      time.Duration `env:"BOOTSTRAP_APPROVE_FOR" flag:"approve-for" arg:"TIME" cmd:"run,approve" usage:"admit only so long after each start, from the gateway's first answer on (default: no limit)"`
+	ApproveMax      int           `env:"BOOTSTRAP_APPROVE_MAX" flag:"approve-max" arg:"N" cmd:"run,approve" usage:"approve at most N devices, across restarts (default: no limit)"`
+	ApproveFor      time.Duration `env:"BOOTSTRAP_APPROVE_FOR" flag:"approve-for" arg:"TIME" cmd:"run,approve" usage:"approve only this long after each start, from the gateway's first answer on (default: no limit)"`
 	ApproveUpgrades bool          `env:"BOOTSTRAP_APPROVE_UPGRADES" envDefault:"false" flag:"approve-upgrades" cmd:"run,approve" usage:"also what a paired device asks for beyond what it has; never by the policy first"`
 	ApproveBrowser  bool          `env:"BOOTSTRAP_APPROVE_BROWSER" envDefault:"false" flag:"approve-browser" cmd:"run,approve" usage:"let the policy of --approve admit the Control UI alone, with the scopes that it asks for (admin among them): one browser, within ten minutes of each start; --approve-max and --approve-for say otherwise"`
 
@@ -81,7 +81,7 @@ type Settings struct {
 	BridgeURL           URL      `env:"BOOTSTRAP_BRIDGE_URL" flag:"bridge-url" arg:"URL" cmd:"run,seed,join" usage:"where clients reach the bridge: bundles lead there, to URL/NAME, and the device's token is not among their variables"`
 	BridgeHosts         []string `env:"BOOTSTRAP_BRIDGE_HOSTS" flag:"bridge-host" arg:"NAME" cmd:"run,bridge" usage:"host name by which clients call the bridge, beside localhost and this machine's own; repeatable"`
 	BridgeRemoteAsLocal bool     `env:"BOOTSTRAP_BRIDGE_REMOTE_AS_LOCAL" envDefault:"false" flag:"bridge-remote-as-local" cmd:"run,bridge" usage:"pass on a client with a device of its own from another machine, too: the gateway takes it for a local one, so whoever has the gateway's token becomes an administrator without approval (default: refused)"`
-	BridgeJoin          string   `env:"BOOTSTRAP_BRIDGE_JOIN" flag:"bridge-join" arg:"PRESET" cmd:"run,bridge" usage:"make the bundle of whoever asks the bridge for a name that has none, with the scopes read or standard, and get it paired (default: nobody)"`
+	BridgeJoin          string   `env:"BOOTSTRAP_BRIDGE_JOIN" flag:"bridge-join" arg:"PRESET" cmd:"run,bridge" usage:"pair unknown client names on first connect, as read or standard (default: off)"`
 }
 
 // Field describes one setting to whoever builds flags or documents them.

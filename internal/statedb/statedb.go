@@ -56,8 +56,8 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Hint is what to do about it; empty where nothing sensible can be said.
 func (e *Error) Hint() string {
-	if mend := atomicfile.Mend(e.Path, e.Err); mend != "" {
-		return mend
+	if fix := atomicfile.Mend(e.Path, e.Err); fix != "" {
+		return fix
 	}
 	if owner := (*OwnerError)(nil); errors.As(e.Err, &owner) {
 		return owner.Hint()
@@ -271,7 +271,7 @@ func (e *OwnerError) Error() string {
 	return fmt.Sprintf("%s belongs to uid %d, and this is uid %d", e.Path, e.Owner, e.Self)
 }
 
-// Hint is what mends it.
+// Hint is what fixes it.
 func (e *OwnerError) Hint() string {
 	return fmt.Sprintf("as root: chown -R %d %s; or run as that user: docker run --user %d", e.Self, shell.Quote(filepath.Dir(filepath.Dir(e.Path))), e.Owner)
 }

@@ -32,7 +32,7 @@ root_owned() {
 	start refused --volume "$work/bind:/home/node/.openclaw" "$quick"
 	await 60 ended refused
 	[[ $(exit_code refused) == 4 ]] || fail "as uid 1000: exit $(exit_code refused)"
-	says refused 'chown -R 1000:1000' || fail "the command that mends it is not said"
+	says refused 'chown -R 1000:1000' || fail "the command that fixes it is not said"
 	evidence "as 1000: exit 4 within $((SECONDS - began)) s and \"chown -R 1000:1000\";"
 
 	start gateway --user 0 --env BOOTSTRAP_USER=node --volume "$work/bind:/home/node/.openclaw" "$quick"

@@ -113,7 +113,7 @@ func readEntries(s *stored, path string) error {
 	return nil
 }
 
-// readDatabase reads a copy: to open the database itself would mend what the next
+// readDatabase reads a copy: to open the database itself would fix what the next
 // run is to find. The shared memory does not outlive its processes.
 func (w *world) readDatabase(s *stored) error {
 	dir := filepath.Join(w.beside, "copy")
