@@ -148,3 +148,20 @@ func jsonText(t testing.TB, text string) string {
 	}
 	return string(data)
 }
+
+// wantNoneLost: all of these are in the store already.
+func wantNoneLost(t *testing.T, options seed.Options, all ...seed.Device) {
+	t.Helper()
+	err := withSession(t, options, func(session *seed.Session) error {
+		results, err := session.Pair(context.Background(), all...)
+		for _, result := range results {
+			if result.Outcome != seed.Unchanged {
+				t.Errorf("lost: %+v", result)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

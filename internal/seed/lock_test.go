@@ -47,18 +47,7 @@ func TestManyAtOnceLoseNothingThoughTheLockFileIsRemoved(t *testing.T) {
 		group.Wait()
 		close(stop)
 		<-stopped
-		err := withSession(t, options(dir), func(session *seed.Session) error {
-			results, err := session.Pair(context.Background(), all...)
-			for _, result := range results {
-				if result.Outcome != seed.Unchanged {
-					t.Errorf("lost: %+v", result)
-				}
-			}
-			return err
-		})
-		if err != nil {
-			t.Error(err)
-		}
+		wantNoneLost(t, options(dir), all...)
 	})
 }
 
