@@ -89,6 +89,9 @@ func (c *Conn) wrap(ctx context.Context, err error) error {
 	if errors.As(err, &closed) {
 		return &CloseError{Code: int(closed.Code), Reason: clean(closed.Reason)}
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = &lateError{"nothing came from it in time", err}
+	}
 	return transportError(ctx, c.url, err)
 }
 

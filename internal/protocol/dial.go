@@ -55,12 +55,18 @@ func NewDialer(opts DialOptions) (*Dialer, error) {
 //
 // Errors are [*TransportError].
 func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
-	ws, response, err := websocket.Dial(ctx, d.url, &websocket.DialOptions{HTTPClient: d.client, HTTPHeader: d.options.Header, Host: d.options.Host})
+	var stage dialStage
+	ws, response, err := websocket.Dial(stage.watch(ctx), d.url, &websocket.DialOptions{HTTPClient: d.client, HTTPHeader: d.options.Header, Host: d.options.Host})
 	if err != nil {
+		// net/http goes on with a dial that nobody waits for, where a peer is silent
+		// without end; this ends it.
+		d.client.CloseIdleConnections()
 		if response != nil {
 			return nil, upgradeRefused(d.shown, response)
 		}
-		return nil, transportError(ctx, d.shown, err)
+		failed := transportError(ctx, d.shown, err)
+		failed.Err = stage.explain(failed.Err)
+		return nil, failed
 	}
 	ws.SetReadLimit(cmp.Or(d.options.ReadLimit, DefaultReadLimit))
 	return &Conn{ws: ws, url: d.shown}, nil

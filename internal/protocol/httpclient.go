@@ -65,10 +65,10 @@ func BrokenOff(err error) error {
 }
 
 // brokenOffTransport gives an upgraded connection the errors of [BrokenOff].
-type brokenOffTransport struct{ http.RoundTripper }
+type brokenOffTransport struct{ *http.Transport }
 
 func (t brokenOffTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := t.RoundTripper.RoundTrip(r)
+	response, err := t.Transport.RoundTrip(r)
 	if err == nil && response.StatusCode == http.StatusSwitchingProtocols {
 		if body, ok := response.Body.(io.ReadWriteCloser); ok {
 			response.Body = brokenOffBody{body}
