@@ -30,6 +30,13 @@ free_lane() {
 	lane_pids=("${left[@]}")
 }
 
+# ended FUNCTION waits until that scenario has ended.
+ended() {
+	while ((${#lane_pids[@]})) && [[ -d $work/$1 && ! -f $work/$1/row ]]; do
+		free_lane
+	done
+}
+
 # run_scenario is a process of its own, with names and a directory of its own. Where
 # the machine was too busy for a deadline that a gateway sets itself at its start,
 # the scenario is run once more.
