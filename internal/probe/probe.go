@@ -61,7 +61,8 @@ type Options struct {
 	// means one try.
 	Wait time.Duration
 	// Started: the gateway was started by us, on this machine. It is asked every
-	// 100 ms until it answers, not when it wants its many clients to come again.
+	// 100 ms until it answers, not when it wants its many clients to come again; and
+	// whether it still starts, before a handshake.
 	Started bool
 	// Progress, if set, is told before every pause, in Run's own goroutine.
 	Progress func(Waiting)
@@ -83,7 +84,7 @@ type Waiting struct {
 // Run makes the handshake and judges the answer. A context that ends yields
 // the verdict on what was seen so far.
 func Run(ctx context.Context, opts Options) Verdict {
-	r := &runner{opts: opts.withDefaults(), now: time.Now, pause: pause, connect: connect}
+	r := &runner{opts: opts.withDefaults(), now: time.Now, pause: pause, connect: connect, starting: starting}
 	return r.run(ctx)
 }
 
@@ -132,4 +133,8 @@ func connect(ctx context.Context, opts Options, signature protocol.Signature) (*
 	// A proper close keeps the gateway's log free of "abnormal closure".
 	_ = conn.Close()
 	return hello, nil
+}
+
+func starting(ctx context.Context, opts Options) bool {
+	return protocol.IsStarting(ctx, protocol.DialOptions{URL: opts.URL, TLS: opts.TLS})
 }

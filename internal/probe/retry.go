@@ -20,6 +20,10 @@ const (
 	// lastAttempt is what an attempt gets when the deadline is nearer.
 	lastAttempt = 2 * time.Second
 
+	// startupTrust is how long a gateway that calls itself starting is believed, before
+	// a handshake is tried all the same.
+	startupTrust = 5 * time.Second
+
 	// maxInternalCloses is how often a gateway may close without a word. A
 	// locked database (2026.9.6) passes; a broken pairing entry does not.
 	maxInternalCloses = 3
@@ -32,9 +36,12 @@ type runner struct {
 	now     func() time.Time
 	pause   func(context.Context, time.Duration) error
 	connect func(context.Context, Options, protocol.Signature) (*protocol.Hello, error)
+	// starting tells, without a handshake, whether a gateway of ours still starts.
+	starting func(context.Context, Options) bool
 
 	signing        protocol.Signing
 	start          time.Time
+	believed       time.Time // since when no handshake was tried
 	attempts       int
 	sawStarting    bool
 	internalCloses int
@@ -42,6 +49,7 @@ type runner struct {
 
 func (r *runner) run(ctx context.Context) Verdict {
 	r.start = r.now()
+	r.believed = r.start
 	if missing := r.missingCredential(); missing != nil {
 		return r.finish(*missing)
 	}
@@ -73,19 +81,38 @@ func (r *runner) run(ctx context.Context) Verdict {
 }
 
 func (r *runner) attempt(ctx context.Context) (hello *protocol.Hello, err error) {
+	if r.isStarting(ctx) {
+		return nil, &protocol.Refusal{Kind: protocol.Starting, Message: "the gateway is starting"}
+	}
+	r.believed = r.now()
 	err = r.signing.Try(func(signature protocol.Signature) (err error) {
 		r.attempts++
-		limit := attemptTimeout
-		if r.opts.Wait > 0 {
-			remaining := r.opts.Wait - r.now().Sub(r.start)
-			limit = min(attemptTimeout, max(remaining, lastAttempt))
-		}
-		ctx, cancel := context.WithTimeout(ctx, limit)
+		ctx, cancel := r.limit(ctx)
 		defer cancel()
 		hello, err = r.connect(ctx, r.opts, signature)
 		return err
 	})
 	return hello, err
+}
+
+// limit bounds one attempt.
+func (r *runner) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := attemptTimeout
+	if r.opts.Wait > 0 {
+		remaining := r.opts.Wait - r.now().Sub(r.start)
+		limit = min(attemptTimeout, max(remaining, lastAttempt))
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+// isStarting saves a gateway of ours a handshake that it would put off.
+func (r *runner) isStarting(ctx context.Context) bool {
+	if !r.opts.Started || r.now().Sub(r.believed) >= startupTrust {
+		return false
+	}
+	ctx, cancel := r.limit(ctx)
+	defer cancel()
+	return r.starting(ctx, r.opts)
 }
 
 // note remembers what the final verdict needs from earlier attempts.

@@ -32,6 +32,8 @@ type script struct {
 	now        time.Time
 	pauses     []time.Duration
 	signatures []protocol.Signature
+	// startup is how often the gateway says that it is starting; asked counts.
+	startup, asked int
 }
 
 func (s *script) run(opts Options) Verdict {
@@ -50,6 +52,10 @@ func (s *script) run(opts Options) Verdict {
 				return nil, err
 			}
 			return s.hello, nil
+		},
+		starting: func(context.Context, Options) bool {
+			s.asked++
+			return s.asked <= s.startup
 		},
 	}
 	return r.run(context.Background())
@@ -88,6 +94,32 @@ func TestAGatewayOfOursIsAskedAgainSoon(t *testing.T) {
 	// What is no boot is not asked for more often.
 	if want := []time.Duration{soon, soon, soon, soon, soon, time.Second}; !slices.Equal(s.pauses, want) {
 		t.Errorf("paused %v, want %v", s.pauses, want)
+	}
+}
+
+// A handshake that 2026.9.6 puts off costs it up to a second of its start.
+func TestAGatewayOfOursThatStartsIsSparedHandshakes(t *testing.T) {
+	opts := options(t, AuthDevice)
+	opts.Wait = time.Minute
+	s := &script{answers: []error{nil}, hello: proven(), startup: 20}
+	if v := s.run(opts); !v.OK || s.asked != 0 {
+		t.Errorf("another's gateway was asked %d times: %+v", s.asked, v)
+	}
+	opts.Started = true
+	s = &script{answers: []error{nil}, hello: proven(), startup: 20}
+	if v := s.run(opts); !v.OK || len(s.signatures) != 1 || s.asked != 21 {
+		t.Errorf("asked %d times, %d handshakes: %+v", s.asked, len(s.signatures), v)
+	}
+	if s.now.Sub(time.Time{}) != 20*firstPause {
+		t.Errorf("ready after 20 pauses, seen after %v", s.now.Sub(time.Time{}))
+	}
+	// One that says so for ever is tried all the same, every five seconds.
+	s = &script{answers: []error{refusal(protocol.Starting), refusal(protocol.Starting), nil}, hello: proven(), startup: 1e6}
+	if v := s.run(opts); !v.OK || len(s.signatures) != 3 {
+		t.Errorf("%d handshakes: %+v", len(s.signatures), v)
+	}
+	if took := s.now.Sub(time.Time{}); took < 3*startupTrust || took > 4*startupTrust {
+		t.Errorf("three handshakes within %v", took)
 	}
 }
 
