@@ -61,6 +61,9 @@ func (w Wishes) wantedOf(s settings.Settings) settings.Clients {
 	return s.Clients
 }
 
+// untilDatabase is for a volume whose device the gateway makes itself.
+const untilDatabase = "no identity yet: the gateway makes it with its database, and then it is paired"
+
 // Pair makes sure that there is an identity, and that it and every client that
 // was named are paired.
 func (t *Target) Pair(ctx context.Context, w Wishes) (out Paired, err error) {
@@ -91,7 +94,7 @@ func (t *Target) pairIn(ctx context.Context, session *seed.Session, w Wishes) (o
 	case created:
 		t.Log.Info().Str("device", ShortID(self.DeviceID())).Msg("identity created")
 	case self.IsZero():
-		t.Log.Info().Msg("no identity yet: the gateway makes it with its database, and then it is paired")
+		t.Log.Info().Msg(untilDatabase)
 	}
 	clients, err := t.openClients(w.wantedOf(t.Settings))
 	if err != nil {

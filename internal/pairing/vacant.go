@@ -31,6 +31,10 @@ func (t *Target) PairVacant(ctx context.Context, imported identity.Identity) (Pa
 			hint: "stop it first, or choose another port; to pair a device while it runs: " + t.Words("seed"),
 		}
 	}
+	if imported.IsZero() && t.leavesEmpty() {
+		t.Log.Info().Msg(untilDatabase)
+		return Paired{Store: seed.Info{Kind: seed.Staged}}, nil
+	}
 	for {
 		seeded, err := t.Pair(ctx, Wishes{Imported: imported, vacant: true})
 		var held *heldError
@@ -41,6 +45,19 @@ func (t *Target) PairVacant(ctx context.Context, imported identity.Identity) (Pa
 			return Paired{}, err
 		}
 	}
+}
+
+// leavesEmpty tells whether a first boot finds the state directory as it is: empty,
+// with nothing to remember until there is a database. 2026.9.6 looks for what an
+// earlier release has left where there is any entry, ours too, and takes 16.5 s in
+// place of 12.5 to be ready.
+func (t *Target) leavesEmpty() bool {
+	if !t.Starts || t.Unready != nil || !t.Command.Understood || t.Release.Era() != gateway.EraSQLite ||
+		len(t.Settings.Clients) > 0 || t.NeedsToken() {
+		return false
+	}
+	entries, err := os.ReadDir(t.StateDir)
+	return err == nil && len(entries) == 0
 }
 
 // IsLive tells whether something answers where the gateway would.
