@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -37,25 +38,54 @@ func (a *app) askAsBrowser(ctx context.Context, t *pairing.Target, page settings
 	ask := probe.Page{
 		URL: string(page.Socket()), Origin: page.Origin(), Direct: ownAddress(t), TLS: t.TLS(),
 		Token: token, Password: password, Version: Release, Loopback: isLocalName(at.Hostname()),
+		NoKey: t.Release.NeedsSecurePage() && !isSecure(page), NoLinks: !t.Release.HasLinks(),
 	}
 	verdict := probe.Browser(ctx, ask)
+	verdict.Hints = append(verdict.Hints, a.browserHints(t, page, verdict)...)
+	return verdict
+}
+
+// browserHints are what to do about what a browser at a page meets.
+func (a *app) browserHints(t *pairing.Target, page settings.WebURL, verdict probe.Verdict) (out []string) {
 	switch verdict.Outcome {
 	case probe.TLSOrOrigin:
-		if verdict.Refusal == nil {
-			break
-		}
-		verdict.Hints = append(verdict.Hints, addToConfig(t, []string{page.Origin()}, nil))
-		if ask.Loopback {
-			verdict.Hints = append([]string{"publish the port as it is: the browser's has to be " + strconv.Itoa(t.Listen.Port)}, verdict.Hints...)
+		switch {
+		case verdict.Refusal == nil:
+		case t.Release.NeedsSecurePage() && !isSecure(page):
+			// Allowing that origin would lead nowhere.
+			return []string{"open it " + secureWays()}
+		default:
+			if at, err := url.Parse(string(page)); err == nil && isLocalName(at.Hostname()) {
+				out = append(out, "publish the port as it is: the browser's has to be "+strconv.Itoa(t.Listen.Port))
+			}
+			out = append(out, addToConfig(t, []string{page.Origin()}, nil))
 		}
 	case probe.GatewayAuth:
 		if strings.Contains(verdict.Message, "proxy") {
-			verdict.Hints = append(verdict.Hints, addToConfig(t, nil, []string{"ADDRESS-OF-THE-PROXY"}))
+			out = append(out, addToConfig(t, nil, []string{"ADDRESS-OF-THE-PROXY"}))
 		}
 	case probe.NotPaired:
-		verdict.Hints = append(verdict.Hints, a.command("link", "--url", string(page)), a.command("approve", "--list"))
+		if t.Release.HasLinks() {
+			out = append(out, a.command("link", "--url", string(page)))
+		}
+		out = append(out, a.command("approve", "--list"))
 	}
-	return verdict
+	if !t.Release.Known && !isSecure(page) && (verdict.Outcome == probe.NotPaired || verdict.Outcome == probe.TLSOrOrigin) {
+		out = append(out, "where the gateway is older than 2026.8.1, open it "+secureWays())
+	}
+	return out
+}
+
+// isSecure tells whether the page is a secure context to its browser, which has its
+// WebCrypto there alone.
+func isSecure(page settings.WebURL) bool {
+	at, err := url.Parse(string(page))
+	return err == nil && (at.Scheme == "https" || isLocalName(at.Hostname()))
+}
+
+// secureWays are what makes a page one.
+func secureWays() string {
+	return "by https, through a reverse proxy, or on localhost: over plain http its page makes no device key elsewhere"
 }
 
 // ownAddress is where the gateway is reached from outside, as a port that is published
@@ -83,8 +113,12 @@ func isLocalName(host string) bool {
 // reads the configuration alone; what the gateway takes by no argument or variable
 // (2026.9.6) has to be written there, by whom it belongs to.
 func browserFindings(t *pairing.Target) (out []finding) {
-	var origins, proxies []string
+	var origins, insecure, proxies []string
 	for _, wanted := range t.Settings.Origins {
+		if t.Release.NeedsSecurePage() && !isSecure(wanted) {
+			insecure = append(insecure, wanted.Origin())
+			continue
+		}
 		if !slices.ContainsFunc(allowedOrigins(t), func(have string) bool {
 			return have == "*" || strings.EqualFold(strings.TrimSuffix(have, "/"), wanted.Origin())
 		}) {
@@ -95,6 +129,12 @@ func browserFindings(t *pairing.Target) (out []finding) {
 		if !slices.Contains(t.Config.TrustedProxies, wanted) {
 			proxies = append(proxies, wanted)
 		}
+	}
+	if len(insecure) > 0 {
+		out = append(out, finding{
+			What: fmt.Sprintf("the Control UI of %s lets no browser in at %s", t.Release, strings.Join(insecure, ", ")),
+			Mend: "open it " + secureWays(),
+		})
 	}
 	if len(origins) > 0 {
 		out = append(out, finding{

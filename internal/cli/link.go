@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 	"rsc.io/qr/coding"
 
-	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/protocol"
 	"github.com/reflectt/bootstrap/internal/seed"
@@ -89,14 +88,15 @@ func (a *app) link(c *cli.Context) error {
 	})
 }
 
-// firstLinks is the first release whose gateway knows the owner's profile.
-func firstLinks() gateway.Version { return gateway.Version{Year: 2026, Month: 8, Patch: 1} }
-
 // knowsLinks refuses, before anything is made, where a link would let nobody in.
 func (a *app) knowsLinks(t *pairing.Target) error {
-	if t.Release.Known && t.Release.Version.Compare(firstLinks()) < 0 {
+	if !t.Release.HasLinks() {
+		at := string(publicURL(t))
+		if !isSecure(publicURL(t)) {
+			at = "https://HOST"
+		}
 		return pairing.Usage(fmt.Errorf("the release %s knows no one-time links: they begin with %s", t.Release, "2026.8.1"),
-			"open "+string(publicURL(t))+"/#token=TOKEN with the gateway's token, then: "+a.command("approve", "--list")+
+			"open "+at+"/#token=TOKEN with the gateway's token, then: "+a.command("approve", "--list")+
 				"   or without a person: bootstrap run --approve=first --approve-browser")
 	}
 	if !seed.HasDatabase(t.StateDir) {

@@ -112,6 +112,14 @@ func (r Release) ImportsPairings() bool {
 	return !r.Known || r.Version.compareCore(Version{Year: 2026, Month: 9, Patch: 5}) != 0
 }
 
+// HasLinks tells whether the gateway takes one-time links for browsers (from 2026.8.1).
+func (r Release) HasLinks() bool { return r.since(2026, 8, 1) }
+
+// NeedsSecurePage tells whether the Control UI makes its key only where the browser
+// has a secure context: on https and on localhost. Before 2026.8.1 it knows no other way than
+// WebCrypto (2026.5.28 run; 2026.7.2-beta.4, 2026.7.35 and 2026.8.1 read).
+func (r Release) NeedsSecurePage() bool { return !r.since(2026, 8, 1) }
+
 // RestartSignal is the signal that makes the gateway restart in place: SIGUSR1 up
 // to 2026.9.5, SIGUSR2 from 2026.9.6, where SIGUSR1 opens Node's inspector. It is
 // 0 where the release is not known or a pre-release of the change: no signal then.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/protocol"
@@ -24,6 +25,10 @@ type Page struct {
 	Version         string
 	// Loopback: the browser calls the gateway localhost.
 	Loopback bool
+	// NoKey: the page makes no device key there, for want of a secure context.
+	NoKey bool
+	// NoLinks: the release knows no one-time links.
+	NoLinks bool
 }
 
 // Browser connects as the Control UI of that page does, with its Origin and Host, but
@@ -106,12 +111,18 @@ func (v *Verdict) judgePage(page Page, err error) {
 		v.Message = fmt.Sprintf("a browser at %s is refused: %s", page.Origin, refusal.Said())
 	case errors.As(err, &refusal) && refusal.Kind == protocol.AuthToken && page.Token+page.Password != "":
 		*v = judgeRefusal(Options{Auth: AuthShared}, refusal)
+	case page.NoKey && errors.As(err, &refusal) && (refusal.Kind == protocol.DeviceRequired || refusal.Kind == protocol.AuthToken):
+		v.Outcome, v.Refusal = TLSOrOrigin, refusal
+		v.Message = fmt.Sprintf("a browser at %s gets no further than %q: over plain http the Control UI of this release makes no device key", page.Origin, "Secure browser context required")
 	case err == nil, errors.As(err, &refusal) && (refusal.Kind == protocol.DeviceRequired || refusal.Kind == protocol.AuthToken):
 		if v.Outcome = NotPaired; page.Loopback {
 			v.Outcome, v.Message = OK, "a browser at "+page.Origin+" is let in with the gateway's token, and nobody has to approve it"
 			return
 		}
 		v.Message = "a browser at " + page.Origin + " reaches the gateway; a new one needs a link or an approval, once"
+		if page.NoLinks {
+			v.Message = strings.Replace(v.Message, "a link or ", "", 1)
+		}
 	default:
 		*v = Judge(AuthShared, page.URL, err)
 	}

@@ -1,0 +1,62 @@
+package probe
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+)
+
+// refusing is a gateway that answers every connect with an error.
+func refusing(t *testing.T, refusal string) (url string) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+		if err != nil {
+			return
+		}
+		defer func() { _ = ws.CloseNow() }()
+		say := func(frame string) { _ = ws.Write(r.Context(), websocket.MessageText, []byte(frame)) }
+		say(`{"type":"event","event":"connect.challenge","payload":{"nonce":"n","ts":1795362805122}}`)
+		var asked struct{ ID string }
+		if _, data, err := ws.Read(r.Context()); err != nil || json.Unmarshal(data, &asked) != nil {
+			return
+		}
+		say(`{"type":"res","id":"` + asked.ID + `","ok":false,"error":` + refusal + `}`)
+	}))
+	t.Cleanup(server.Close)
+	return "ws" + strings.TrimPrefix(server.URL, "http")
+}
+
+// To a connect without a device all releases say the same (2026.5.28, 2026.8.2, 2026.9.6):
+// whether the page would have had one there is the release's own matter.
+func TestWhatABrowserWithoutADeviceWouldMeet(t *testing.T) {
+	const (
+		device = `{"code":"INVALID_REQUEST","message":"control ui requires device identity (use HTTPS or localhost secure context)","details":{"code":"CONTROL_UI_DEVICE_IDENTITY_REQUIRED"}}`
+		origin = `{"code":"INVALID_REQUEST","message":"origin not allowed","details":{"code":"CONTROL_UI_ORIGIN_NOT_ALLOWED"}}`
+	)
+	for name, test := range map[string]struct {
+		page    Page
+		refusal string
+		want    Outcome
+		says    string
+	}{
+		"2026.9.6, plain http":          {Page{}, device, NotPaired, "needs a link or an approval"},
+		"2026.5.28, https":              {Page{NoLinks: true}, device, NotPaired, "a new one needs an approval"},
+		"2026.5.28, plain http":         {Page{NoLinks: true, NoKey: true}, device, TLSOrOrigin, "Secure browser context required"},
+		"2026.5.28, localhost":          {Page{NoLinks: true, Loopback: true}, device, OK, "nobody has to approve it"},
+		"2026.5.28, plain http, a name": {Page{NoLinks: true, NoKey: true}, origin, TLSOrOrigin, "origin not allowed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.page.URL, test.page.Origin = refusing(t, test.refusal), "http://nas"
+			test.page.Token = "a-token"
+			got := Browser(context.Background(), test.page)
+			if got.Outcome != test.want || !strings.Contains(got.Message, test.says) {
+				t.Errorf("%s: %s, want %s: %s", got.Outcome, got.Message, test.want, test.says)
+			}
+		})
+	}
+}
