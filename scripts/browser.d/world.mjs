@@ -14,7 +14,7 @@ export const clientIP = env.BROWSER_CLIENT_IP
 export const token = 'a-token-for-tests-alone'
 
 // A machine may be slow; nothing here is decided by how slow it is.
-const patience = 180_000
+const patience = 600_000
 
 const children = new Set()
 
@@ -156,18 +156,33 @@ export async function forward(port, to) {
   return relay
 }
 
+// documented is the block of that language in docs/browser.md, with other words in it.
+export function documented(language, words) {
+  const page = readFileSync(new URL('../../docs/browser.md', import.meta.url), 'utf8')
+  let block = new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\``, 'm').exec(page)[1]
+  for (const [word, other] of Object.entries(words)) {
+    if (!block.includes(word)) throw new Error(`docs/browser.md has no ${word} in its ${language}`)
+    block = block.replaceAll(word, other)
+  }
+  return block
+}
+
+async function proxy(name, command, args, port) {
+  const proxy = start(name, command, args, {
+    env: { PATH: env.PATH, HOME: path.join(work, 'home'), XDG_DATA_HOME: path.join(work, 'caddy'), XDG_CONFIG_HOME: path.join(work, 'caddy') },
+  })
+  await until(`${command} listens`, async () => {
+    if (proxy.hasEnded()) throw new Error(`${command} ended:\n${proxy.log()}`)
+    return await new Promise(resolve => execFile('ss', ['-Hltn', `sport = :${port}`], (_, out) => resolve(out !== '')))
+  })
+  return proxy
+}
+
 // caddy is a reverse proxy with the configuration that it is given.
 export async function caddy(name, config, port) {
   const file = path.join(work, `${name}.Caddyfile`)
   writeFileSync(file, config)
-  const proxy = start(name, 'caddy', ['run', '--adapter', 'caddyfile', '--config', file], {
-    env: { PATH: env.PATH, HOME: path.join(work, 'home'), XDG_DATA_HOME: path.join(work, 'caddy'), XDG_CONFIG_HOME: path.join(work, 'caddy') },
-  })
-  await until('caddy listens', async () => {
-    if (proxy.hasEnded()) throw new Error(`caddy ended:\n${proxy.log()}`)
-    return await new Promise(resolve => execFile('ss', ['-Hltn', `sport = :${port}`], (_, out) => resolve(out !== '')))
-  })
-  return proxy
+  return await proxy(name, 'caddy', ['run', '--adapter', 'caddyfile', '--config', file], port)
 }
 
 // trust has the browser trust caddy's own authority.
@@ -241,6 +256,11 @@ export class Profile {
   async sees(words, picture) {
     await this.page.getByText(words).first().waitFor({ state: 'visible' })
     if (picture) await this.page.screenshot({ path: path.join(env.BROWSER_OUT, `${picture}.png`) })
+  }
+
+  // isSecure tells whether the page has WebCrypto.
+  isSecure() {
+    return this.page.evaluate(() => isSecureContext && crypto.subtle !== undefined)
   }
 
   close() {
