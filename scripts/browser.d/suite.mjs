@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { expectations } from './releases.mjs'
-import { Gateway, Profile, caddy, clientIP, documented, endAll, forward, freePort, gatewayIP, openBrowser, release, token, trust, until } from './world.mjs'
+import { Gateway, Profile, caddy, certificates, clientIP, documented, endAll, forward, freePort, gatewayIP, nginx, openBrowser, release, token, trust, until } from './world.mjs'
 
 const expected = expectations(release)
 const asked = expected.asks
@@ -192,20 +192,21 @@ if (!expected.links) {
 
 let trusted
 
-// behind puts a gateway behind caddy, as docs/browser.md has its lines, with what
-// "status" says has to be added, to the letter. It returns the proxy's page.
+// behind puts a gateway behind caddy and nginx, as docs/browser.md has their lines, with
+// what "status" says has to be added, to the letter. It returns their pages.
 async function behind(name, ...wrapper) {
   await gateway.stop()
   gateway = new Gateway(name, await freePort())
   const pages = {}
-  for (const proxy of ['caddy']) pages[proxy] = `https://gateway.example:${await freePort()}`
+  for (const proxy of ['caddy', 'nginx']) pages[proxy] = `https://gateway.example:${await freePort()}`
   await caddy(`${name}-caddy`, `{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n}\n` + documented('caddyfile', {
     'https://gateway.example': pages.caddy, 18789: gateway.port,
   }), new URL(pages.caddy).port)
   trusted ??= trust().then(() => browser.close()).then(() => openBrowser(['gateway.example']))
   browser = await trusted
+  await nginx(`${name}-nginx`, documented('nginx', { 443: new URL(pages.nginx).port, 18789: gateway.port, '/etc/nginx': certificates }), new URL(pages.nginx).port)
 
-  const { stdout } = await gateway.bootstrap('status', '--json', '--origin', pages.caddy, '--trusted-proxy', '127.0.0.1')
+  const { stdout } = await gateway.bootstrap('status', '--json', '--origin', pages.caddy, '--origin', pages.nginx, '--trusted-proxy', '127.0.0.1')
   const added = JSON.parse(stdout).findings.map(({ mend }) => /^in .*openclaw.json: (\{.*\})   then/.exec(mend ?? '')?.[1]).filter(Boolean).map(text => JSON.parse(text).gateway)
   assert.equal(added.length, 2)
   gateway.configure(Object.assign({}, ...added))
@@ -248,7 +249,7 @@ test('--approve-browser admits nobody after its time', async t => {
   assert.ok(!profile.answers.some(answer => answer.in))
 })
 
-test('behind a reverse proxy with TLS: first by policy, then by a link or a person, over a reload and a restart', async t => {
+test('behind reverse proxies with TLS: first by policy, then by a link or a person, over a reload and a restart', async t => {
   const pages = await behind('proxied', process.env.BOOTSTRAP, 'run', `--approve=first+cidr:${clientIP}/32`, '--approve-browser', '--')
   const first = await visited(t, `${expected.plainHTTP ? at(gatewayIP) : pages.caddy}/#token=${token}`)
   assert.deepEqual((await admittedBy(gateway, first.profile)).scopes.toSorted(), asked)

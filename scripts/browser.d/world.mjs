@@ -1,7 +1,7 @@
 // What the suite works with: gateways, one browser, and relays in its network.
 import { spawn, execFile } from 'node:child_process'
 import { createRequire } from 'node:module'
-import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { DatabaseSync } from 'node:sqlite'
 import path from 'node:path'
@@ -183,6 +183,17 @@ export async function caddy(name, config, port) {
   const file = path.join(work, `${name}.Caddyfile`)
   writeFileSync(file, config)
   return await proxy(name, 'caddy', ['run', '--adapter', 'caddyfile', '--config', file], port)
+}
+
+// certificates is where caddy keeps those that it has made for gateway.example.
+export const certificates = path.join(work, 'caddy', 'caddy', 'certificates', 'local', 'gateway.example')
+
+// nginx is one with that server block, in one process, and a certificate of caddy's.
+export async function nginx(name, server, port) {
+  await until('caddy has made a certificate', () => existsSync(path.join(certificates, 'gateway.example.key')))
+  const file = path.join(work, `${name}.conf`)
+  writeFileSync(file, `daemon off;\nmaster_process off;\npid ${file}.pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n${server}}\n`)
+  return await proxy(name, 'nginx', ['-e', 'stderr', '-c', file], port)
 }
 
 // trust has the browser trust caddy's own authority.
