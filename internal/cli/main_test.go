@@ -12,7 +12,8 @@ import (
 // The scripts run this test binary again by the name of the program.
 func TestMain(m *testing.M) {
 	testscript.Main(leakChecked{m}, map[string]func(){
-		"bootstrap": func() { os.Exit(Main(os.Args, os.Environ(), os.Stdout, os.Stderr)) },
+		"bootstrap":   func() { os.Exit(Main(os.Args, os.Environ(), os.Stdout, os.Stderr)) },
+		"fakegateway": fakeGateway,
 	})
 }
 

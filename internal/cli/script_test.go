@@ -35,6 +35,7 @@ func TestScripts(t *testing.T) {
 			"query":    query,
 			"lease":    lease,
 			"tls":      serveTLS,
+			"systemd":  systemd,
 		},
 	})
 }
@@ -50,6 +51,9 @@ func setUpScript(env *testscript.Env) error {
 	env.Values[socketKey{}] = socket
 	env.Setenv("PORT", strconv.Itoa(port))
 	env.Setenv("OPENCLAW_GATEWAY_PORT", strconv.Itoa(port))
+	// Nobody has these: whoever has a port has the ones beside it, too.
+	env.Setenv("FREE_PORT", strconv.Itoa(port+lastPort-firstPort+1))
+	env.Setenv("HEALTH_PORT", strconv.Itoa(port+2*(lastPort-firstPort+1)))
 	env.Setenv("OPENCLAW_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 	hook, err := filepath.Abs("../../scripts/reflectt-host-join")
 	if err != nil {

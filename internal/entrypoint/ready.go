@@ -27,13 +27,15 @@ type readiness struct {
 
 	lock    sync.Mutex
 	verdict *probe.Verdict // the last one; nil until there is one
+	// changed gets a value when there is another one; it has room for one.
+	changed chan struct{}
 }
 
 // newReadiness begins unready. Before anything that may wait, what an earlier
 // start has left is removed; not where a gateway runs on this directory, for then the
 // file is that one's, and this start is about to be refused.
 func (e *Entrypoint) newReadiness(ctx context.Context) (*readiness, error) {
-	r := &readiness{}
+	r := &readiness{changed: make(chan struct{}, 1)}
 	switch {
 	case e.Settings.ReadyFile == "off":
 	case e.Settings.ReadyFile != "":
@@ -89,7 +91,7 @@ func usualReadyFile(run, temp string) string {
 func (r *readiness) prove(verdict probe.Verdict) error {
 	r.lock.Lock()
 	defer r.lock.Unlock()
-	r.verdict = &verdict
+	r.set(&verdict)
 	if err := r.removeFile(); err != nil || !verdict.OK || r.file == "" {
 		return err
 	}
@@ -105,8 +107,17 @@ func (r *readiness) prove(verdict probe.Verdict) error {
 func (r *readiness) forget() error {
 	r.lock.Lock()
 	defer r.lock.Unlock()
-	r.verdict = nil
+	r.set(nil)
 	return r.removeFile()
+}
+
+// set is for who has the lock.
+func (r *readiness) set(verdict *probe.Verdict) {
+	r.verdict = verdict
+	select {
+	case r.changed <- struct{}{}:
+	default: // nobody has looked since the last one
+	}
 }
 
 func (r *readiness) removeFile() error {
@@ -129,6 +140,19 @@ func (r *readiness) state() (verdict probe.Verdict, ready bool) {
 	return *r.verdict, r.verdict.OK
 }
 
+// isReady is what every way of asking is told: the pairing is proven, and the bridge,
+// where there is one, reaches the gateway.
+func (e *Entrypoint) isReady(ctx context.Context, bridge *openedBridge) (health.State, bool) {
+	verdict, ok := e.ready.state()
+	if !ok {
+		return health.State{Status: verdict.Outcome.String(), Message: verdict.Message}, false
+	}
+	if err := bridge.ready(ctx); err != nil {
+		return health.State{Status: "bridge", Message: err.Error()}, false
+	}
+	return health.State{Status: "ready", Message: verdict.Message}, true
+}
+
 // healthServer answers an orchestrator: /livez while the gateway is being
 // supervised, /readyz once its pairing is proven and its bridge, where there is one,
 // reaches it.
@@ -146,16 +170,8 @@ func (e *Entrypoint) listenHealth(bridge *openedBridge) (*healthServer, error) {
 	if err != nil {
 		return nil, pairing.Usage(errors.New("--health-listen (BOOTSTRAP_HEALTH_LISTEN): "+err.Error()), "choose an address and port that are free")
 	}
-	probes := health.Probes(func(ctx context.Context) (health.State, bool) {
-		verdict, ok := e.ready.state()
-		if !ok {
-			return health.State{Status: verdict.Outcome.String(), Message: verdict.Message}, false
-		}
-		if err := bridge.ready(ctx); err != nil {
-			return health.State{Status: "bridge", Message: err.Error()}, false
-		}
-		return health.State{Status: "ready", Message: verdict.Message}, true
-	}, http.StatusNotFound, "ask for /livez or /readyz")
+	probes := health.Probes(func(ctx context.Context) (health.State, bool) { return e.isReady(ctx, bridge) },
+		http.StatusNotFound, "ask for /livez or /readyz")
 	h := &healthServer{address: listener.Addr().String(), server: health.NewServer(probes)}
 	go func() {
 		if err := h.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

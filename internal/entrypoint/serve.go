@@ -9,8 +9,10 @@ import (
 	"errors"
 	"os"
 	"runtime/debug"
+	"sync"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/health"
 	"github.com/reflectt/bootstrap/internal/hooks"
 	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/pairing"
@@ -31,6 +33,8 @@ type Entrypoint struct {
 	hooks hooks.Set
 	// ready is nil where nobody stays beside the gateway.
 	ready *readiness
+	// systemd is nil where it does not wait to hear of us.
+	systemd *health.Systemd
 }
 
 // Prepare finds the hooks, decides who stays, and takes away what says that an
@@ -41,6 +45,9 @@ func (e *Entrypoint) Prepare(ctx context.Context) (err error) {
 	}
 	if stays(e.Settings) || len(e.hooks.Proven) > 0 {
 		e.ready, err = e.newReadiness(ctx)
+	}
+	if err == nil {
+		e.notifySystemd()
 	}
 	return err
 }
@@ -54,7 +61,7 @@ func stays(s settings.Settings) bool {
 	case settings.Exec:
 		return false
 	}
-	return os.Getpid() == 1 || s.RequirePaired || s.HealthListen != "" || len(s.Approve) > 0 || len(s.Bridge) > 0 || s.ReadyFile != "" && s.ReadyFile != "off"
+	return os.Getpid() == 1 || s.RequirePaired || s.HealthListen != "" || s.NotifySocket != "" || len(s.Approve) > 0 || len(s.Bridge) > 0 || s.ReadyFile != "" && s.ReadyFile != "off"
 }
 
 // Serve starts the gateway, after what [pairing.Target.PairVacant] returned, and
@@ -92,6 +99,7 @@ const restGCPercent = 40
 // supervise starts the gateway as a child, proves the pairing and serves the
 // bridge while it runs, and ends as it ends.
 func (e *Entrypoint) supervise(ctx context.Context, paired pairing.Paired, signals *launch.Signals) error {
+	defer e.systemd.Close(lastWord)
 	if err := e.ready.begin(); err != nil {
 		return err
 	}
@@ -104,12 +112,12 @@ func (e *Entrypoint) supervise(ctx context.Context, paired pairing.Paired, signa
 		return err
 	}
 	defer bridge.close()
-	health, err := e.listenHealth(bridge)
+	answers, err := e.listenHealth(bridge)
 	if err != nil {
 		return err
 	}
-	defer health.close()
-	if err := e.keepFree(bridge, health); err != nil {
+	defer answers.close()
+	if err := e.keepFree(bridge, answers); err != nil {
 		return err
 	}
 	if err := e.preStart(ctx, signals); err != nil {
@@ -132,8 +140,12 @@ func (e *Entrypoint) supervise(ctx context.Context, paired pairing.Paired, signa
 	after := &provenHooks{Entrypoint: e, process: process}
 	prover := prover{Entrypoint: e, process: process, seeded: paired, hooks: after}
 	go func() { proven <- prover.start(ctx) }()
+	var telling sync.WaitGroup
+	telling.Go(func() { e.tellSystemd(ctx, process.Asked(), bridge) })
 	result := process.Run()
 	cancel()
+	telling.Wait()
+	e.systemd.Stopping()
 	failed := <-proven
 	if err := after.wait(); failed == nil {
 		failed = err

@@ -1,4 +1,4 @@
-// Package health owns how this program answers HTTP: the limits of its servers,
-// and /livez and /readyz for an orchestrator. It decides nothing about readiness,
-// reads no store, and logs nothing.
+// Package health owns how this program tells an orchestrator how it is: the limits
+// of its HTTP servers, /livez and /readyz, and systemd's notifications. It decides
+// nothing about readiness, reads no store, and logs nothing.
 package health
