@@ -56,6 +56,13 @@ func (c *crowd) known(stranger string) {
 	}
 }
 
+// Clients is how many are connected, those that are not let in yet included.
+func (b *Bridge) Clients() int {
+	b.crowd.mu.Lock()
+	defer b.crowd.mu.Unlock()
+	return b.crowd.count
+}
+
 func (c *crowd) exit() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -74,7 +74,7 @@ func (a *app) approveWatch(c *cli.Context, s settings.Settings) error {
 	if err != nil {
 		return err
 	}
-	return entrypoint.Watch(c.Context, t, t.ApproverURL())
+	return entrypoint.Watch(c.Context, t, t.ApproverURL(), nil)
 }
 
 // checkApprove refuses what cannot be meant.

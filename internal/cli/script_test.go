@@ -36,6 +36,7 @@ func TestScripts(t *testing.T) {
 			"lease":    lease,
 			"tls":      serveTLS,
 			"systemd":  systemd,
+			"metric":   metric,
 		},
 	})
 }

@@ -67,7 +67,14 @@ type openedBridge struct {
 func openBridge(flag string, t *pairing.Target, options bridge.Options) (*openedBridge, error) {
 	options.TLS, options.BundleDir = t.Trust(), t.BundlesDir()
 	options.RemoteAsLocal = t.Settings.BridgeRemoteAsLocal
-	options.OwnTokens, options.Hosts, options.Notify = t.Settings.BridgeTokens, t.Settings.BridgeHosts, (&bridgeLog{log: t.Log}).tell
+	options.OwnTokens, options.Hosts = t.Settings.BridgeTokens, t.Settings.BridgeHosts
+	log, count := &bridgeLog{log: t.Log}, options.Notify
+	options.Notify = func(event bridge.Event) {
+		log.tell(event)
+		if count != nil {
+			count(event)
+		}
+	}
 	b, err := bridge.New(options)
 	if err != nil {
 		return nil, pairing.Usage(fmt.Errorf("the bridge cannot be set up: %w", err), "")
@@ -121,7 +128,7 @@ func (e *Entrypoint) bridgeBeside() (*openedBridge, error) {
 	if len(e.Settings.Bridge) == 0 {
 		return nil, nil
 	}
-	return openBridge("--bridge", e.Target, bridge.Options{GatewayURL: e.Listen.URL(), Token: e.BridgeToken, Join: joinHere(e.Target)})
+	return openBridge("--bridge", e.Target, bridge.Options{GatewayURL: e.Listen.URL(), Token: e.BridgeToken, Join: joinHere(e.Target), Notify: e.counted.heard})
 }
 
 // serve lets clients in until drain.

@@ -82,7 +82,7 @@ func (r *prover) keep(ctx context.Context) error {
 			break
 		}
 		if answered(verdict) {
-			r.watcher.ensure(ctx, r.Target)
+			r.watcher.ensure(ctx, r.Target, r.counted.answered(r.Settings))
 		}
 		switch {
 		case verdict.OK && r.once:
@@ -146,6 +146,8 @@ func (r *prover) prove(ctx context.Context, patience time.Duration) probe.Verdic
 	if ctx.Err() != nil {
 		return verdict
 	}
+	r.counted.proof(verdict)
+	r.counted.pairedIs(hasEntry(r.seeded) || verdict.OK)
 	if err := r.ready.prove(verdict); err != nil {
 		r.Log.Warn().Err(err).Msg("the ready file does not say what was proven")
 	}
@@ -167,6 +169,12 @@ func (r *prover) prove(ctx context.Context, patience time.Duration) probe.Verdic
 		r.warnVerdict(verdict)
 	}
 	return verdict
+}
+
+// hasEntry tells whether the store had our device when it was looked at.
+func hasEntry(seeded pairing.Paired) bool {
+	own := seeded.Own()
+	return !seeded.Later && own.Token != "" && own.Outcome != seed.Revoked
 }
 
 func (r *prover) handshake(ctx context.Context, patience time.Duration) probe.Verdict {

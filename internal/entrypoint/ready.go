@@ -171,14 +171,15 @@ func (e *Entrypoint) listenHealth(bridge *openedBridge) (*healthServer, error) {
 		return nil, pairing.Usage(errors.New("--health-listen (BOOTSTRAP_HEALTH_LISTEN): "+err.Error()), "choose an address and port that are free")
 	}
 	probes := health.Probes(func(ctx context.Context) (health.State, bool) { return e.isReady(ctx, bridge) },
-		http.StatusNotFound, "ask for /livez or /readyz")
+		http.StatusNotFound, "ask for /livez, /readyz or /metrics")
+	probes = health.Metrics(func() []health.Metric { return e.metrics(bridge) }, probes)
 	h := &healthServer{address: listener.Addr().String(), server: health.NewServer(probes)}
 	go func() {
 		if err := h.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			e.Log.Warn().Err(err).Msg("health answers no more")
 		}
 	}()
-	e.Log.Info().Str("address", listener.Addr().String()).Msg("health: /livez and /readyz")
+	e.Log.Info().Str("address", listener.Addr().String()).Msg("health: /livez, /readyz and /metrics")
 	return h, nil
 }
 

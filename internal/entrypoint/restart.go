@@ -72,12 +72,22 @@ func (r *prover) restarted(ctx context.Context, limit time.Duration) bool {
 	r.socket = before
 	if watch != nil && err == nil && before != "" && !r.undecided() {
 		if gone, err := r.isGone(ctx, watch, before, end); err == nil {
+			r.countRestart(gone, before)
 			return gone
 		}
 		watch.Close()
 		r.end = nil
 	}
-	return r.looksAgain(ctx, before, err, end)
+	gone := r.looksAgain(ctx, before, err, end)
+	r.countRestart(gone, before)
+	return gone
+}
+
+// countRestart counts a socket that has gone and was not about to: a boot has none yet.
+func (r *prover) countRestart(gone bool, before string) {
+	if now, err := gateway.Listener(r.Listen.Port); gone && before != "" && err == nil && now != before && !r.process.Stopping() {
+		r.counted.restarted()
+	}
 }
 
 // listenerEnd is what the kernel tells of the gateway's port; nil where it does not.

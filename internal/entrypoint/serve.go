@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/health"
@@ -35,6 +36,9 @@ type Entrypoint struct {
 	ready *readiness
 	// systemd is nil where it does not wait to hear of us.
 	systemd *health.Systemd
+	// counted and orphans are for /metrics.
+	counted tally
+	orphans atomic.Int64
 }
 
 // Prepare finds the hooks, decides who stays, and takes away what says that an
@@ -103,6 +107,7 @@ func (e *Entrypoint) supervise(ctx context.Context, paired pairing.Paired, signa
 	if err := e.ready.begin(); err != nil {
 		return err
 	}
+	e.counted.pairedIs(hasEntry(paired))
 	e.StartsGateway()
 	if len(e.Settings.Bridge) == 0 {
 		debug.SetGCPercent(restGCPercent)
@@ -125,7 +130,7 @@ func (e *Entrypoint) supervise(ctx context.Context, paired pairing.Paired, signa
 	}
 	process, err := launch.Start(launch.Options{
 		Command: e.Argv[0], Argv: e.Argv, Env: e.Environ(),
-		RestartSignal: e.Release.RestartSignal(), StopTimeout: e.Settings.StopTimeout, Signals: signals,
+		RestartSignal: e.Release.RestartSignal(), StopTimeout: e.Settings.StopTimeout, Signals: signals, Orphans: &e.orphans,
 	})
 	if err != nil {
 		return err

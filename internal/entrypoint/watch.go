@@ -15,8 +15,8 @@ import (
 type watcher struct{ *pairing.Target }
 
 // Watch answers the pairing requests of the gateway at url by the policy until the
-// context ends.
-func Watch(ctx context.Context, t *pairing.Target, url string) error {
+// context ends; count, if set, hears what becomes of each.
+func Watch(ctx context.Context, t *pairing.Target, url string, count func(approve.Record)) error {
 	w := watcher{t}
 	// Makes our directory, and waits for whoever is busy with it.
 	lock, err := seed.Lock(ctx, t.SeedOptions())
@@ -37,9 +37,14 @@ func Watch(ctx context.Context, t *pairing.Target, url string) error {
 			caller, err := t.OpenApprover(ctx, url, approve.RequestedEvent)
 			return caller, unexplained(err)
 		},
-		Own:      func() (map[string]bool, error) { return ownDevices(ctx, t) },
-		Audit:    func(record approve.Record) error { return seed.Audit(t.StateDir, record) },
-		Tell:     w.tellApproval,
+		Own:   func() (map[string]bool, error) { return ownDevices(ctx, t) },
+		Audit: func(record approve.Record) error { return seed.Audit(t.StateDir, record) },
+		Tell: func(record approve.Record) {
+			w.tellApproval(record)
+			if count != nil {
+				count(record)
+			}
+		},
 		Watching: w.tellWatching(policy),
 		Waiting:  w.tellWaiting(),
 	})
@@ -153,7 +158,7 @@ type watching struct {
 }
 
 // ensure starts the watcher where a policy is set and none is at work.
-func (w *watching) ensure(ctx context.Context, t *pairing.Target) {
+func (w *watching) ensure(ctx context.Context, t *pairing.Target, count func(approve.Record)) {
 	if len(t.Settings.Approve) == 0 {
 		return
 	}
@@ -172,7 +177,7 @@ func (w *watching) ensure(ctx context.Context, t *pairing.Target) {
 	go func() {
 		defer close(ended)
 		for pause := firstRetry; ctx.Err() == nil; pause = min(2*pause, lastRetry) {
-			err := Watch(ctx, t, t.Listen.URL()) // --gateway-url is for clients; we are beside the gateway
+			err := Watch(ctx, t, t.Listen.URL(), count) // --gateway-url is for clients; we are beside the gateway
 			if err == nil || ctx.Err() != nil {
 				return
 			}

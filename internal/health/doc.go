@@ -1,4 +1,4 @@
 // Package health owns how this program tells an orchestrator how it is: the limits
-// of its HTTP servers, /livez and /readyz, and systemd's notifications. It decides
-// nothing about readiness, reads no store, and logs nothing.
+// of its HTTP servers, /livez, /readyz and /metrics, and systemd's notifications. It
+// decides nothing about readiness, counts nothing, reads no store, and logs nothing.
 package health

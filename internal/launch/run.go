@@ -81,6 +81,9 @@ func (p *Process) reap() bool {
 		case p.jobs.finish(pid, status):
 		default:
 			p.result.Orphans++
+			if p.orphans != nil {
+				p.orphans.Add(1)
+			}
 		}
 	}
 }

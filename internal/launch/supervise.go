@@ -28,6 +28,8 @@ type Options struct {
 	// end of the program, so that one more cannot change its exit code. nil catches
 	// now, and until Run ends.
 	Signals *Signals
+	// Orphans, if set, counts the other processes reaped, while Run runs.
+	Orphans *atomic.Int64
 }
 
 // Process is the supervised child. Run must be called, once; Stop and Pid may
@@ -48,6 +50,7 @@ type Process struct {
 	deadline    *time.Timer      // nil until somebody wants the child to end
 	expired     <-chan time.Time // the timer's, nil likewise
 	ended       bool             // reaped; the pid may be another's now
+	orphans     *atomic.Int64    // nil where nobody wants to know
 	result      Result
 }
 
@@ -74,6 +77,7 @@ func Start(options Options) (*Process, error) {
 		restart:     options.RestartSignal,
 		stopTimeout: options.StopTimeout,
 		signals:     options.Signals,
+		orphans:     options.Orphans,
 		stops:       make(chan syscall.Signal, 1),
 		asked:       make(chan struct{}),
 		jobs:        jobs{running: map[int]chan<- syscall.WaitStatus{}},
