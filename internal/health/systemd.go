@@ -11,7 +11,7 @@ import (
 )
 
 // Systemd tells the service manager that started this process how it is (sd_notify).
-// No call waits for the manager, which may not read for a while, or ever: crun 1.8
+// No call waits for the manager, which may not read for a while, or ever: runc 1.1
 // reads until READY=1, and no further. What is not sent yet is replaced by what is
 // newer. The methods of nil do nothing.
 type Systemd struct {

@@ -1,0 +1,3 @@
+module github.com/reflectt/bootstrap/scripts/container.d/notify
+
+go 1.26.0
