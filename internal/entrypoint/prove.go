@@ -38,6 +38,8 @@ type prover struct {
 	seeded pairing.Paired
 	// socket is the gateway's listening socket when it was looked at last.
 	socket string
+	// provenSocket is the one that the last proof went to; empty where it cannot be seen.
+	provenSocket string
 	// end tells when that is gone; nil where it was not tried, or cannot be had.
 	end      *gateway.ListenerEnd
 	endTried bool
@@ -146,6 +148,7 @@ func (r *prover) prove(ctx context.Context, patience time.Duration) probe.Verdic
 	if ctx.Err() != nil {
 		return verdict
 	}
+	r.provenSocket, _ = gateway.Listener(r.Listen.Port)
 	r.counted.proof(verdict)
 	r.counted.pairedIs(hasEntry(r.seeded) || verdict.OK)
 	if err := r.ready.prove(verdict); err != nil {

@@ -27,7 +27,7 @@ const (
 func (r *prover) stays(ctx context.Context) {
 	before := seed.Stamp(r.StateDir)
 	for ctx.Err() == nil && !r.process.Stopping() {
-		if r.restarted(ctx, storePoll) {
+		if r.goneSinceProof() || r.restarted(ctx, storePoll) {
 			if err := r.ready.forget(); err != nil {
 				r.Log.Warn().Err(err).Msg("the gateway has gone, and the ready file says otherwise")
 			}
@@ -42,6 +42,19 @@ func (r *prover) stays(ctx context.Context) {
 		}
 		before = now
 	}
+}
+
+// goneSinceProof tells whether the gateway restarted between its proof, at which others
+// may have acted at once, and the first look at its socket.
+func (r *prover) goneSinceProof() bool {
+	now, err := gateway.Listener(r.Listen.Port)
+	if err != nil || r.provenSocket == "" || now == r.provenSocket {
+		return false
+	}
+	if !r.process.Stopping() {
+		r.counted.restarted()
+	}
+	return true
 }
 
 // holds tells whether the store still has what was seeded. A store that cannot be
