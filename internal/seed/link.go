@@ -3,7 +3,6 @@ package seed
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -91,8 +90,6 @@ func linkStore(ctx context.Context, stateDir string, from store) (*sqliteStore, 
 // gateway keeps its token in clear, and so does this row; it is gone once it was
 // used, revoked, or found to be too old. by is the uid of whoever asked.
 func (s *Session) MakeLink(ctx context.Context, now time.Time, by int) (Link, error) {
-	ctx, cancel := statedb.Within(ctx)
-	defer cancel()
 	database, err := linkStore(ctx, s.options.StateDir, s.store)
 	if err != nil {
 		return Link{}, err
@@ -102,26 +99,23 @@ func (s *Session) MakeLink(ctx context.Context, now time.Time, by int) (Link, er
 	if err := s.auditLink("link-made", link, by); err != nil {
 		return Link{}, err
 	}
-	tx, err := database.begin(ctx)
-	if err != nil {
-		return Link{}, err
-	}
-	defer func() { _ = tx.Rollback() }()
-	_, err = tx.ExecContext(ctx,
-		`INSERT INTO device_bootstrap_tokens (token_key, token, ts, profile_json, redeemed_profile_json, issued_at_ms) VALUES (?, ?, ?, ?, ?, ?)`,
-		token, token, now.UnixMilli(), string(marshal(ownerProfile())),
-		string(marshal(bootstrapProfile{Roles: []string{}, Scopes: []string{}})), now.UnixMilli())
-	if err != nil {
-		return Link{}, database.fail(database.db.Wrap("cannot write device_bootstrap_tokens", err))
-	}
-	return link, database.fail(database.db.Wrap("cannot commit", tx.Commit()))
+	err = database.db.Change(ctx, func(ctx context.Context, tx statedb.Tx) error {
+		_, err := tx.Write(ctx, statedb.Query{
+			Table: "device_bootstrap_tokens",
+			SQL:   `INSERT INTO device_bootstrap_tokens (token_key, token, ts, profile_json, redeemed_profile_json, issued_at_ms) VALUES (?, ?, ?, ?, ?, ?)`,
+			Args: []any{
+				token, token, now.UnixMilli(), string(marshal(ownerProfile())),
+				string(marshal(bootstrapProfile{Roles: []string{}, Scopes: []string{}})), now.UnixMilli(),
+			},
+		})
+		return err
+	})
+	return link, database.fail(err)
 }
 
 // RevokeLinks takes every link out that could still be used, whoever made it, and
 // returns them.
 func (s *Session) RevokeLinks(ctx context.Context, now time.Time, by int) ([]Link, error) {
-	ctx, cancel := statedb.Within(ctx)
-	defer cancel()
 	database, err := linkStore(ctx, s.options.StateDir, s.store)
 	if err != nil {
 		return nil, err
@@ -135,18 +129,20 @@ func (s *Session) RevokeLinks(ctx context.Context, now time.Time, by int) ([]Lin
 			return nil, err
 		}
 	}
-	tx, err := database.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = tx.Rollback() }()
-	for i := range links {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM device_bootstrap_tokens WHERE token_key = ?`, links[i].Token); err != nil {
-			return nil, database.fail(database.db.Wrap("cannot write device_bootstrap_tokens", err))
+	err = database.db.Change(ctx, func(ctx context.Context, tx statedb.Tx) error {
+		for i := range links {
+			_, err := tx.Write(ctx, statedb.Query{
+				Table: "device_bootstrap_tokens", Args: []any{links[i].Token},
+				SQL: `DELETE FROM device_bootstrap_tokens WHERE token_key = ?`,
+			})
+			if err != nil {
+				return err
+			}
+			links[i].Token = ""
 		}
-		links[i].Token = ""
-	}
-	return links, database.fail(database.db.Wrap("cannot commit", tx.Commit()))
+		return nil
+	})
+	return links, database.fail(err)
 }
 
 // Links lists the links that could still be used; none where the gateway knows no
@@ -156,8 +152,6 @@ func Links(ctx context.Context, options Options, now time.Time) ([]Link, error) 
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := statedb.Within(ctx)
-	defer cancel()
 	var links []Link
 	database, err := linkStore(ctx, options.StateDir, opened)
 	if err == nil {
@@ -174,28 +168,23 @@ func Links(ctx context.Context, options Options, now time.Time) ([]Link, error) 
 
 // links are those that are young enough, with their tokens.
 func (s *sqliteStore) links(ctx context.Context, now time.Time) (links []Link, err error) {
-	rows, err := s.db.Conn().QueryContext(ctx,
-		`SELECT token_key, profile_json, device_id, issued_at_ms FROM device_bootstrap_tokens WHERE issued_at_ms >= ? ORDER BY issued_at_ms, token_key`,
-		now.Add(-linkLifetime).UnixMilli())
-	if err != nil {
-		return nil, s.fail(s.db.Wrap("cannot read device_bootstrap_tokens", err))
+	query := statedb.Query{
+		Table: "device_bootstrap_tokens", Args: []any{now.Add(-linkLifetime).UnixMilli()},
+		SQL: `SELECT token_key, coalesce(profile_json, ''), coalesce(device_id, ''), issued_at_ms FROM device_bootstrap_tokens
+		      WHERE issued_at_ms >= ? ORDER BY issued_at_ms, token_key`,
 	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var token string
-		var profileJSON, device sql.NullString
+	err = s.db.Each(ctx, query, func(scan statedb.Scan) error {
+		var token, profileJSON, device string
 		var issued int64
-		if err := rows.Scan(&token, &profileJSON, &device, &issued); err != nil {
-			return nil, s.fail(s.db.Wrap("cannot read device_bootstrap_tokens", err))
+		if err := scan(&token, &profileJSON, &device, &issued); err != nil {
+			return err
 		}
-		if profile, ok := decode[bootstrapProfile](json.RawMessage(profileJSON.String)); !ok || profile.Purpose != ownerPurpose {
-			continue // a setup code: another matter
+		if profile, ok := decode[bootstrapProfile](json.RawMessage(profileJSON)); ok && profile.Purpose == ownerPurpose { // else a setup code: another matter
+			links = append(links, Link{ID: linkID(token), Token: token, Expires: time.UnixMilli(issued).Add(linkLifetime), Opened: device != ""})
 		}
-		links = append(links, Link{
-			ID: linkID(token), Token: token, Expires: time.UnixMilli(issued).Add(linkLifetime), Opened: device.String != "",
-		})
-	}
-	return links, s.fail(s.db.Wrap("cannot read device_bootstrap_tokens", rows.Err()))
+		return nil
+	})
+	return links, s.fail(err)
 }
 
 func linkID(token string) string {

@@ -38,17 +38,12 @@ func (s *jsonStore) lastingMark(ctx context.Context) (string, error) {
 // even the file is the same, the local token tells: a database from before the
 // seeding has none (a device that is removed leaves its own there, 2026.9.6).
 func (s *sqliteStore) mark(ctx context.Context) (string, error) {
-	ctx, cancel := statedb.Within(ctx)
-	defer cancel()
-	var seeded bool
-	err := s.db.Conn().QueryRowContext(ctx,
-		`SELECT EXISTS (SELECT 1 FROM device_auth_tokens JOIN device_identities USING (device_id)
-		 WHERE identity_key = 'primary' AND role = ?)`, roleOperator).Scan(&seeded)
-	if err != nil {
-		return "", s.fail(s.db.Wrap("cannot read device_auth_tokens", err))
-	}
-	if !seeded {
-		return "", nil
+	seeded, err := s.db.Row(ctx, statedb.Query{
+		Table: "device_auth_tokens", Args: []any{roleOperator},
+		SQL: `SELECT 1 FROM device_auth_tokens JOIN device_identities USING (device_id) WHERE identity_key = 'primary' AND role = ? LIMIT 1`,
+	}, new(int))
+	if err != nil || !seeded {
+		return "", s.fail(err)
 	}
 	created, err := s.db.CreatedAtMs(ctx)
 	if err != nil {

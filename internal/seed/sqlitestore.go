@@ -2,7 +2,6 @@ package seed
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,7 +64,7 @@ func pairedColumns() []column {
 
 func (s *sqliteStore) kind() Kind   { return SQLite }
 func (s *sqliteStore) path() string { return s.db.Path() }
-func (s *sqliteStore) close() error { return s.fail(s.db.Wrap("cannot close it", s.db.Close())) }
+func (s *sqliteStore) close() error { return s.fail(s.db.Close()) }
 
 func (s *sqliteStore) identityPath() string { return s.path() + " (device_identities)" }
 
@@ -97,44 +96,24 @@ func (s *sqliteStore) keepIdentity(ctx context.Context, id identity.Identity) (i
 }
 
 func (s *sqliteStore) lookup(ctx context.Context, ids []string) (map[string]entry, error) {
-	ctx, cancel := statedb.Within(ctx)
-	defer cancel()
-	found := map[string]entry{}
-	for _, id := range ids {
-		e, err := readRow(ctx, s.db.Conn(), id)
-		if err != nil {
-			return nil, s.fail(err)
-		}
-		if e != nil {
-			found[id] = *e
-		}
-	}
-	return found, nil
+	found, err := readRows(ctx, s.db, ids)
+	return found, s.fail(err)
 }
 
 func (s *sqliteStore) list(ctx context.Context) (map[string]entry, error) {
-	ctx, cancel := statedb.Within(ctx)
-	defer cancel()
-	rows, err := s.db.Conn().QueryContext(ctx, selectColumns())
-	if err != nil {
-		return nil, s.fail(s.db.Wrap("cannot read device_pairing_paired", err))
-	}
-	defer func() { _ = rows.Close() }()
 	found, size := map[string]entry{}, 0
-	for rows.Next() {
-		e, err := scanEntry(rows.Scan)
-		if err != nil {
-			return nil, s.fail(s.db.Wrap("cannot read device_pairing_paired", err))
-		}
+	err := s.db.Each(ctx, selectRows(""), func(scan statedb.Scan) error {
+		e, err := scanEntry(scan)
 		if size += e.size(); size > maxStoreSize {
-			return nil, &StoreError{
+			return &StoreError{
 				Path: s.path(), Err: fmt.Errorf("its devices take more than %d MB", maxStoreSize>>20),
 				Mend: "it is larger than any that a gateway makes: remove devices (openclaw devices list), or restore a backup",
 			}
 		}
 		found[e.text("deviceId")] = e
-	}
-	return found, s.fail(s.db.Wrap("cannot read device_pairing_paired", rows.Err()))
+		return err
+	})
+	return found, s.fail(err)
 }
 
 // imported looks into what a first boot left of the files. A device that was
@@ -148,34 +127,40 @@ func (s *sqliteStore) imported(_ context.Context, deviceID string) (bool, error)
 	return was, nil
 }
 
-// querier is a connection or a transaction on it.
-type querier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+// reader is the database or a transaction on it.
+type reader interface {
+	Each(ctx context.Context, query statedb.Query, read func(statedb.Scan) error) error
 }
 
-// readRow reads a device's row as an entry; nil where there is none.
-func readRow(ctx context.Context, from querier, id string) (*entry, error) {
-	e, err := scanEntry(from.QueryRowContext(ctx, selectColumns()+" WHERE device_id = ?", id).Scan)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read device_pairing_paired: %w", err)
-	}
-	return &e, nil
+// readRows reads the rows of those of the devices that have one.
+func readRows(ctx context.Context, from reader, ids []string) (map[string]entry, error) {
+	found := map[string]entry{}
+	err := from.Each(ctx, selectRows(oneOf, string(marshal(ids))), func(scan statedb.Scan) error {
+		e, err := scanEntry(scan)
+		found[e.text("deviceId")] = e
+		return err
+	})
+	return found, err
 }
 
-func selectColumns() string {
+// oneOf selects the devices that a JSON array names.
+const oneOf = " WHERE device_id IN (SELECT value FROM json_each(?))"
+
+func selectRows(which string, args ...any) statedb.Query {
 	columns := pairedColumns()
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = c.name
 	}
-	return "SELECT " + strings.Join(names, ", ") + " FROM device_pairing_paired"
+	return pairedQuery("SELECT "+strings.Join(names, ", ")+" FROM device_pairing_paired"+which, args...)
 }
 
-// scanEntry reads one row of [selectColumns].
-func scanEntry(scan func(...any) error) (entry, error) {
+func pairedQuery(statement string, args ...any) statedb.Query {
+	return statedb.Query{Table: "device_pairing_paired", SQL: statement, Args: args}
+}
+
+// scanEntry reads one row of [selectRows].
+func scanEntry(scan statedb.Scan) (entry, error) {
 	columns := pairedColumns()
 	values := make([]any, len(columns))
 	targets := make([]any, len(columns))
@@ -231,49 +216,57 @@ func toColumn(c column, e entry) any {
 	return nil
 }
 
-// update is one short BEGIN IMMEDIATE: a running gateway waits for it (it has
-// a busy timeout of 5 s), and what it wrote just before is read first.
+// update reads what a running gateway wrote just before, in the transaction that writes.
 func (s *sqliteStore) update(ctx context.Context, devices map[string]Device, without []string, change func(*entry, Device)) error {
-	ctx, cancel := statedb.Within(ctx)
-	defer cancel()
-	tx, err := s.begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }()
-	if _, err := s.deleteRows(ctx, tx, without); err != nil {
-		return err
-	}
-	upsert := upsertQuery()
-	for _, id := range slices.Sorted(maps.Keys(devices)) {
-		e, err := readRow(ctx, tx, id)
-		if err != nil {
-			return s.fail(err)
+	return s.fail(s.db.Change(ctx, func(ctx context.Context, tx statedb.Tx) error {
+		if _, err := deleteRows(ctx, tx, without); err != nil {
+			return err
 		}
-		fresh := e == nil
-		if fresh {
-			// A first boot makes the database before it imports the files, and a
-			// row that is there wins: it must bring along what the file says.
-			first, err := s.waiting(ctx, id)
-			if err != nil {
+		ids := slices.Sorted(maps.Keys(devices))
+		found, err := readRows(ctx, tx, ids)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			e, there := found[id]
+			if !there {
+				// A first boot makes the database before it imports the files, and a
+				// row that is there wins: it must bring along what the file says.
+				if e, err = s.waiting(ctx, id); err != nil {
+					return err
+				}
+			}
+			change(&e, devices[id])
+			if !there {
+				// How the gateway records that the owner said yes.
+				e.set("approvedVia", "owner")
+			}
+			if _, err := tx.Write(ctx, upsert(e)); err != nil {
 				return err
 			}
-			e = &first
 		}
-		change(e, devices[id])
-		if fresh {
-			// How the gateway records that the owner said yes.
-			e.set("approvedVia", "owner")
-		}
-		var values []any
-		for _, c := range pairedColumns() {
-			values = append(values, toColumn(c, *e))
-		}
-		if _, err := tx.ExecContext(ctx, upsert, values...); err != nil {
-			return s.fail(s.db.Wrap("cannot write device_pairing_paired", err))
-		}
+		return nil
+	}))
+}
+
+func (s *sqliteStore) remove(ctx context.Context, deviceIDs ...string) (bool, error) {
+	if len(deviceIDs) == 0 {
+		return false, nil
 	}
-	return s.fail(s.db.Wrap("cannot commit", tx.Commit()))
+	var removed int64
+	err := s.db.Change(ctx, func(ctx context.Context, tx statedb.Tx) (err error) {
+		removed, err = deleteRows(ctx, tx, deviceIDs)
+		return err
+	})
+	return removed > 0, s.fail(err)
+}
+
+// deleteRows tells how many of the devices' rows were there.
+func deleteRows(ctx context.Context, tx statedb.Tx, deviceIDs []string) (int64, error) {
+	if len(deviceIDs) == 0 {
+		return 0, nil
+	}
+	return tx.Write(ctx, pairedQuery("DELETE FROM device_pairing_paired"+oneOf, string(marshal(deviceIDs))))
 }
 
 // waiting is a device's entry in what precedes the database: the files, or what
@@ -288,61 +281,57 @@ func (s *sqliteStore) waiting(ctx context.Context, id string) (entry, error) {
 	return entry{}, nil
 }
 
-// upsertQuery names our columns only, so that the others keep their values.
-func upsertQuery() string {
+// upsert names our columns only, so that the others keep their values.
+func upsert(e entry) statedb.Query {
 	var names, marks, sets []string
+	var values []any
 	for _, c := range pairedColumns() {
+		values = append(values, toColumn(c, e))
 		names = append(names, c.name)
 		marks = append(marks, "?")
 		sets = append(sets, c.name+" = excluded."+c.name)
 	}
-	return "INSERT INTO device_pairing_paired (" + strings.Join(names, ", ") + ") VALUES (" + strings.Join(marks, ", ") +
-		") ON CONFLICT (device_id) DO UPDATE SET " + strings.Join(sets, ", ")
+	return pairedQuery("INSERT INTO device_pairing_paired ("+strings.Join(names, ", ")+") VALUES ("+strings.Join(marks, ", ")+
+		") ON CONFLICT (device_id) DO UPDATE SET "+strings.Join(sets, ", "), values...)
 }
 
 // localToken reads the row of device_auth_tokens that the CLI in this directory
 // uses. Where there is none yet it is the file's: 2026.8.2 imports the pairing
 // and leaves device-auth.json where it is.
 func (s *sqliteStore) localToken(ctx context.Context, deviceID string) (string, []string, error) {
-	ctx, cancel := statedb.Within(ctx)
-	defer cancel()
 	var token, scopesJSON string
-	err := s.db.Conn().QueryRowContext(ctx,
-		`SELECT token, scopes_json FROM device_auth_tokens WHERE device_id = ? AND role = ?`, deviceID, roleOperator,
-	).Scan(&token, &scopesJSON)
-	if errors.Is(err, sql.ErrNoRows) {
+	found, err := s.db.Row(ctx, statedb.Query{
+		Table: "device_auth_tokens", Args: []any{deviceID, roleOperator},
+		SQL: `SELECT token, scopes_json FROM device_auth_tokens WHERE device_id = ? AND role = ?`,
+	}, &token, &scopesJSON)
+	if err == nil && !found {
 		return s.files.localToken(ctx, deviceID)
 	}
 	if !identity.IsToken(token) {
 		token = ""
 	}
 	scopes, _ := decode[[]string](json.RawMessage(scopesJSON))
-	return token, scopes, s.fail(s.db.Wrap("cannot read device_auth_tokens", err))
+	return token, scopes, s.fail(err)
 }
 
 func (s *sqliteStore) keepLocalToken(ctx context.Context, deviceID string, e entry) error {
-	ctx, cancel := statedb.Within(ctx)
-	defer cancel()
-	wanted := string(marshal(e.tokenScopes()))
-	var same bool
-	err := s.db.Conn().QueryRowContext(ctx,
-		`SELECT EXISTS (SELECT 1 FROM device_auth_tokens WHERE device_id = ? AND role = ? AND token = ? AND scopes_json = ?)`,
-		deviceID, roleOperator, e.token(), wanted).Scan(&same)
+	row := []any{deviceID, roleOperator, e.token(), string(marshal(e.tokenScopes()))}
+	same, err := s.db.Row(ctx, statedb.Query{
+		Table: "device_auth_tokens", Args: row,
+		SQL: `SELECT 1 FROM device_auth_tokens WHERE device_id = ? AND role = ? AND token = ? AND scopes_json = ?`,
+	}, new(int))
+	if err == nil && !same {
+		err = s.db.Change(ctx, func(ctx context.Context, tx statedb.Tx) error {
+			_, err := tx.Write(ctx, statedb.Query{
+				Table: "device_auth_tokens", Args: append(row, time.Now().UnixMilli()),
+				SQL: `INSERT INTO device_auth_tokens (device_id, role, token, scopes_json, updated_at_ms) VALUES (?, ?, ?, ?, ?)
+				      ON CONFLICT (device_id, role) DO UPDATE SET token = excluded.token, scopes_json = excluded.scopes_json, updated_at_ms = excluded.updated_at_ms`,
+			})
+			return err
+		})
+	}
 	if err != nil {
-		return s.fail(s.db.Wrap("cannot read device_auth_tokens", err))
-	}
-	if same {
-		return s.retireTokenFile(deviceID)
-	}
-	if err := s.db.Writable(ctx); err != nil {
 		return s.fail(err)
-	}
-	_, err = s.db.Conn().ExecContext(ctx,
-		`INSERT INTO device_auth_tokens (device_id, role, token, scopes_json, updated_at_ms) VALUES (?, ?, ?, ?, ?)
-		 ON CONFLICT (device_id, role) DO UPDATE SET token = excluded.token, scopes_json = excluded.scopes_json, updated_at_ms = excluded.updated_at_ms`,
-		deviceID, roleOperator, e.token(), wanted, time.Now().UnixMilli())
-	if err != nil {
-		return s.fail(s.db.Wrap("cannot write device_auth_tokens", err))
 	}
 	return s.retireTokenFile(deviceID)
 }
@@ -360,10 +349,10 @@ func (s *sqliteStore) retireTokenFile(deviceID string) error {
 	return nil
 }
 
-// fail makes a [StoreError] of an error of the database; nil stays nil.
+// fail makes a [StoreError] of an error of the database; nil and what is one stay.
 func (s *sqliteStore) fail(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.As(err, new(*StoreError)) {
+		return err
 	}
 	return &StoreError{Path: s.path(), Err: err}
 }

@@ -56,7 +56,5 @@ func (db *DB) migrated(ctx context.Context) (bool, error) {
 	if has, err := db.hasTable(ctx, "schema_meta"); !has {
 		return false, err
 	}
-	var migrated bool
-	err := db.conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM schema_meta WHERE meta_key = 'startup-migrations')`).Scan(&migrated)
-	return migrated, db.Wrap("cannot read schema_meta", err)
+	return db.Row(ctx, Query{Table: "schema_meta", SQL: `SELECT 1 FROM schema_meta WHERE meta_key = 'startup-migrations'`}, new(int))
 }

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"modernc.org/sqlite"
 )
 
 const endless = `WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c`
@@ -15,7 +13,7 @@ const endless = `WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)
 // A query that does not end by itself ends with its context, and says why.
 func TestADatabaseThatDoesNotAnswerIsGivenUp(t *testing.T) {
 	db := mustOpen(t, database(t, gatewayTables))
-	ctx, cancel := Within(context.Background())
+	ctx, cancel := within(context.Background())
 	deadline, limited := ctx.Deadline()
 	cancel()
 	if !limited || time.Until(deadline) > patience {
@@ -23,8 +21,7 @@ func TestADatabaseThatDoesNotAnswerIsGivenUp(t *testing.T) {
 	}
 	ctx, cancel = context.WithTimeout(context.Background(), 200*time.Millisecond)
 	defer cancel()
-	var n int
-	err := db.Wrap("cannot read", db.Conn().QueryRowContext(ctx, endless).Scan(&n))
+	_, err := db.Row(ctx, Query{Table: "it", SQL: endless}, new(int))
 	var fault *Error
 	if !errors.As(err, &fault) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(fault.Hint(), "takes that long") {
 		t.Errorf("the error is %v", err)
@@ -34,8 +31,8 @@ func TestADatabaseThatDoesNotAnswerIsGivenUp(t *testing.T) {
 func TestAValueThatIsLargerThanAnyIsNotRead(t *testing.T) {
 	db := mustOpen(t, database(t, gatewayTables, `INSERT INTO schema_meta VALUES ('x', printf('%.*c', 17000000, 'a'), 1, NULL, NULL, 1, 1)`))
 	var text string
-	err := db.Conn().QueryRowContext(context.Background(), `SELECT role FROM schema_meta WHERE meta_key = 'x'`).Scan(&text)
-	if fault := (*sqlite.Error)(nil); !errors.As(err, &fault) || !strings.Contains((&Error{Err: err}).Hint(), "larger than any") {
+	_, err := db.Row(context.Background(), Query{Table: "schema_meta", SQL: `SELECT role FROM schema_meta WHERE meta_key = 'x'`}, &text)
+	if fault := (*Error)(nil); !errors.As(err, &fault) || !strings.Contains(fault.Hint(), "larger than any") {
 		t.Errorf("the error is %v, of %d bytes", err, len(text))
 	}
 }

@@ -1,6 +1,7 @@
 package statedb
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -36,8 +37,10 @@ func TestAFullVolumeIsCalledFull(t *testing.T) {
 			}
 			db, err := Open(t.Context(), dir)
 			if err == nil {
-				_, err = db.Conn().ExecContext(t.Context(), "INSERT INTO t VALUES (zeroblob(100000))")
-				err = db.Wrap("cannot write", err)
+				err = db.Change(t.Context(), func(ctx context.Context, tx Tx) error {
+					_, err := tx.Write(ctx, Query{Table: "t", SQL: "INSERT INTO t VALUES (zeroblob(100000))"})
+					return err
+				})
 				_ = db.Close()
 			}
 			var fault *Error
@@ -58,7 +61,7 @@ func walDatabase(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	for _, query := range []string{"PRAGMA journal_mode = WAL", "CREATE TABLE t (x)"} {
-		if _, err := db.Conn().ExecContext(t.Context(), query); err != nil {
+		if _, err := db.conn.ExecContext(t.Context(), query); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -33,18 +33,14 @@ func (db *DB) OwnerLease(ctx context.Context) (Lease, bool, error) {
 	if has, err := db.hasTable(ctx, "state_leases"); !has {
 		return Lease{}, false, err
 	}
-	ctx, cancel := Within(ctx)
-	defer cancel()
 	var expires sql.NullInt64
 	var payload sql.NullString
-	err := db.conn.QueryRowContext(ctx,
-		`SELECT expires_at, payload_json FROM state_leases WHERE scope = 'gateway-owner' AND lease_key = 'global'`,
-	).Scan(&expires, &payload)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Lease{}, false, nil
-	}
-	if err != nil {
-		return Lease{}, false, db.Wrap("cannot read state_leases", err)
+	held, err := db.Row(ctx, Query{
+		Table: "state_leases",
+		SQL:   `SELECT expires_at, payload_json FROM state_leases WHERE scope = 'gateway-owner' AND lease_key = 'global'`,
+	}, &expires, &payload)
+	if err != nil || !held {
+		return Lease{}, false, err
 	}
 	lease := parseLease(payload.String)
 	lease.Expires = time.UnixMilli(expires.Int64)

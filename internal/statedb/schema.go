@@ -49,16 +49,14 @@ type column struct {
 // more that may be left out is no misfit. A trigger is one, whatever it does: it
 // would write more than we know.
 func (db *DB) Misfit(ctx context.Context, form Form) (string, error) {
-	ctx, cancel := Within(ctx)
-	defer cancel()
 	var kind, definition, trigger string
-	err := db.conn.QueryRowContext(ctx, `SELECT
+	_, err := db.Row(ctx, Query{Table: "the schema", SQL: `SELECT
 		coalesce(max(CASE WHEN type IN ('table', 'view') AND name = ?1 THEN type END), ''),
 		coalesce(max(CASE WHEN type = 'table' AND name = ?1 THEN sql END), ''),
 		coalesce(max(CASE WHEN type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE THEN name END), '')
-		FROM sqlite_schema`, form.Table).Scan(&kind, &definition, &trigger)
+		FROM sqlite_schema`, Args: []any{form.Table}}, &kind, &definition, &trigger)
 	if err != nil {
-		return "", db.Wrap("cannot read the schema", err)
+		return "", err
 	}
 	switch {
 	case kind == "" && len(form.Key) == 0:
@@ -110,31 +108,26 @@ func misfit(form Form, columns []column) string {
 }
 
 // columns lists a table's columns, generated ones too.
-func (db *DB) columns(ctx context.Context, table string) ([]column, error) {
-	rows, err := db.conn.QueryContext(ctx,
-		`SELECT name, "notnull" = 1 AND dflt_value IS NULL, hidden <> 0, pk FROM pragma_table_xinfo(?)`, table)
-	if err != nil {
-		return nil, db.Wrap("cannot read the schema", err)
+func (db *DB) columns(ctx context.Context, table string) (columns []column, err error) {
+	query := Query{
+		Table: "the schema", Args: []any{table},
+		SQL: `SELECT name, "notnull" = 1 AND dflt_value IS NULL, hidden <> 0, pk FROM pragma_table_xinfo(?)`,
 	}
-	defer func() { _ = rows.Close() }()
-	var columns []column
-	for rows.Next() {
+	err = db.Each(ctx, query, func(scan Scan) error {
 		var c column
-		if err := rows.Scan(&c.name, &c.mustBeGiven, &c.computed, &c.key); err != nil {
-			return nil, db.Wrap("cannot read the schema", err)
-		}
+		err := scan(&c.name, &c.mustBeGiven, &c.computed, &c.key)
 		columns = append(columns, c)
-	}
-	return columns, db.Wrap("cannot read the schema", rows.Err())
+		return err
+	})
+	return columns, err
 }
 
 // hasTable tells whether a table exists: a real one, no view and no virtual one.
 func (db *DB) hasTable(ctx context.Context, table string) (bool, error) {
-	ctx, cancel := Within(ctx)
-	defer cancel()
-	var n int
-	err := db.conn.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND rootpage > 0 AND name = ?`, table).Scan(&n)
-	return n > 0, db.Wrap("cannot read the schema", err)
+	return db.Row(ctx, Query{
+		Table: "the schema", Args: []any{table},
+		SQL: `SELECT 1 FROM sqlite_master WHERE type = 'table' AND rootpage > 0 AND name = ?`,
+	}, new(int))
 }
 
 // CreatedAtMs is when the gateway made this database, by its own record, in
@@ -143,10 +136,10 @@ func (db *DB) CreatedAtMs(ctx context.Context) (int64, error) {
 	if has, err := db.hasTable(ctx, "schema_meta"); !has {
 		return 0, err
 	}
-	ctx, cancel := Within(ctx)
-	defer cancel()
 	var created int64
-	err := db.conn.QueryRowContext(ctx,
-		`SELECT coalesce(max(created_at), 0) FROM schema_meta WHERE meta_key = 'primary'`).Scan(&created)
-	return created, db.Wrap("cannot read schema_meta", err)
+	_, err := db.Row(ctx, Query{
+		Table: "schema_meta",
+		SQL:   `SELECT coalesce(max(created_at), 0) FROM schema_meta WHERE meta_key = 'primary'`,
+	}, &created)
+	return created, err
 }

@@ -38,7 +38,7 @@ type DB struct {
 	conn *sql.Conn
 	// version is PRAGMA user_version.
 	version int
-	// readOnly: see [DB.Writable].
+	// readOnly: see [DB.writable].
 	readOnly bool
 }
 
@@ -146,7 +146,7 @@ func (e *Error) OutOfReach() bool {
 }
 
 // Open opens the database below a state directory, for reading, and for writing after
-// [DB.Writable]. The error wraps [fs.ErrNotExist] where there is none, and is an
+// [DB.writable]. The error wraps [fs.ErrNotExist] where there is none, and is an
 // [Error] otherwise.
 //
 // A gateway leaves a -wal behind, even 2026.9.6 after "completed cleanly". The last
@@ -182,9 +182,9 @@ func hasLog(path string) bool {
 	return err == nil && info.Size() > 0
 }
 
-// Writable makes sure that the connection can write. Rows that were read before may
+// writable makes sure that the connection can write. Rows that were read before may
 // have changed since; who writes reads them again in its transaction.
-func (db *DB) Writable(ctx context.Context) error {
+func (db *DB) writable(ctx context.Context) error {
 	if !db.readOnly {
 		return nil
 	}
@@ -217,7 +217,7 @@ func open(ctx context.Context, path, mode string) (*DB, error) {
 	if err := bound(conn); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	ctx, cancel := Within(ctx)
+	ctx, cancel := within(ctx)
 	defer cancel()
 	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&db.version); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -283,19 +283,10 @@ func (db *DB) Path() string { return db.path }
 // exist but are not used, and 2 or more from 2026.7.2-beta.1 and 2026.8.1 on.
 func (db *DB) Version() int { return db.version }
 
-// Conn is the one connection, for the rooms that own further tables.
-func (db *DB) Conn() *sql.Conn { return db.conn }
-
 // Close ends the connection. Where it was the last one, and one that could write,
 // SQLite folds the -wal into the database and removes it, as after any clean end.
-func (db *DB) Close() error { return errors.Join(db.conn.Close(), db.pool.Close()) }
-
-// Wrap gives an error of this database its path. A nil error stays nil.
-func (db *DB) Wrap(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &Error{Path: db.path, Err: fmt.Errorf("%s: %w", doing, err)}
+func (db *DB) Close() error {
+	return db.wrap("cannot close it", errors.Join(db.conn.Close(), db.pool.Close()))
 }
 
 // Whoever can write the volume can write the database: what it asks of us is
@@ -315,7 +306,7 @@ func bound(conn *sql.Conn) error {
 	return err
 }
 
-// Within is a context for one thing that is asked of the database, which has 30 s.
-func Within(ctx context.Context) (context.Context, context.CancelFunc) {
+// within is a context for one thing that is asked of the database, which has 30 s.
+func within(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, patience, fmt.Errorf("the database has not answered within %s", patience))
 }

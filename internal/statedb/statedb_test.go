@@ -280,7 +280,7 @@ func TestWhatIsNoRegularFileByThenIsNotWrittenTo(t *testing.T) {
 	if err := os.Symlink(Path(dir)+".real", Path(dir)); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Writable(context.Background()); !errors.As(err, new(*atomicfile.NotRegularError)) {
+	if err := db.writable(context.Background()); !errors.As(err, new(*atomicfile.NotRegularError)) {
 		t.Errorf("got %v", err)
 	}
 }
