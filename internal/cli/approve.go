@@ -16,6 +16,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/protocol"
 	"github.com/reflectt/bootstrap/internal/settings"
 	"github.com/reflectt/bootstrap/internal/shell"
+	"github.com/reflectt/bootstrap/internal/status"
 )
 
 func (a *app) approveCommand() *cli.Command {
@@ -55,7 +56,7 @@ func (a *app) approve(c *cli.Context) error {
 	}
 	caller, err := t.OpenApprover(c.Context, t.ApproverURL())
 	if err != nil {
-		return a.refusedAtHome(c.Context, t, err)
+		return status.WithLocalHint(c.Context, t, err)
 	}
 	defer caller.Close()
 	pending, paired, err := approve.List(c.Context, caller.Client)

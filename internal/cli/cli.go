@@ -119,7 +119,7 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 		hint = "bootstrap " + words(c) + " --help"
 	}
 	if c.Command != nil && c.Command.Name == "run" {
-		hint = "the gateway's own flags go behind it: bootstrap run -- " + exampleGateway + "   ours: bootstrap run --help"
+		hint = "the gateway's own flags go behind it: bootstrap run -- " + pairing.ExampleGateway + "   ours: bootstrap run --help"
 	}
 	return pairing.Usage(unreadable(err), hint)
 }

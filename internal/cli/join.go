@@ -11,6 +11,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/approve"
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/status"
 )
 
 func (a *app) joinCommand() *cli.Command {
@@ -79,7 +80,7 @@ func (a *app) join(c *cli.Context) error {
 		Name: client.Name, DeviceID: in.DeviceID, Bundle: filepath.Join(t.BundlesDir(), client.Name), URL: t.ShownURL(),
 		Scopes: in.Scopes, Way: in.Way,
 	}
-	return a.reportJoined(c, out, a.refusedAtHome(c.Context, t, err))
+	return a.reportJoined(c, out, status.WithLocalHint(c.Context, t, err))
 }
 
 // reportJoined tells how it went, also where it went wrong.

@@ -16,6 +16,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/protocol"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
+	"github.com/reflectt/bootstrap/internal/status"
 )
 
 func (a *app) linkCommand() *cli.Command {
@@ -36,19 +37,8 @@ func (a *app) linkCommand() *cli.Command {
 
 // linkReport is what "link --json" prints. URL is a secret until it was used.
 type linkReport struct {
-	statusLink
+	seed.Link
 	URL string `json:"url"`
-}
-
-// statusLink is a link without its secret.
-type statusLink struct {
-	ID      string    `json:"id"`
-	Expires time.Time `json:"expires"`
-	Opened  bool      `json:"opened,omitempty"`
-}
-
-func newStatusLink(link seed.Link) statusLink {
-	return statusLink{ID: link.ID, Expires: link.Expires.UTC(), Opened: link.Opened}
 }
 
 func (a *app) link(c *cli.Context) error {
@@ -92,7 +82,7 @@ func (a *app) link(c *cli.Context) error {
 func (a *app) knowsLinks(t *pairing.Target) error {
 	if !t.Release.HasLinks() {
 		at := string(publicURL(t))
-		if !isSecure(publicURL(t)) {
+		if !status.IsSecure(publicURL(t)) {
 			at = "https://HOST"
 		}
 		return pairing.Usage(fmt.Errorf("the release %s knows no one-time links: they begin with %s", t.Release, "2026.8.1"),
@@ -117,16 +107,16 @@ func publicURL(t *pairing.Target) settings.WebURL {
 // reachedAt is where the browser finds the gateway that runs on this state directory, whose
 // port often stands in its command alone.
 func (a *app) reachedAt(c *cli.Context, t *pairing.Target) settings.WebURL {
-	if answers(c.Context, t) {
+	if t.Answers(c.Context) {
 		return publicURL(t)
 	}
-	other, found := findElsewhere(c.Context, t)
+	other, found := status.FindRunning(c.Context, t)
 	if !found {
 		a.log.Warn().Msg("nothing answers at " + t.ShownURL() + ": start the gateway before the link expires")
 	}
 	there := *t
-	if other.port != 0 {
-		there.Listen.Port = other.port
+	if other.Port != 0 {
+		there.Listen.Port = other.Port
 	}
 	return publicURL(&there)
 }
@@ -139,10 +129,10 @@ func linkURL(at settings.WebURL, token string) string {
 
 func (a *app) printLink(c *cli.Context, made seed.Link, at settings.WebURL) error {
 	address := linkURL(at, made.Token)
-	a.log.Info().Str("link", made.ID).Str("until", made.Expires.UTC().Format(time.RFC3339)).Str("for", string(at)).
+	a.log.Info().Str("link", made.ID).Str("until", made.Expires.Format(time.RFC3339)).Str("for", string(at)).
 		Msg("one browser gets the owner's rights by this link")
 	if c.Bool("json") {
-		return a.printJSON(linkReport{statusLink: newStatusLink(made), URL: address})
+		return a.printJSON(linkReport{Link: made, URL: address})
 	}
 	text := address + "\n"
 	if c.Bool("qr") {
@@ -157,9 +147,7 @@ func (a *app) printLink(c *cli.Context, made seed.Link, at settings.WebURL) erro
 }
 
 func (a *app) tellRevoked(c *cli.Context, links []seed.Link) error {
-	out := []statusLink{}
 	for _, link := range links {
-		out = append(out, newStatusLink(link))
 		a.log.Info().Str("link", link.ID).Msg("revoked: it lets nobody in any more")
 	}
 	if len(links) == 0 {
@@ -169,8 +157,8 @@ func (a *app) tellRevoked(c *cli.Context, links []seed.Link) error {
 		return nil
 	}
 	return a.printJSON(struct {
-		Revoked []statusLink `json:"revoked"`
-	}{out})
+		Revoked []seed.Link `json:"revoked"`
+	}{append([]seed.Link{}, links...)}) // never null
 }
 
 // isContainerOutput tells whether stdout is that of PID 1, which a container's

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -10,7 +9,8 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
-	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/settings"
+	"github.com/reflectt/bootstrap/internal/status"
 )
 
 func (a *app) probeCommand() *cli.Command {
@@ -55,7 +55,7 @@ func (a *app) probe(c *cli.Context) error {
 	}
 	if auth != probe.AuthNone {
 		began := time.Now()
-		credentials, err := awaitCredentials(c.Context, t, auth, options.Wait, options.Progress)
+		credentials, err := t.AwaitCredentials(c.Context, auth == probe.AuthDevice, options.Wait)
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func (a *app) probe(c *cli.Context) error {
 		options.GatewayToken, options.GatewayPassword = t.SharedSecret()
 	}
 	verdict := probe.Run(c.Context, options)
-	a.hintAtHome(c.Context, t, &verdict)
+	status.AddLocalHint(c.Context, t, &verdict)
 	if c.Bool("preflight") {
 		err = a.printJSON(newPreflight(verdict))
 	} else {
@@ -78,32 +78,17 @@ func (a *app) probe(c *cli.Context) error {
 	return &exitError{code: verdictCode(verdict.Outcome)}
 }
 
-// credentialsPoll is how often a state directory without credentials is looked at.
-const credentialsPoll = 250 * time.Millisecond
-
-// awaitCredentials reads what there is to prove with, again and again until it is
-// enough or patience is over: on an empty volume the gateway makes the identity, and
-// "run" pairs it as soon as the gateway listens.
-func awaitCredentials(ctx context.Context, t *pairing.Target, auth probe.Auth, patience time.Duration, progress func(probe.Waiting)) (seed.Credentials, error) {
-	began := time.Now()
-	credentials, err := seed.ReadCredentials(ctx, t.SeedOptions())
-	for err == nil && (credentials.Identity.IsZero() || auth == probe.AuthDevice && credentials.Token == "") {
-		elapsed := time.Since(began)
-		if elapsed >= patience {
-			break
-		}
-		progress(probe.Waiting{Elapsed: elapsed, Remaining: patience - elapsed, Reason: "this device is not paired here yet"})
-		select {
-		case <-ctx.Done():
-			return credentials, nil
-		case <-time.After(min(credentialsPoll, patience-elapsed)):
-		}
-		// A first boot that meets the lock of a reader ends (see entrypoint: bootedHere).
-		if !seed.HasDatabase(t.StateDir) || t.IsLive(ctx) || isOwnGateway(t) && answers(ctx, t) {
-			credentials, err = seed.ReadCredentials(ctx, t.SeedOptions())
-		}
+// probeBrowser says whether a browser at an address gets in.
+func (a *app) probeBrowser(c *cli.Context, t *pairing.Target) error {
+	var page settings.WebURL
+	if err := page.UnmarshalText([]byte(c.String("browser"))); err != nil {
+		return pairing.Usage(err, "bootstrap probe --browser http://localhost:18789")
 	}
-	return credentials, err
+	verdict := status.AskAsBrowser(c.Context, t, page)
+	if err := a.printVerdict(c, verdict); err != nil {
+		return err
+	}
+	return &exitError{code: verdictCode(verdict.Outcome)}
 }
 
 // printVerdict writes the verdict to stdout, for people or for programs.

@@ -23,9 +23,6 @@ func (a *app) runCommand() *cli.Command {
 	}
 }
 
-// exampleGateway starts on an empty volume, too.
-const exampleGateway = "openclaw gateway --port 18789 --allow-unconfigured"
-
 // run is the whole flow: settings, vacant?, identity, seed, hooks, launch, prove,
 // ready, hooks, serve.
 func (a *app) run(c *cli.Context) error {
@@ -41,7 +38,7 @@ func (a *app) run(c *cli.Context) error {
 		return beside.Prove(ctx, environ, func() (*entrypoint.Entrypoint, error) { return a.entrypoint(s, argv, false) })
 	}
 	if len(argv) == 0 {
-		return pairing.Usage(errors.New("there is no gateway command"), "bootstrap run -- "+exampleGateway)
+		return pairing.Usage(errors.New("there is no gateway command"), "bootstrap run -- "+pairing.ExampleGateway)
 	}
 	imported, err := a.importedIdentity(s)
 	if err != nil {

@@ -113,37 +113,17 @@ func (a *app) ready(s settings.Settings) (*pairing.Target, error) {
 	return t, err
 }
 
-// seedDryRun says what would be done. A device that has no key yet is not in
-// the store for certain.
+// seedDryRun says what would be done.
 func (a *app) seedDryRun(c *cli.Context, s settings.Settings, imported identity.Identity) error {
 	t, err := a.settle(s, nil, false)
 	if err != nil {
 		return err
 	}
-	credentials, err := seed.ReadCredentials(c.Context, t.SeedOptions())
+	plan, err := t.Plan(c.Context, pairing.Wishes{Imported: imported, Prune: c.Bool("prune")})
 	if err != nil {
 		return err
 	}
-	self := credentials.Identity
-	if self.IsZero() {
-		self = imported
-	}
-	wanted, err := t.Wanted(self)
-	if err != nil {
-		return err
-	}
-	results, store, err := seed.Plan(c.Context, t.SeedOptions(), wanted...)
-	if err != nil {
-		return err
-	}
-	results = append(results, keyless(s, self, results)...)
-	var pruned []seed.Result
-	if c.Bool("prune") {
-		if pruned, err = seed.PlanPrune(t.SeedOptions(), wanted...); err != nil {
-			return err
-		}
-	}
-	planned := newReport(store, results).with(pruned)
+	planned := newReport(plan.Store, plan.Results).with(plan.Pruned)
 	if c.Bool("json") {
 		return a.printJSON(planned)
 	}
@@ -158,24 +138,6 @@ func (a *app) seedDryRun(c *cli.Context, s settings.Settings, imported identity.
 		}
 	}
 	return nil
-}
-
-// keyless lists the devices that would be given a key first.
-func keyless(s settings.Settings, self identity.Identity, known []seed.Result) []seed.Result {
-	names := map[string]bool{}
-	for _, result := range known {
-		names[result.Name] = true
-	}
-	var out []seed.Result
-	if self.IsZero() {
-		out = append(out, seed.Result{Name: seed.SelfName, Outcome: seed.Created})
-	}
-	for _, client := range s.Clients {
-		if !names[client.Name] {
-			out = append(out, seed.Result{Name: client.Name, Outcome: seed.Created})
-		}
-	}
-	return out
 }
 
 func (a *app) seedRevoke(c *cli.Context) error {

@@ -129,10 +129,3 @@ func (t *Target) BundleURL() string {
 	}
 	return t.URL
 }
-
-// Wanted are the devices that shall be paired and have a key: the state directory's
-// own, unless self is zero, and the clients of the settings. It makes nothing.
-func (t *Target) Wanted(self identity.Identity) ([]seed.Device, error) {
-	clients, err := t.readClients()
-	return t.wantedDevices(self, clients), err
-}

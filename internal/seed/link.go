@@ -18,12 +18,12 @@ import (
 // browser is paired (2026.8.2, 2026.9.6).
 type Link struct {
 	// ID names the link and gives nothing away: the start of the token's SHA-256.
-	ID string
+	ID string `json:"id"`
 	// Token is a secret, and is set by [Session.MakeLink] alone.
-	Token   string
-	Expires time.Time
+	Token   string    `json:"-"`
+	Expires time.Time `json:"expires"` // in UTC
 	// Opened: a browser has shown it, and is not paired yet.
-	Opened bool
+	Opened bool `json:"opened,omitempty"`
 }
 
 // linkLifetime is DEVICE_BOOTSTRAP_TOKEN_TTL_MS of 2026.8.2 and 2026.9.6.
@@ -95,7 +95,7 @@ func (s *Session) MakeLink(ctx context.Context, now time.Time, by int) (Link, er
 		return Link{}, err
 	}
 	token := newToken()
-	link := Link{ID: linkID(token), Token: token, Expires: now.Add(linkLifetime)}
+	link := Link{ID: linkID(token), Token: token, Expires: now.Add(linkLifetime).UTC()}
 	if err := s.auditLink("link-made", link, by); err != nil {
 		return Link{}, err
 	}
@@ -180,7 +180,7 @@ func (s *sqliteStore) links(ctx context.Context, now time.Time) (links []Link, e
 			return err
 		}
 		if profile, ok := decode[bootstrapProfile](json.RawMessage(profileJSON)); ok && profile.Purpose == ownerPurpose { // else a setup code: another matter
-			links = append(links, Link{ID: linkID(token), Token: token, Expires: time.UnixMilli(issued).Add(linkLifetime), Opened: device != ""})
+			links = append(links, Link{ID: linkID(token), Token: token, Expires: time.UnixMilli(issued).Add(linkLifetime).UTC(), Opened: device != ""})
 		}
 		return nil
 	})

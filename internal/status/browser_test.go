@@ -1,4 +1,4 @@
-package cli
+package status
 
 import (
 	"slices"
@@ -30,6 +30,9 @@ func TestHintsForABrowserFitTheRelease(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			target := &pairing.Target{}
+			target.Words = func(name string, arguments ...string) string {
+				return strings.Join(append([]string{"bootstrap", name}, arguments...), " ")
+			}
 			if test.release != "" {
 				version, err := gateway.ParseVersion(test.release)
 				if err != nil {
@@ -37,7 +40,7 @@ func TestHintsForABrowserFitTheRelease(t *testing.T) {
 				}
 				target.Release = gateway.Release{Version: version, Known: true}
 			}
-			got := (&app{}).browserHints(target, settings.WebURL(test.page), probe.Verdict{Outcome: test.outcome, Refusal: test.refusal})
+			got := browserHints(target, settings.WebURL(test.page), probe.Verdict{Outcome: test.outcome, Refusal: test.refusal})
 			if !slices.EqualFunc(got, test.want, strings.Contains) {
 				t.Errorf("hints are %q, want %q", got, test.want)
 			}

@@ -1,4 +1,4 @@
-package cli
+package status
 
 import (
 	"errors"
@@ -17,34 +17,34 @@ import (
 // following a link in it or going deeper: what belongs to another user than the
 // directory itself, as after one run as root, and secrets that others can read.
 // openclaw.json is the user's own, and may well be a link or a mount.
-func rightsFindings(stateDir string) []finding {
+func rightsFindings(stateDir string) []Finding {
 	if real, err := filepath.EvalSymlinks(stateDir); err == nil {
 		stateDir = real // whose rights count, and what chown has to be told
 	}
 	root, err := os.Lstat(stateDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return []finding{{What: "the state directory is not there yet: " + stateDir, Mend: "bootstrap seed or run makes it; or mount the volume"}}
+		return []Finding{{What: "the state directory is not there yet: " + stateDir, Fix: "bootstrap seed or run makes it; or mount the volume"}}
 	}
 	if err != nil {
-		return []finding{{What: "the state directory cannot be looked at: " + err.Error(), Mend: "look at the rights of the directories above it (ls -ld)"}}
+		return []Finding{{What: "the state directory cannot be looked at: " + err.Error(), Fix: "look at the rights of the directories above it (ls -ld)"}}
 	}
 	owner, ok := root.Sys().(*syscall.Stat_t)
 	if !ok {
 		return nil
 	}
-	var out []finding
+	var out []Finding
 	var volume unix.Statfs_t
 	if unix.Statfs(stateDir, &volume) == nil && volume.Flags&unix.ST_RDONLY != 0 {
-		out = append(out, finding{
+		out = append(out, Finding{
 			// Advice alone: a sidecar that only looks is well served by such a mount.
 			What: "the state directory is mounted read-only here: nothing can be paired from here, and no gateway can work on this mount",
-			Mend: "mount the volume read-write",
+			Fix:  "mount the volume read-write",
 		})
 	}
 	if uid := os.Geteuid(); uid != 0 && int(owner.Uid) != uid {
-		out = append(out, finding{
+		out = append(out, Finding{
 			What: fmt.Sprintf("the state directory belongs to uid %d, and this is uid %d", owner.Uid, uid),
-			Mend: fmt.Sprintf("as root: chown -R %d %s", uid, shell.Quote(stateDir)), Code: StoreUnusable,
+			Fix:  fmt.Sprintf("as root: chown -R %d %s", uid, shell.Quote(stateDir)), Err: errUnusable{},
 		})
 	}
 	for _, name := range []string{
@@ -57,7 +57,7 @@ func rightsFindings(stateDir string) []finding {
 	return out
 }
 
-func rightsOf(path, stateDir string, owner *syscall.Stat_t) []finding {
+func rightsOf(path, stateDir string, owner *syscall.Stat_t) []Finding {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil // absent, or in a directory that has its own finding
@@ -66,20 +66,20 @@ func rightsOf(path, stateDir string, owner *syscall.Stat_t) []finding {
 	if !ok {
 		return nil
 	}
-	var out []finding
+	var out []Finding
 	if info.Mode()&fs.ModeSymlink != 0 {
-		return []finding{{What: path + " is a symbolic link, which is never followed", Mend: "put the file itself there", Code: StoreUnusable}}
+		return []Finding{{What: path + " is a symbolic link, which is never followed", Fix: "put the file itself there", Err: errUnusable{}}}
 	}
 	if stat.Uid != owner.Uid {
-		out = append(out, finding{
+		out = append(out, Finding{
 			What: fmt.Sprintf("%s belongs to uid %d, and the state directory to uid %d", path, stat.Uid, owner.Uid),
-			Mend: fmt.Sprintf("as root: chown -R %d:%d %s", owner.Uid, owner.Gid, shell.Quote(stateDir)),
+			Fix:  fmt.Sprintf("as root: chown -R %d:%d %s", owner.Uid, owner.Gid, shell.Quote(stateDir)),
 		})
 	}
 	if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-		out = append(out, finding{
+		out = append(out, Finding{
 			What: fmt.Sprintf("%s holds secrets and can be read by others (mode %04o)", path, info.Mode().Perm()),
-			Mend: "chmod 600 " + shell.Quote(path),
+			Fix:  "chmod 600 " + shell.Quote(path),
 		})
 	}
 	return out

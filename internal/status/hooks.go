@@ -1,4 +1,4 @@
-package cli
+package status
 
 import (
 	"github.com/reflectt/bootstrap/internal/entrypoint"
@@ -8,22 +8,22 @@ import (
 )
 
 // hookFindings say which hooks failed at their last start, have not run, or never do.
-func (a *app) hookFindings(t *pairing.Target) (out []finding) {
+func hookFindings(t *pairing.Target) (out []Finding) {
 	set, err := entrypoint.HooksBelow(t.Settings.Hooks)
 	if err != nil {
-		return []finding{{What: err.Error(), Mend: hintOf(err), Code: codeOf(err)}}
+		return []Finding{{What: err.Error(), Fix: pairing.HintOf(err), Err: err}}
 	}
 	for _, file := range set.PassedOver {
-		out = append(out, finding{What: "no hook: " + file.Path + ": " + file.Reason, Mend: file.Hint})
+		out = append(out, Finding{What: "no hook: " + file.Path + ": " + file.Reason, Fix: file.Hint})
 	}
 	for _, hook := range append(set.PreStart, set.Proven...) {
 		marks := entrypoint.MarksOf(t, hook.Stage)
 		if why := marks.Failure(hook); why != "" {
-			out = append(out, finding{What: "hook " + entrypoint.NameOfHook(hook) + " failed: " + why, Mend: "read its lines in the log of bootstrap run; it runs again at the next start"})
+			out = append(out, Finding{What: "hook " + entrypoint.NameOfHook(hook) + " failed: " + why, Fix: "read its lines in the log of bootstrap run; it runs again at the next start"})
 			continue
 		}
 		if ran, err := marks.Has(hook); hook.Stage == hooks.Proven && t.Settings.ProvenHooks == settings.Once && err == nil && !ran {
-			out = append(out, finding{What: "hook " + entrypoint.NameOfHook(hook) + " has not run on this state directory", Mend: "bootstrap run runs it, once the pairing is proven"})
+			out = append(out, Finding{What: "hook " + entrypoint.NameOfHook(hook) + " has not run on this state directory", Fix: "bootstrap run runs it, once the pairing is proven"})
 		}
 	}
 	return out

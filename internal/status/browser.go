@@ -1,4 +1,4 @@
-package cli
+package status
 
 import (
 	"context"
@@ -11,47 +11,32 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
-// probeBrowser says whether a browser at an address gets in.
-func (a *app) probeBrowser(c *cli.Context, t *pairing.Target) error {
-	var page settings.WebURL
-	if err := page.UnmarshalText([]byte(c.String("browser"))); err != nil {
-		return pairing.Usage(err, "bootstrap probe --browser http://localhost:18789")
-	}
-	verdict := a.askAsBrowser(c.Context, t, page)
-	if err := a.printVerdict(c, verdict); err != nil {
-		return err
-	}
-	return &exitError{code: verdictCode(verdict.Outcome)}
-}
-
-// askAsBrowser asks the gateway, and adds what to do about its answer.
-func (a *app) askAsBrowser(ctx context.Context, t *pairing.Target, page settings.WebURL) probe.Verdict {
+// AskAsBrowser asks the gateway whether a browser gets in, and adds what to do about its answer.
+func AskAsBrowser(ctx context.Context, t *pairing.Target, page settings.WebURL) probe.Verdict {
 	at, _ := url.Parse(string(page)) // checked
 	token, password := t.SharedSecret()
 	ask := probe.Page{
 		URL: string(page.Socket()), Origin: page.Origin(), Direct: ownAddress(t), TLS: t.TLS(),
-		Token: token, Password: password, Version: Release, Loopback: isLocalName(at.Hostname()),
-		NoKey: t.Release.NeedsSecurePage() && !isSecure(page), NoLinks: !t.Release.HasLinks(),
+		Token: token, Password: password, Version: t.Version, Loopback: isLocalName(at.Hostname()),
+		NoKey: t.Release.NeedsSecurePage() && !IsSecure(page), NoLinks: !t.Release.HasLinks(),
 	}
 	verdict := probe.Browser(ctx, ask)
-	verdict.Hints = append(verdict.Hints, a.browserHints(t, page, verdict)...)
+	verdict.Hints = append(verdict.Hints, browserHints(t, page, verdict)...)
 	return verdict
 }
 
 // browserHints are what to do about what a browser at a page meets.
-func (a *app) browserHints(t *pairing.Target, page settings.WebURL, verdict probe.Verdict) (out []string) {
+func browserHints(t *pairing.Target, page settings.WebURL, verdict probe.Verdict) (out []string) {
 	switch verdict.Outcome {
 	case probe.TLSOrOrigin:
 		switch {
 		case verdict.Refusal == nil:
-		case t.Release.NeedsSecurePage() && !isSecure(page):
+		case t.Release.NeedsSecurePage() && !IsSecure(page):
 			// Allowing that origin would lead nowhere.
 			return []string{"open it " + secureWays()}
 		default:
@@ -66,19 +51,19 @@ func (a *app) browserHints(t *pairing.Target, page settings.WebURL, verdict prob
 		}
 	case probe.NotPaired:
 		if t.Release.HasLinks() {
-			out = append(out, a.command("link", "--url", string(page)))
+			out = append(out, t.Words("link", "--url", string(page)))
 		}
-		out = append(out, a.command("approve", "--list"))
+		out = append(out, t.Words("approve", "--list"))
 	}
-	if !t.Release.Known && !isSecure(page) && (verdict.Outcome == probe.NotPaired || verdict.Outcome == probe.TLSOrOrigin) {
+	if !t.Release.Known && !IsSecure(page) && (verdict.Outcome == probe.NotPaired || verdict.Outcome == probe.TLSOrOrigin) {
 		out = append(out, "where the gateway is older than 2026.8.1, open it "+secureWays())
 	}
 	return out
 }
 
-// isSecure tells whether the page is a secure context to its browser, which has its
+// IsSecure tells whether the page is a secure context to its browser, which has its
 // WebCrypto there alone.
-func isSecure(page settings.WebURL) bool {
+func IsSecure(page settings.WebURL) bool {
 	at, err := url.Parse(string(page))
 	return err == nil && (at.Scheme == "https" || isLocalName(at.Hostname()))
 }
@@ -112,10 +97,10 @@ func isLocalName(host string) bool {
 // browserFindings are what would keep the browsers out that the settings speak of. It
 // reads the configuration alone; what the gateway takes by no argument or variable
 // (2026.9.6) has to be written there, by whom it belongs to.
-func browserFindings(t *pairing.Target) (out []finding) {
+func browserFindings(t *pairing.Target) (out []Finding) {
 	var origins, insecure, proxies []string
 	for _, wanted := range t.Settings.Origins {
-		if t.Release.NeedsSecurePage() && !isSecure(wanted) {
+		if t.Release.NeedsSecurePage() && !IsSecure(wanted) {
 			insecure = append(insecure, wanted.Origin())
 			continue
 		}
@@ -131,21 +116,21 @@ func browserFindings(t *pairing.Target) (out []finding) {
 		}
 	}
 	if len(insecure) > 0 {
-		out = append(out, finding{
+		out = append(out, Finding{
 			What: fmt.Sprintf("the Control UI of %s lets no browser in at %s", t.Release, strings.Join(insecure, ", ")),
-			Mend: "open it " + secureWays(),
+			Fix:  "open it " + secureWays(),
 		})
 	}
 	if len(origins) > 0 {
-		out = append(out, finding{
+		out = append(out, Finding{
 			What: "the gateway's configuration allows no browser at " + strings.Join(origins, ", "),
-			Mend: addToConfig(t, origins, nil),
+			Fix:  addToConfig(t, origins, nil),
 		})
 	}
 	if len(proxies) > 0 {
-		out = append(out, finding{
+		out = append(out, Finding{
 			What: "the gateway's configuration trusts no proxy at " + strings.Join(proxies, ", "),
-			Mend: addToConfig(t, nil, proxies),
+			Fix:  addToConfig(t, nil, proxies),
 		})
 	}
 	return out
@@ -153,19 +138,19 @@ func browserFindings(t *pairing.Target) (out []finding) {
 
 // publicFinding is what the gateway says of browsers at BOOTSTRAP_PUBLIC_URL. That a new
 // one has to be let in is none.
-func (a *app) publicFinding(ctx context.Context, t *pairing.Target, running bool) []finding {
+func publicFinding(ctx context.Context, t *pairing.Target, running bool) []Finding {
 	if t.Settings.PublicURL == "" || !running {
 		return nil
 	}
-	verdict := a.askAsBrowser(ctx, t, t.Settings.PublicURL)
+	verdict := AskAsBrowser(ctx, t, t.Settings.PublicURL)
 	if verdict.Outcome == probe.OK || verdict.Outcome == probe.NotPaired {
 		return nil
 	}
-	out := finding{What: verdict.Message}
+	out := Finding{What: verdict.Message}
 	if len(verdict.Hints) > 0 {
-		out.Mend = verdict.Hints[0]
+		out.Fix = verdict.Hints[0]
 	}
-	return []finding{out}
+	return []Finding{out}
 }
 
 // allowedOrigins are those of the configuration, else those that the gateway takes by

@@ -1,0 +1,59 @@
+package pairing
+
+import (
+	"context"
+
+	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/seed"
+)
+
+// Wanted are the devices that shall be paired and have a key: the state directory's
+// own, unless self is zero, and the clients of the settings. It makes nothing.
+func (t *Target) Wanted(self identity.Identity) ([]seed.Device, error) {
+	clients, err := t.readClients()
+	return t.wantedDevices(self, clients), err
+}
+
+// Keyless are the names that shall be paired, our own device's too, and have no key
+// here yet.
+func (t *Target) Keyless(wanted []seed.Device) (names []string) {
+	hasKey := map[string]bool{}
+	for _, device := range wanted {
+		hasKey[device.Name] = true
+	}
+	all := []string{seed.SelfName}
+	for _, client := range t.Settings.Clients {
+		all = append(all, client.Name)
+	}
+	for _, name := range all {
+		if !hasKey[name] {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Plan says what [Target.Pair] would do, and writes nothing. A device that has no key
+// yet cannot be in the store, so it would be created.
+func (t *Target) Plan(ctx context.Context, w Wishes) (out Paired, err error) {
+	credentials, err := seed.ReadCredentials(ctx, t.SeedOptions())
+	if err != nil {
+		return out, err
+	}
+	if out.Self = credentials.Identity; out.Self.IsZero() {
+		out.Self = w.Imported
+	}
+	if out.Devices, err = t.Wanted(out.Self); err != nil {
+		return out, err
+	}
+	if out.Results, out.Store, err = seed.Plan(ctx, t.SeedOptions(), out.Devices...); err != nil {
+		return out, err
+	}
+	for _, name := range t.Keyless(out.Devices) {
+		out.Results = append(out.Results, seed.Result{Name: name, Outcome: seed.Created})
+	}
+	if w.Prune {
+		out.Pruned, err = seed.PlanPrune(t.SeedOptions(), out.Devices...)
+	}
+	return out, err
+}
