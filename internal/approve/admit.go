@@ -40,7 +40,7 @@ func (w *watcher) admit(ctx context.Context, client *protocol.Client, request Re
 	if fault := differs(request, device, in.paired); fault != "" {
 		return Paired{}, w.undo(calling, client, request, device, v, fault, in)
 	}
-	w.Tell(newRecord(Approving, request, v, "", os.Geteuid()))
+	w.Report(newRecord(Approving, request, v, "", os.Geteuid()))
 	return device, nil
 }
 
@@ -100,6 +100,6 @@ func (w *watcher) undo(ctx context.Context, client *protocol.Client, request Req
 
 func (w *watcher) record(action Action, request Request, v verdict, reason string) error {
 	record := newRecord(action, request, v, reason, os.Geteuid())
-	w.Tell(record)
+	w.Report(record)
 	return w.Audit(record)
 }

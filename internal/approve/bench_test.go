@@ -26,7 +26,7 @@ func BenchmarkKnockToApproved(b *testing.B) {
 				return atomicfile.Append(filepath.Join(dir, "audit.jsonl"), append(line, '\n'))
 			}
 			done := make(chan bool)
-			g.options.Tell = func(Record) { done <- true }
+			g.options.Report = func(Record) { done <- true }
 			g.start(b)
 			b.ResetTimer()
 			for i := range b.N {
@@ -52,7 +52,7 @@ func BenchmarkAnEventAmongTenThousand(b *testing.B) {
 	}
 	g := newGuard(b, l, b.TempDir(), readWritePolicy(rules(b, "token"), nil))
 	done := make(chan bool)
-	g.options.Tell = func(r Record) {
+	g.options.Report = func(r Record) {
 		if strings.HasPrefix(r.RequestID, "good-") {
 			done <- true
 		}

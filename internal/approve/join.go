@@ -50,7 +50,7 @@ func Join(ctx context.Context, opts JoinOptions) (Result, error) {
 
 // getIn asks until it is let in.
 func (o JoinOptions) getIn(ctx context.Context) (How, error) {
-	how, told, pause := LetIn, "", firstLook
+	how, reported, pause := LetIn, "", firstLook
 	deadline := time.Now().Add(o.Wait)
 	for tries := 0; ; tries++ {
 		verdict := probe.Run(ctx, o.probe(probe.AuthShared, ""))
@@ -70,9 +70,9 @@ func (o JoinOptions) getIn(ctx context.Context) (How, error) {
 			o.CannotApprove(err)
 			o.Approver = nil
 		}
-		if verdict.RequestID != told {
-			told = verdict.RequestID
-			o.Asked(told)
+		if verdict.RequestID != reported {
+			reported = verdict.RequestID
+			o.Asked(reported)
 		}
 		if !sleep(ctx, min(pause, time.Until(deadline))) {
 			return "", &Error{Verdict: verdict}

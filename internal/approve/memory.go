@@ -82,7 +82,7 @@ func (e *MemoryError) Unwrap() error { return e.Err }
 
 // Hint is what to do about it.
 func (e *MemoryError) Hint() string {
-	if fix := atomicfile.Mend(e.Path, e.Err); fix != "" {
+	if fix := atomicfile.HintFor(e.Path, e.Err); fix != "" {
 		return fix
 	}
 	return "to start anew, which lets one more first operator in: rm " + shell.Quote(e.Path)

@@ -39,7 +39,7 @@ func (p Policy) Uses(kind Kind) bool {
 type PolicyError struct {
 	Kind Kind
 	Why  string
-	Mend string
+	Fix  string
 }
 
 func (e *PolicyError) Error() string {
@@ -48,7 +48,7 @@ func (e *PolicyError) Error() string {
 func (e *PolicyError) Class() string { return "usage" }
 
 // Hint is what to do about it.
-func (e *PolicyError) Hint() string { return e.Mend }
+func (e *PolicyError) Hint() string { return e.Fix }
 
 // check refuses conditions that prove nothing on this gateway. authMode is what
 // the gateway says, else what its configuration says; version is its hello's.
@@ -61,16 +61,16 @@ func (p Policy) check(authMode, version string) error {
 		return &PolicyError{PassedAuth, why + ", so nobody who asks has shown a token or password",
 			"set gateway.auth.mode to token or password, or use cidr:NETWORK"}
 	}
-	if p.Uses(FromLoopback) && !tellsLocal(version) {
+	if p.Uses(FromLoopback) && !marksLocal(version) {
 		return &PolicyError{FromLoopback, "before 2026.8.2 a remote client passes for local by sending an X-Forwarded-For header, and this gateway is " + orUnknown(version),
 			"use token or cidr:NETWORK, or a newer gateway"}
 	}
 	return nil
 }
 
-// tellsLocal: from 2026.8.2 on the gateway refuses forwarding headers of peers
+// marksLocal: from 2026.8.2 on the gateway refuses forwarding headers of peers
 // that are no trusted proxy, so a request without an address came over loopback.
-func tellsLocal(version string) bool {
+func marksLocal(version string) bool {
 	v, err := gateway.ParseVersion(version)
 	since, _ := gateway.ParseVersion("2026.8.2")
 	return err == nil && v.Compare(since) >= 0
@@ -167,7 +167,7 @@ func (c Condition) refuses(request Request, upgrade bool, in situation) string {
 		}
 		return ""
 	case FromNetwork:
-		if !c.holds(request.RemoteIP) {
+		if !c.matches(request.RemoteIP) {
 			return fmt.Sprintf("its address %s is not in %s", orDash(request.RemoteIP), c.Network)
 		}
 		return ""

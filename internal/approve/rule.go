@@ -92,8 +92,8 @@ func (r Rule) Has(kind Kind) bool {
 	return slices.ContainsFunc(r, func(c Condition) bool { return c.Kind == kind })
 }
 
-// holds tells whether the address that the gateway saw lies in the network.
-func (c Condition) holds(remoteIP string) bool {
+// matches tells whether the address that the gateway saw lies in the network.
+func (c Condition) matches(remoteIP string) bool {
 	address, err := netip.ParseAddr(remoteIP)
 	// A zone makes an address of this machine's own; no network has one.
 	return err == nil && address.Zone() == "" && c.Network.Contains(address.Unmap())

@@ -40,7 +40,7 @@ type WatchOptions struct {
 	// Audit keeps a record for good. Where it fails nothing is approved.
 	Audit func(Record) error
 	// Tell, Watching and Waiting are for people.
-	Tell     func(Record)
+	Report   func(Record)
 	Watching func(server string)
 	Waiting  func(why error, pause time.Duration)
 }
@@ -207,7 +207,7 @@ func (w *watcher) answer(ctx context.Context, client *protocol.Client, pending [
 			in.paired[device.DeviceID] = device
 		}
 	}
-	w.budget.flush(w.now(), w.Tell)
+	w.budget.flush(w.now(), w.Report)
 	return true, nil
 }
 
@@ -300,20 +300,20 @@ const (
 
 // noteBudget counts what was told, and what was not.
 type noteBudget struct {
-	since   time.Time
-	told    int
-	skipped int
+	since    time.Time
+	reported int
+	skipped  int
 }
 
 func (b *noteBudget) take(now time.Time) bool {
 	if now.Sub(b.since) > notesEach {
-		b.since, b.told = now, 0
+		b.since, b.reported = now, 0
 	}
-	if b.told >= notesAtAll {
+	if b.reported >= notesAtAll {
 		b.skipped++
 		return false
 	}
-	b.told++
+	b.reported++
 	return true
 }
 

@@ -39,7 +39,7 @@ func newGuard(t testing.TB, l *lobby, dir string, policy Policy) *guard {
 		Open:     func(ctx context.Context) (*Caller, error) { return Open(ctx, l.gateway(), RequestedEvent) },
 		Own:      func() (map[string]bool, error) { return map[string]bool{}, nil },
 		Audit:    g.audit,
-		Tell:     g.tell,
+		Report:   g.tell,
 		Watching: func(string) {},
 		Waiting:  func(error, time.Duration) {},
 	}
@@ -92,9 +92,9 @@ func (g *guard) end(t testing.TB) {
 	}
 }
 
-func eventually(t testing.TB, what string, holds func() bool) {
+func eventually(t testing.TB, what string, met func() bool) {
 	t.Helper()
-	for end := time.Now().Add(2 * time.Minute); !holds(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !met(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %s", what)
 		}

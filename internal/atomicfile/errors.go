@@ -87,9 +87,9 @@ func replaceError(path string, err error) error {
 	return fmt.Errorf("cannot replace %s: %w", path, err)
 }
 
-// Mend says what to do about a failure that the volume is to blame for; empty
+// HintFor says what to do about a failure that the volume is to blame for; empty
 // where it is not. path is what could not be read or written.
-func Mend(path string, err error) string {
+func HintFor(path string, err error) string {
 	var irregular *NotRegularError
 	var large *TooLargeError
 	var planted *PlantedError
@@ -103,7 +103,7 @@ func Mend(path string, err error) string {
 	case errors.Is(err, unix.EBUSY):
 		return "mount the directory around it instead of the single file"
 	case errors.Is(err, fs.ErrPermission):
-		return mendRights(path, err)
+		return fixRights(path, err)
 	case errors.Is(err, unix.EROFS):
 		return "mount the volume read-write"
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
@@ -118,9 +118,9 @@ func Mend(path string, err error) string {
 	return ""
 }
 
-// mendRights names what is not ours: the file, or its directory. It looks no
+// fixRights names what is not ours: the file, or its directory. It looks no
 // higher: a command for a directory above would give away more than a volume.
-func mendRights(path string, err error) string {
+func fixRights(path string, err error) string {
 	if fault := (*fs.PathError)(nil); errors.As(err, &fault) {
 		path = fault.Path
 	}

@@ -45,13 +45,13 @@ type app struct {
 // process got them.
 func Main(argv, environ []string, stdout, stderr io.Writer) int {
 	signals := launch.Catch() // first of all: until then Go's own answers count
-	outliveReaders()
+	ignorePipeSignal()
 	out := &printout{to: stdout}
 	a := &app{environ: environ, stdout: out, stderr: newLogWriter(stderr)}
 	defer a.stderr.flush()
 	a.logTo(settings.FormatAuto)
 	log.SetOutput(a.stderr) //nolint:forbidigo // what libraries say, http.Server above all, must not block either
-	err := a.perform(argv, signals)
+	err := a.runUntilSignal(argv, signals)
 	if out.unread && (err == nil || errors.Is(err, syscall.EPIPE)) {
 		return int(Signalled) + int(syscall.SIGPIPE) // as any program that was not asked to go on
 	}
@@ -59,9 +59,9 @@ func Main(argv, environ []string, stdout, stderr io.Writer) int {
 	return int(codeOf(err))
 }
 
-// usual turns what other programs have taught people to type into ours:
+// rewriteArgs turns what other programs have taught people to type into ours:
 // --version, and help with the words of a command.
-func usual(argv []string) []string {
+func rewriteArgs(argv []string) []string {
 	switch {
 	case len(argv) == 2 && (argv[1] == "--version" || argv[1] == "-v"):
 		return []string{argv[0], "version"}
@@ -76,7 +76,7 @@ func (a *app) commands() *cli.App {
 		a.runCommand(), a.seedCommand(), a.probeCommand(), a.statusCommand(), a.approveCommand(),
 		a.joinCommand(), a.linkCommand(), a.bridgeCommand(), a.identityCommand(), a.versionCommand(),
 	}
-	fit(commands, lineWidth(a.stdout))
+	wrapHelp(commands, lineWidth(a.stdout))
 	return &cli.App{
 		Name:                 "bootstrap",
 		Usage:                "pair an OpenClaw gateway's operators before it starts",
@@ -103,20 +103,20 @@ func (a *app) noCommand(c *cli.Context) error {
 	}
 	hint := "bootstrap --help"
 	if len(c.Lineage()) > 2 {
-		hint = "bootstrap " + words(c) + " --help"
+		hint = "bootstrap " + commandName(c) + " --help"
 	} else if _, err := launch.Find(c.Args().First(), a.environ); err == nil {
 		hint = "to start it as the gateway: bootstrap run -- " + shell.Quote(c.Args().First()) + " ...   else: bootstrap --help"
 	}
 	return pairing.Usage(fmt.Errorf("there is no command %q", c.Args().First()), hint)
 }
 
-// words are what a command is called by, such as "seed revoke".
-func words(c *cli.Context) string { return strings.TrimPrefix(c.Command.HelpName, "bootstrap ") }
+// commandName is what a command is called by, such as "seed revoke".
+func commandName(c *cli.Context) string { return strings.TrimPrefix(c.Command.HelpName, "bootstrap ") }
 
 func onUsageError(c *cli.Context, err error, _ bool) error {
 	hint := "bootstrap --help"
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "bootstrap" {
-		hint = "bootstrap " + words(c) + " --help"
+		hint = "bootstrap " + commandName(c) + " --help"
 	}
 	if c.Command != nil && c.Command.Name == "run" {
 		hint = "the gateway's own flags go behind it: bootstrap run -- " + pairing.ExampleGateway + "   ours: bootstrap run --help"
@@ -155,8 +155,8 @@ func unreadable(err error) error {
 func noArguments(action cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if c.NArg() > 0 {
-			return pairing.Usage(fmt.Errorf("%s takes no argument such as %q", words(c), c.Args().First()),
-				"bootstrap "+words(c)+" --help")
+			return pairing.Usage(fmt.Errorf("%s takes no argument such as %q", commandName(c), c.Args().First()),
+				"bootstrap "+commandName(c)+" --help")
 		}
 		return action(c)
 	}
@@ -206,7 +206,7 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (*pairing
 		}
 		vars["OPENCLAW_GATEWAY_PASSWORD"] = password
 	}
-	return pairing.Settle(pairing.Asking{Log: a.log, Words: a.command, Version: Release}, s, argv, vars, prepare)
+	return pairing.Settle(pairing.Invocation{Log: a.log, OwnCommand: a.command, Version: Release}, s, argv, vars, prepare)
 }
 
 func (a *app) now() time.Time { return time.Now() }
@@ -222,8 +222,8 @@ func typedFlags(c *cli.Context) (map[string]*cli.Context, error) {
 		}
 		for _, name := range at.LocalFlagNames() {
 			if !slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) }) {
-				return nil, pairing.Usage(fmt.Errorf("%s takes no --%s", words(c), name),
-					"bootstrap "+words(c)+" --help")
+				return nil, pairing.Usage(fmt.Errorf("%s takes no --%s", commandName(c), name),
+					"bootstrap "+commandName(c)+" --help")
 			}
 			if typed[name] == nil {
 				typed[name] = at
@@ -239,7 +239,7 @@ func flagBehind(c *cli.Context) error {
 	for _, argument := range c.Args().Tail() {
 		if strings.HasPrefix(argument, "-") {
 			return pairing.Usage(fmt.Errorf("%s stands behind %q: flags come first", argument, c.Args().First()),
-				fmt.Sprintf("bootstrap %s %s %s", words(c), quotedWords(c.Args().Tail()), shell.Quote(c.Args().First())))
+				fmt.Sprintf("bootstrap %s %s %s", commandName(c), quotedWords(c.Args().Tail()), shell.Quote(c.Args().First())))
 		}
 	}
 	return nil

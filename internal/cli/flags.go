@@ -111,8 +111,8 @@ func newOption(flag cli.Flag) cli.Flag {
 	return o
 }
 
-// fit breaks the lines of all help so that they fit into a width.
-func fit(commands []*cli.Command, width int) {
+// wrapHelp breaks the lines of all help so that they fit into a width.
+func wrapHelp(commands []*cli.Command, width int) {
 	for _, command := range commands {
 		command.Description = wrapText(command.Description, width-helpIndent)
 		for _, flag := range command.Flags {
@@ -120,7 +120,7 @@ func fit(commands []*cli.Command, width int) {
 				o.width = width - 2*helpIndent - optionIndent
 			}
 		}
-		fit(command.Subcommands, width)
+		wrapHelp(command.Subcommands, width)
 	}
 }
 

@@ -32,7 +32,7 @@ func (a *app) typedCommand(name string) string {
 	main, _, isSub := strings.Cut(name, " ")
 	taken := flags(main)
 	if isSub {
-		taken = ofOne(taken)
+		taken = singleDeviceFlags(taken)
 	}
 	for _, flag := range taken {
 		words = append(words, a.typedAs(flag.Names()[0])...)

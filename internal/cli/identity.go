@@ -100,7 +100,7 @@ func (a *app) readSelf(c *cli.Context) (identity.Identity, error) {
 	if err == nil && id.IsZero() {
 		err = &identity.Error{
 			Path: identity.FilePath(t.StateDir), Fault: "there is none",
-			Mend: "bootstrap identity create",
+			Fix: "bootstrap identity create",
 		}
 	}
 	return id, err
@@ -225,7 +225,7 @@ func (a *app) importedIdentity(s settings.Settings) (identity.Identity, error) {
 		var err error
 		if text, err = readSecret(s.IdentityFile); err != nil {
 			if slip := misplaced(s.IdentityFile, err); slip != nil {
-				return identity.Identity{}, &identity.Error{Fault: "what --identity-file (BOOTSTRAP_IDENTITY_FILE) names: " + slip.Error(), Mend: "the key itself goes into BOOTSTRAP_IDENTITY"}
+				return identity.Identity{}, &identity.Error{Fault: "what --identity-file (BOOTSTRAP_IDENTITY_FILE) names: " + slip.Error(), Fix: "the key itself goes into BOOTSTRAP_IDENTITY"}
 			}
 			return identity.Identity{}, &identity.Error{Path: s.IdentityFile, Fault: "it cannot be read", Err: err}
 		}

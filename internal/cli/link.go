@@ -68,7 +68,7 @@ func (a *app) link(c *cli.Context) error {
 			if err != nil {
 				return err
 			}
-			return a.tellRevoked(c, links)
+			return a.printRevoked(c, links)
 		}
 		made, err := session.MakeLink(c.Context, a.now(), asker)
 		if err != nil {
@@ -146,7 +146,7 @@ func (a *app) printLink(c *cli.Context, made seed.Link, at settings.WebURL) erro
 	return err
 }
 
-func (a *app) tellRevoked(c *cli.Context, links []seed.Link) error {
+func (a *app) printRevoked(c *cli.Context, links []seed.Link) error {
 	for _, link := range links {
 		a.log.Info().Str("link", link.ID).Msg("revoked: it lets nobody in any more")
 	}

@@ -80,12 +80,12 @@ func (w *logWriter) add(text []byte) (line *logLine, wait bool) {
 		w.dropped++
 		return nil, false
 	}
-	w.sayMissing()
+	w.logMissing()
 	return w.append(bytes.Clone(text), 0), !w.stuck
 }
 
-// sayMissing puts the count of what was dropped where it was dropped.
-func (w *logWriter) sayMissing() {
+// logMissing puts the count of what was dropped where it was dropped.
+func (w *logWriter) logMissing() {
 	if w.dropped > 0 && w.missing != nil {
 		w.append(w.missing(w.dropped), w.dropped)
 		w.dropped = 0
@@ -144,7 +144,7 @@ func (w *logWriter) writeAll() {
 		case err != nil:
 			w.dropped += max(line.dropped, 1)
 		case len(w.waiting) == 0:
-			w.sayMissing()
+			w.logMissing()
 		}
 	}
 	w.waiting, w.writing, w.stuck = nil, false, false

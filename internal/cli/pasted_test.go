@@ -23,7 +23,7 @@ func safeToPaste() map[string]bool {
 		"shell.Quote", "quotedWords",
 		"RequestID", "requestID", // protocol.IsRequestID has seen them
 		"Name", "name", // of a client: seed.ValidName has
-		"words", "ExampleGateway", "asked", // ours: a command, an example, a role of two
+		"commandName", "ExampleGateway", "asked", // ours: a command, an example, a role of two
 		"User", "u", // UID:GID
 		"Release", "Go", "OS", // no command, but the version
 	} {

@@ -33,20 +33,20 @@ func (a *app) seedCommand() *cli.Command {
 			{
 				Name: "revoke", Usage: "remove what was seeded under a name, for good", ArgsUsage: "NAME",
 				Description: "A later start does not bring it back. For example:\n\n  bootstrap seed revoke agent-1",
-				Flags:       ofOne(flags("seed")), OnUsageError: onUsageError, Action: a.seedRevoke,
+				Flags:       singleDeviceFlags(flags("seed")), OnUsageError: onUsageError, Action: a.seedRevoke,
 			},
 			{
 				Name: "rotate", Usage: "give what was seeded under a name another device token", ArgsUsage: "NAME",
 				Description: "The old one is refused from the next connect on. For example:\n\n  bootstrap seed rotate agent-1",
-				Flags:       ofOne(flags("seed"), "bundle-dir", "client-url"), OnUsageError: onUsageError, Action: a.seedRotate,
+				Flags:       singleDeviceFlags(flags("seed"), "bundle-dir", "client-url"), OnUsageError: onUsageError, Action: a.seedRotate,
 			},
 		},
 	}
 }
 
-// ofOne are the flags that mean something where one device is named: how to find
+// singleDeviceFlags are the flags that mean something where one device is named: how to find
 // the store, and more.
-func ofOne(all []cli.Flag, more ...string) []cli.Flag {
+func singleDeviceFlags(all []cli.Flag, more ...string) []cli.Flag {
 	wanted := append(more, "state-dir", "gateway-package", "user", "gateway-url", "lock-timeout", "log-format")
 	return slices.DeleteFunc(all, func(f cli.Flag) bool { return !slices.Contains(wanted, f.Names()[0]) })
 }
@@ -79,7 +79,7 @@ func (a *app) seed(c *cli.Context) error {
 	w := pairing.Wishes{Imported: imported, Reseed: c.StringSlice("reseed"), Prune: c.Bool("prune"), Live: live}
 	seeded, err := t.Pair(c.Context, w)
 	if err != nil {
-		err = t.AskGateway(c.Context, live, err, func(g *pairing.Asked) (err error) {
+		err = t.AskGateway(c.Context, live, err, func(g *pairing.ViaGateway) (err error) {
 			seeded, err = g.PairAll(c.Context, w)
 			return err
 		})
@@ -141,7 +141,7 @@ func (a *app) seedDryRun(c *cli.Context, s settings.Settings, imported identity.
 }
 
 func (a *app) seedRevoke(c *cli.Context) error {
-	ask := func(g *pairing.Asked, name string) error { return g.Revoke(c.Context, name) }
+	ask := func(g *pairing.ViaGateway, name string) error { return g.Revoke(c.Context, name) }
 	return a.byName(c, ask, func(session *seed.Session, _ *pairing.Target, name string) error {
 		results, err := session.Revoke(c.Context, name)
 		for _, result := range results {
@@ -156,7 +156,7 @@ func (a *app) seedRevoke(c *cli.Context) error {
 }
 
 func (a *app) seedRotate(c *cli.Context) error {
-	ask := func(g *pairing.Asked, name string) error { return g.Rotate(c.Context, name) }
+	ask := func(g *pairing.ViaGateway, name string) error { return g.Rotate(c.Context, name) }
 	return a.byName(c, ask, func(session *seed.Session, t *pairing.Target, name string) error {
 		_, err := session.Rotate(c.Context, name, func(results []seed.Result) error {
 			bundle, err := seed.ReadBundle(t.BundlesDir(), name)
@@ -174,12 +174,12 @@ func (a *app) seedRotate(c *cli.Context) error {
 
 // byName does something with the one device that is named; ask does it where the
 // gateway has to be asked.
-func (a *app) byName(c *cli.Context, ask func(*pairing.Asked, string) error, do func(*seed.Session, *pairing.Target, string) error) error {
+func (a *app) byName(c *cli.Context, ask func(*pairing.ViaGateway, string) error, do func(*seed.Session, *pairing.Target, string) error) error {
 	if err := flagBehind(c); err != nil {
 		return err
 	}
 	if c.NArg() != 1 {
-		return pairing.Usage(errors.New("one name is wanted"), "bootstrap "+words(c)+" NAME")
+		return pairing.Usage(errors.New("one name is wanted"), "bootstrap "+commandName(c)+" NAME")
 	}
 	s, err := a.load(c)
 	if err != nil {
@@ -202,7 +202,7 @@ func (a *app) byName(c *cli.Context, ask func(*pairing.Asked, string) error, do 
 	if err == nil {
 		return nil
 	}
-	return t.AskGateway(c.Context, live, err, func(g *pairing.Asked) error { return ask(g, c.Args().First()) })
+	return t.AskGateway(c.Context, live, err, func(g *pairing.ViaGateway) error { return ask(g, c.Args().First()) })
 }
 
 // report is what "seed --json" prints. It holds no secret.

@@ -14,7 +14,7 @@ func TestAHintForOneOfManyDevicesCostsLittle(t *testing.T) {
 	for i := range devices {
 		devices[i] = status.Device{Name: "agent-1", DeviceID: "0123456789abcdef", Drift: status.NotWanted}
 	}
-	target := &pairing.Target{Asking: pairing.Asking{Words: (&app{}).command}}
+	target := &pairing.Target{Invocation: pairing.Invocation{OwnCommand: (&app{}).command}}
 	allocations := testing.AllocsPerRun(1, func() { status.DriftFindings(target, devices) })
 	if most := 40.0 * float64(len(devices)); allocations > most {
 		t.Errorf("%.0f allocations for %d devices, more than %.0f", allocations, len(devices), most)

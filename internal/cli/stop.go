@@ -26,10 +26,10 @@ type stopping struct {
 	handOver func() error
 }
 
-// perform runs the command line. A signal that ends a program ends it with 128+n,
+// runUntilSignal runs the command line. A signal that ends a program ends it with 128+n,
 // without another word; but a command that has done all it should nevertheless has
 // succeeded, and while a gateway runs the signals are the gateway's.
-func (a *app) perform(argv []string, signals *launch.Signals) error {
+func (a *app) runUntilSignal(argv []string, signals *launch.Signals) error {
 	ctx, done := signals.Context(context.Background())
 	a.stopping = stopping{signals: signals, handOver: sync.OnceValue(done)}
 	ended := make(chan error, 2)
@@ -55,12 +55,12 @@ func (a *app) runCommandLine(ctx context.Context, argv []string) (err error) {
 			err = &exitError{code: Unexpected}
 		}
 	}()
-	return a.commands().RunContext(ctx, usual(argv))
+	return a.commands().RunContext(ctx, rewriteArgs(argv))
 }
 
-// outliveReaders keeps a write to a pipe that nobody reads any more from ending
+// ignorePipeSignal keeps a write to a pipe that nobody reads any more from ending
 // the program: it fails, as it does for Node. The signal is caught, not ignored,
 // for a gateway would start with it ignored as well.
-func outliveReaders() {
+func ignorePipeSignal() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }

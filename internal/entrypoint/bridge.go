@@ -28,10 +28,10 @@ import (
 func (b *openedBridge) asksItself(flag string, s settings.Settings, serves, told string) error {
 	for _, l := range b.listeners {
 		switch {
-		case (s.GatewayURL == "" || serves != told) && leadsBack(serves, l.Addr()):
+		case (s.GatewayURL == "" || serves != told) && pointsAt(serves, l.Addr()):
 			return pairing.Usage(fmt.Errorf("%s (BOOTSTRAP_BRIDGE): %s is where the gateway is expected to listen", flag, l.Address()),
 				"choose another port for the bridge; OPENCLAW_GATEWAY_PORT names the gateway's where its command does not show it")
-		case leadsBack(told, l.Addr()):
+		case pointsAt(told, l.Addr()):
 			return pairing.Usage(fmt.Errorf("--gateway-url (OPENCLAW_GATEWAY_URL): %s is where this bridge itself listens", protocol.DisplayURL(told)),
 				"--gateway-url with the gateway's own address: the URL in a client's env may be a bridge's")
 		}
@@ -39,8 +39,8 @@ func (b *openedBridge) asksItself(flag string, s settings.Settings, serves, told
 	return nil
 }
 
-// leadsBack tells whether a gateway's URL is a listener's own address.
-func leadsBack(gatewayURL string, listener net.Addr) bool {
+// pointsAt tells whether a gateway's URL is a listener's own address.
+func pointsAt(gatewayURL string, listener net.Addr) bool {
 	tcp, isTCP := listener.(*net.TCPAddr)
 	u, err := url.Parse(gatewayURL)
 	if !isTCP || err != nil || u.Port() != strconv.Itoa(tcp.Port) {
@@ -70,7 +70,7 @@ func openBridge(flag string, t *pairing.Target, options bridge.Options) (*opened
 	options.OwnTokens, options.Hosts = t.Settings.BridgeTokens, t.Settings.BridgeHosts
 	log, count := &bridgeLog{log: t.Log}, options.Notify
 	options.Notify = func(event bridge.Event) {
-		log.tell(event)
+		log.logEvent(event)
 		if count != nil {
 			count(event)
 		}

@@ -12,16 +12,16 @@ import (
 
 // bridgeLog tells what happens to the clients of a bridge.
 type bridgeLog struct {
-	log   zerolog.Logger
-	mu    sync.Mutex
-	rarer map[bridge.EventKind]*rarely
+	log       zerolog.Logger
+	mu        sync.Mutex
+	throttles map[bridge.EventKind]*throttle
 }
 
-// rarely is an event that is not logged each time.
-type rarely struct {
+// throttle is an event that is not logged each time.
+type throttle struct {
 	// logged is when it last was, and untold how often it was not since.
-	logged time.Time
-	untold int
+	logged  time.Time
+	skipped int
 }
 
 // How often a person hears of what may happen many times a second: that the gateway
@@ -32,8 +32,8 @@ const (
 	strangerProgress = time.Minute
 )
 
-// tell logs one event. It is called from many goroutines.
-func (a *bridgeLog) tell(e bridge.Event) {
+// logEvent logs one event. It is called from many goroutines.
+func (a *bridgeLog) logEvent(e bridge.Event) {
 	event, message := a.log.Info(), "bridge: let in"
 	switch e.Kind {
 	case bridge.LetIn:
@@ -48,11 +48,11 @@ func (a *bridgeLog) tell(e bridge.Event) {
 	case bridge.Ended:
 		event, message = a.log.Debug(), "bridge: ended"
 	case bridge.Unreachable:
-		event, message = a.seldom(e.Kind, awayProgress), "bridge: the gateway cannot be reached"
+		event, message = a.throttled(e.Kind, awayProgress), "bridge: the gateway cannot be reached"
 	case bridge.Silent:
-		event, message = a.seldom(e.Kind, strangerProgress), "bridge: connected and said nothing"
+		event, message = a.throttled(e.Kind, strangerProgress), "bridge: connected and said nothing"
 	case bridge.Full:
-		event, message = a.seldom(e.Kind, strangerProgress), "bridge: turned away"
+		event, message = a.throttled(e.Kind, strangerProgress), "bridge: turned away"
 	default:
 		event, message = a.log.Warn(), "bridge: "+string(e.Kind)
 	}
@@ -65,28 +65,28 @@ func (a *bridgeLog) tell(e bridge.Event) {
 	event.Str("client", e.Client).Str("from", e.Remote).Msg(message)
 }
 
-// seldom is an event that is logged once in a while, with how often it was left out
+// throttled is an event that is logged once in a while, with how often it was left out
 // since; zerolog takes no notice of a nil event.
-func (a *bridgeLog) seldom(kind bridge.EventKind, every time.Duration) *zerolog.Event {
+func (a *bridgeLog) throttled(kind bridge.EventKind, every time.Duration) *zerolog.Event {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.rarer == nil {
-		a.rarer = map[bridge.EventKind]*rarely{}
+	if a.throttles == nil {
+		a.throttles = map[bridge.EventKind]*throttle{}
 	}
-	r := a.rarer[kind]
+	r := a.throttles[kind]
 	if r == nil {
-		r = &rarely{}
-		a.rarer[kind] = r
+		r = &throttle{}
+		a.throttles[kind] = r
 	}
 	now := time.Now()
 	if now.Sub(r.logged) < every {
-		r.untold++
+		r.skipped++
 		return nil
 	}
 	event := a.log.Warn()
-	if r.untold > 0 {
-		event = event.Int("untold", r.untold)
+	if r.skipped > 0 {
+		event = event.Int("untold", r.skipped)
 	}
-	r.logged, r.untold = now, 0
+	r.logged, r.skipped = now, 0
 	return event
 }

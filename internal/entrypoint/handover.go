@@ -18,7 +18,7 @@ func (e *Entrypoint) exec(seeded pairing.Paired, signals *launch.Signals) error 
 	}
 	if first := (&prover{Entrypoint: e, seeded: seeded}); first.undecided() {
 		if err := startBeside(e.Environ()); err != nil {
-			e.Log.Warn().Err(err).Str("hint", "once it answers: "+e.Words("seed")).Msg("nobody pairs in the database that the gateway will make")
+			e.Log.Warn().Err(err).Str("hint", "once it answers: "+e.OwnCommand("seed")).Msg("nobody pairs in the database that the gateway will make")
 		}
 	}
 	e.Log.Info().Str("handover", "exec").Str("release", e.Release.String()).

@@ -148,7 +148,7 @@ func (e *Entrypoint) noteHook(marks hooks.Marks, hook hooks.Hook, failed error) 
 		err = marks.Drop(hook)
 	}
 	if err != nil {
-		e.Log.Warn().Str("hint", atomicfile.Mend(marks.Dir, err)).Msg(err.Error())
+		e.Log.Warn().Str("hint", atomicfile.HintFor(marks.Dir, err)).Msg(err.Error())
 	}
 }
 
@@ -219,7 +219,7 @@ func (h *provenHooks) run(ctx context.Context) error {
 func provenHint(marks string, err error) string {
 	first := "read its lines above"
 	if !errors.As(err, new(*hooks.Failure)) {
-		first = cmp.Or(atomicfile.Mend(marks, err), "ls -la "+shell.Quote(marks))
+		first = cmp.Or(atomicfile.HintFor(marks, err), "ls -la "+shell.Quote(marks))
 	}
 	return first + "; to keep the gateway: --hook-failure=warn, or --hooks off"
 }

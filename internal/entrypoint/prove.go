@@ -59,7 +59,7 @@ const (
 
 // start is keep, unless nothing was seeded: then there is nothing to prove.
 func (r *prover) start(ctx context.Context) error {
-	if r.seeded.Store.Kind == "" && !r.seeded.Later {
+	if r.seeded.Store.Kind == "" && !r.seeded.Deferred {
 		return nil
 	}
 	return r.keep(ctx)
@@ -92,7 +92,7 @@ func (r *prover) keep(ctx context.Context) error {
 		case verdict.OK:
 			r.proven, retry, patience = true, firstRetry, r.Settings.ProveTimeout
 			r.hooks.begin(ctx)
-			r.stays(ctx)
+			r.whilePaired(ctx)
 		case r.Settings.RequirePaired && !r.proven:
 			r.Log.Error().Msg("stopping the gateway, because --require-paired is set")
 			r.process.Stop(syscall.SIGTERM)
@@ -177,18 +177,18 @@ func (r *prover) prove(ctx context.Context, patience time.Duration) probe.Verdic
 // hasEntry tells whether the store had our device when it was looked at.
 func hasEntry(seeded pairing.Paired) bool {
 	own := seeded.Own()
-	return !seeded.Later && own.Token != "" && own.Outcome != seed.Revoked
+	return !seeded.Deferred && own.Token != "" && own.Outcome != seed.Revoked
 }
 
 func (r *prover) handshake(ctx context.Context, patience time.Duration) probe.Verdict {
 	switch {
-	case r.seeded.Later:
-		return r.PairLater(ctx, patience)
+	case r.seeded.Deferred:
+		return r.PairOverLoopback(ctx, patience)
 	case r.seeded.Own().DeviceID == "":
 		return probe.Verdict{Outcome: probe.StillStarting, Message: "the gateway has not made its database, and does not listen"}
 	}
 	options := r.Proof(r.seeded.Self, r.seeded.Own().Token, r.SelfScopes())
-	options.Wait, options.Progress, options.Command = patience, r.Progress(), r.Words
+	options.Wait, options.Progress, options.Command = patience, r.Progress(), r.OwnCommand
 	return probe.Run(ctx, options)
 }
 
@@ -227,20 +227,20 @@ func (r *prover) awaitDatabase(ctx context.Context, patience time.Duration) {
 // undecided tells whether the gateway may still turn to another store than the
 // one that was seeded.
 func (r *prover) undecided() bool {
-	return !r.seeded.Later && r.seeded.Store.Kind != "" && r.seeded.Store.Kind != seed.SQLite && r.Release.Era() != gateway.EraJSON
+	return !r.seeded.Deferred && r.seeded.Store.Kind != "" && r.seeded.Store.Kind != seed.SQLite && r.Release.Era() != gateway.EraJSON
 }
 
 // pairAgain puts into the gateway's store what is missing there, and tells whether
 // anything was. What somebody removed stays removed.
 func (r *prover) pairAgain(ctx context.Context) bool {
-	if r.seeded.Later {
+	if r.seeded.Deferred {
 		return false
 	}
 	before := r.seeded
 	out, err := r.Pair(ctx, pairing.Wishes{Known: before.Self, Live: true, Before: before.Results})
 	if err != nil {
 		if errors.As(err, new(*seed.SchemaError)) {
-			r.seeded.Later = true
+			r.seeded.Deferred = true
 			return true
 		}
 		if ctx.Err() == nil {

@@ -21,10 +21,10 @@ const (
 	storePoll = 2 * time.Minute
 )
 
-// stays waits while the pairing holds: until the store says otherwise, or until
+// whilePaired waits while the pairing holds: until the store says otherwise, or until
 // the gateway has restarted in place, which its pid does not tell; then it is not
 // ready until the next proof.
-func (r *prover) stays(ctx context.Context) {
+func (r *prover) whilePaired(ctx context.Context) {
 	before := seed.Stamp(r.StateDir)
 	for ctx.Err() == nil && !r.process.Stopping() {
 		if r.goneSinceProof() || r.restarted(ctx, storePoll) {
@@ -37,7 +37,7 @@ func (r *prover) stays(ctx context.Context) {
 			return
 		}
 		now := seed.Stamp(r.StateDir)
-		if now != before && !r.seeded.Later && !r.holds(ctx) {
+		if now != before && !r.seeded.Deferred && !r.stillPaired(ctx) {
 			return
 		}
 		before = now
@@ -57,9 +57,9 @@ func (r *prover) goneSinceProof() bool {
 	return true
 }
 
-// holds tells whether the store still has what was seeded. A store that cannot be
+// stillPaired tells whether the store still has what was seeded. A store that cannot be
 // read at this moment says nothing.
-func (r *prover) holds(ctx context.Context) bool {
+func (r *prover) stillPaired(ctx context.Context) bool {
 	results, _, err := seed.Plan(ctx, r.SeedOptions(), r.seeded.Devices...)
 	// What that took is most of what this process has, and not wanted for minutes.
 	debug.FreeOSMemory()
@@ -84,14 +84,14 @@ func (r *prover) restarted(ctx context.Context, limit time.Duration) bool {
 	before, err := gateway.Listener(r.Listen.Port)
 	r.socket = before
 	if watch != nil && err == nil && before != "" && !r.undecided() {
-		if gone, err := r.isGone(ctx, watch, before, end); err == nil {
+		if gone, err := r.waitGone(ctx, watch, before, end); err == nil {
 			r.countRestart(gone, before)
 			return gone
 		}
 		watch.Close()
 		r.end = nil
 	}
-	gone := r.looksAgain(ctx, before, err, end)
+	gone := r.pollRestart(ctx, before, err, end)
 	r.countRestart(gone, before)
 	return gone
 }
@@ -112,10 +112,10 @@ func (r *prover) listenerEnd(ctx context.Context) *gateway.ListenerEnd {
 	return r.end
 }
 
-// isGone waits until the kernel says that a listener on the port is gone, and looks
+// waitGone waits until the kernel says that a listener on the port is gone, and looks
 // whether it is this one: what was said before may be about an earlier one. At the
 // end it looks anyway, for the kernel says nothing where it lacks memory.
-func (r *prover) isGone(ctx context.Context, watch *gateway.ListenerEnd, before string, end time.Time) (bool, error) {
+func (r *prover) waitGone(ctx context.Context, watch *gateway.ListenerEnd, before string, end time.Time) (bool, error) {
 	for {
 		told, err := watch.Wait(ctx, time.Until(end))
 		if err != nil || ctx.Err() != nil {
@@ -128,8 +128,8 @@ func (r *prover) isGone(ctx context.Context, watch *gateway.ListenerEnd, before 
 	}
 }
 
-// looksAgain looks every few seconds; failed says that there is nothing to be seen.
-func (r *prover) looksAgain(ctx context.Context, before string, failed error, until time.Time) bool {
+// pollRestart looks every few seconds; failed says that there is nothing to be seen.
+func (r *prover) pollRestart(ctx context.Context, before string, failed error, until time.Time) bool {
 	end := time.After(time.Until(until))
 	tick := time.NewTicker(restartPoll)
 	defer tick.Stop()

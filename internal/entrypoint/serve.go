@@ -47,7 +47,7 @@ func (e *Entrypoint) Prepare(ctx context.Context) (err error) {
 	if e.hooks, err = e.findHooks(); err != nil {
 		return err
 	}
-	if stays(e.Settings) || len(e.hooks.Proven) > 0 {
+	if supervises(e.Settings) || len(e.hooks.Proven) > 0 {
 		e.ready, err = e.newReadiness(ctx)
 	}
 	if err == nil {
@@ -56,9 +56,9 @@ func (e *Entrypoint) Prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// stays decides who stays: what replaces tini as PID 1 has to reap and to forward,
+// supervises decides whether bootstrap stays: what replaces tini as PID 1 has to reap and to forward,
 // and only who stays can stop a gateway that proves nothing.
-func stays(s settings.Settings) bool {
+func supervises(s settings.Settings) bool {
 	switch s.Handover {
 	case settings.Supervise:
 		return true
@@ -75,7 +75,7 @@ func (e *Entrypoint) Serve(ctx context.Context, paired pairing.Paired, failed er
 	case failed == nil:
 	case e.Command.Understood && e.ready != nil && errors.As(failed, new(*seed.SchemaError)):
 		e.Log.Warn().Err(failed).Msg("the database is left alone; pairing over loopback as soon as the gateway answers")
-		paired.Later = true
+		paired.Deferred = true
 	case e.Command.Understood:
 		return failed
 	default:

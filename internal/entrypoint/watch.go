@@ -39,14 +39,14 @@ func Watch(ctx context.Context, t *pairing.Target, url string, count func(approv
 		},
 		Own:   func() (map[string]bool, error) { return ownDevices(ctx, t) },
 		Audit: func(record approve.Record) error { return seed.Audit(t.StateDir, record) },
-		Tell: func(record approve.Record) {
-			w.tellApproval(record)
+		Report: func(record approve.Record) {
+			w.logApproval(record)
 			if count != nil {
 				count(record)
 			}
 		},
-		Watching: w.tellWatching(policy),
-		Waiting:  w.tellWaiting(),
+		Watching: w.logWatching(policy),
+		Waiting:  w.logWaiting(),
 	})
 	return pairing.MayNot(url, err)
 }
@@ -91,7 +91,7 @@ func (w watcher) warnPolicy(policy approve.Policy) {
 	}
 }
 
-func (w watcher) tellWatching(policy approve.Policy) func(string) {
+func (w watcher) logWatching(policy approve.Policy) func(string) {
 	return func(server string) {
 		event := w.Log.Info().Str("gateway", server).Str("role", policy.Role).Str("scopes", pairing.Brief(policy.Scopes))
 		for _, rule := range policy.Rules {
@@ -104,7 +104,7 @@ func (w watcher) tellWatching(policy approve.Policy) func(string) {
 	}
 }
 
-func (w watcher) tellApproval(r approve.Record) {
+func (w watcher) logApproval(r approve.Record) {
 	event := w.Log.Info()
 	message := "approved"
 	switch r.Action {
@@ -139,8 +139,8 @@ func approveCommandLine(r approve.Record) string {
 // waitingPatience is how often a person hears that a gateway is away.
 const waitingPatience = 10 * time.Second
 
-// tellWaiting tells seldom that the gateway cannot be reached.
-func (w watcher) tellWaiting() func(error, time.Duration) {
+// logWaiting tells seldom that the gateway cannot be reached.
+func (w watcher) logWaiting() func(error, time.Duration) {
 	var last time.Time
 	return func(why error, pause time.Duration) {
 		if now := time.Now(); now.Sub(last) > waitingPatience {

@@ -92,9 +92,9 @@ func (t *Tree) owns(s socket) (Owner, bool) {
 	owner := Owner{UID: s.uid, inode: s.inode}
 	hidden := false // a process of the tree whose files are not shown
 	for _, p := range t.processes() {
-		holds, err := p.holds(s.inode)
+		hasSocket, err := p.hasSocket(s.inode)
 		switch {
-		case holds && (p.below || s.uid == os.Geteuid()):
+		case hasSocket && (p.below || s.uid == os.Geteuid()):
 			owner.PID = p.pid
 			t.known = map[string]Owner{s.inode: owner} // the one before is gone
 			return owner, true
@@ -103,7 +103,7 @@ func (t *Tree) owns(s socket) (Owner, bool) {
 		}
 	}
 	if !hidden {
-		owner.PID = holder(s.inode)
+		owner.PID = pidWithSocket(s.inode)
 	}
 	return owner, hidden
 }
@@ -186,8 +186,8 @@ func uidOf(pid int) int {
 	return -1
 }
 
-// holds tells whether a process has the socket of an inode open.
-func (p process) holds(inode string) (bool, error) {
+// hasSocket tells whether a process has the socket of an inode open.
+func (p process) hasSocket(inode string) (bool, error) {
 	dir := fmt.Sprintf("/proc/%d/fd", p.pid)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -201,10 +201,10 @@ func (p process) holds(inode string) (bool, error) {
 	return false, nil
 }
 
-// holder is any process that has the socket open, as far as is shown; 0 else.
-func holder(inode string) int {
+// pidWithSocket is any process that has the socket open, as far as is shown; 0 else.
+func pidWithSocket(inode string) int {
 	for _, pid := range pids() {
-		if holds, _ := (process{pid: pid}).holds(inode); holds {
+		if hasSocket, _ := (process{pid: pid}).hasSocket(inode); hasSocket {
 			return pid
 		}
 	}

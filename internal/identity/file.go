@@ -110,7 +110,7 @@ func Load(path string) (Identity, error) {
 	id, err := Unmarshal(data)
 	if fault := (*Error)(nil); errors.As(err, &fault) {
 		fault.Path = path
-		fault.Mend = "restore it from a backup; or, to become a new device, which has to be paired anew with --reseed: mv " + shell.Quote(path) + " " + shell.Quote(path+".broken")
+		fault.Fix = "restore it from a backup; or, to become a new device, which has to be paired anew with --reseed: mv " + shell.Quote(path) + " " + shell.Quote(path+".broken")
 	}
 	return id, err
 }

@@ -104,16 +104,16 @@ type Error struct {
 	Path  string
 	Fault string
 	Err   error
-	// Mend is the next thing to do, where there is something to say.
-	Mend string
+	// Fix is the next thing to do, where there is something to say.
+	Fix string
 }
 
 // Hint is what to do about it.
 func (e *Error) Hint() string {
-	if fix := atomicfile.Mend(e.Path, e.Err); fix != "" && e.Path != "" {
+	if fix := atomicfile.HintFor(e.Path, e.Err); fix != "" && e.Path != "" {
 		return fix
 	}
-	return e.Mend
+	return e.Fix
 }
 
 func (e *Error) Error() string {

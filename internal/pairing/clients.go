@@ -116,7 +116,7 @@ func (t *Target) finishingOf(bundle seed.Bundle, result seed.Result, url string)
 	}
 	token, err := bridge.Token(bundle)
 	if err != nil {
-		return seed.Finishing{}, &seed.StoreError{Path: bundle.Dir, Err: err, Mend: "a new one is made with --bridge-tokens where there is none"}
+		return seed.Finishing{}, &seed.StoreError{Path: bundle.Dir, Err: err, Fix: "a new one is made with --bridge-tokens where there is none"}
 	}
 	return bundle.FinishingBridged(result, string(t.Settings.BridgeURL), token)
 }

@@ -173,7 +173,7 @@ func (j *joining) byGateway(ctx context.Context, live bool, failed error) (done 
 	clients[0].device.Reseed = j.Again
 	var result seed.Result
 	var how approve.How
-	err = j.AskGateway(ctx, live, failed, func(g *Asked) (err error) {
+	err = j.AskGateway(ctx, live, failed, func(g *ViaGateway) (err error) {
 		result, how, err = g.pairClient(ctx, clients[0])
 		return err
 	})

@@ -22,8 +22,8 @@ type Paired struct {
 	Pruned       []seed.Result
 	Store        seed.Info
 	GatewayToken string
-	// Later: the store was left alone, and pairing waits for the gateway.
-	Later bool
+	// Deferred: the store was left alone, and pairing waits for the gateway.
+	Deferred bool
 }
 
 // Own is the result for the state directory's own device.
@@ -252,7 +252,7 @@ func (t *Target) report(out Paired, before []seed.Result) {
 		}
 		event := t.Log.Info()
 		message := "paired"
-		reseed := func() string { return t.Words("seed", "--reseed", result.Name) }
+		reseed := func() string { return t.OwnCommand("seed", "--reseed", result.Name) }
 		switch result.Outcome {
 		case seed.Unchanged:
 			message = "already paired, nothing changed"

@@ -65,7 +65,7 @@ func (t *Target) Progress() func(probe.Waiting) {
 	}
 }
 
-// PairLater is for a database that this bootstrap does not understand: it is
+// PairOverLoopback is for a database that this bootstrap does not understand: it is
 // left alone, and a device of our own, with its key and token in a bundle, is
 // paired over loopback once the gateway answers, with the gateway's own token.
 //
@@ -73,7 +73,7 @@ func (t *Target) Progress() func(probe.Waiting) {
 // somebody. It is not let in again, though the gateway would.
 //
 // patience is how long a gateway that does not answer is waited for.
-func (t *Target) PairLater(ctx context.Context, patience time.Duration) probe.Verdict {
+func (t *Target) PairOverLoopback(ctx context.Context, patience time.Duration) probe.Verdict {
 	failed := func(err error) probe.Verdict {
 		verdict := probe.Verdict{Outcome: probe.NotPaired, URL: t.ShownURL(), Message: err.Error()}
 		if fault := (*approve.Error)(nil); errors.As(err, &fault) && fault.Verdict.Outcome != "" {

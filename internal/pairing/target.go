@@ -39,15 +39,15 @@ type Target struct {
 	Listener *OwnListener
 	// Unready is why the state directory cannot be worked in; nil where it can.
 	Unready error
-	Asking
+	Invocation
 }
 
-// Asking is who asks for a [Target].
-type Asking struct {
+// Invocation is what a command hands on to its [Target].
+type Invocation struct {
 	// Log gets one line a step.
 	Log zerolog.Logger
-	// Words writes a command of ours out for a hint, with the flags typed here.
-	Words func(name string, arguments ...string) string
+	// OwnCommand writes a command of ours out for a hint, with the flags typed here.
+	OwnCommand func(name string, arguments ...string) string
 	// Version is ours, for the gateway's log.
 	Version string
 }
@@ -109,7 +109,7 @@ func (t *Target) SharedSecret() (token, password string) {
 // are read before. With prepare it makes the state directory where there is none;
 // [Target.Unready] says that this failed. vars are the environment, which it may
 // change.
-func Settle(asking Asking, s settings.Settings, argv []string, vars map[string]string, prepare bool) (*Target, error) {
+func Settle(by Invocation, s settings.Settings, argv []string, vars map[string]string, prepare bool) (*Target, error) {
 	stateDir, err := locate(s, argv, vars)
 	if err != nil {
 		return nil, err
@@ -151,23 +151,23 @@ func Settle(asking Asking, s settings.Settings, argv []string, vars map[string]s
 			return nil, err
 		}
 	}
-	environment, overrides := gatewayAsked(s, vars)
+	environment, overrides := gatewayInput(s, vars)
 	installation, err := gateway.Inspect(argv, environment, overrides)
 	return &Target{
-		Installation: installation, Settings: s, Argv: argv, Variables: vars, Asking: asking,
+		Installation: installation, Settings: s, Argv: argv, Variables: vars, Invocation: by,
 		Starts: prepare && len(argv) > 0, Unready: unready,
 	}, packageError(err)
 }
 
 // locate finds the state directory without reading anything in it.
 func locate(s settings.Settings, argv []string, variables map[string]string) (string, error) {
-	environment, overrides := gatewayAsked(s, variables)
+	environment, overrides := gatewayInput(s, variables)
 	stateDir, err := gateway.Locate(argv, environment, overrides)
 	return stateDir, packageError(err)
 }
 
-// gatewayAsked is what the gateway room is asked with.
-func gatewayAsked(s settings.Settings, variables map[string]string) (gateway.Environment, gateway.Overrides) {
+// gatewayInput is what [gateway.Inspect] takes.
+func gatewayInput(s settings.Settings, variables map[string]string) (gateway.Environment, gateway.Overrides) {
 	environment := gateway.CurrentEnvironment(variables)
 	if s.StateDir != "" {
 		variables["OPENCLAW_STATE_DIR"] = s.StateDir

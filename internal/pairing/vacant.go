@@ -28,7 +28,7 @@ func (t *Target) PairVacant(ctx context.Context, imported identity.Identity) (Pa
 	if t.IsLive(ctx) {
 		return Paired{}, &RunningError{
 			what: "a gateway, or something else, already listens on " + t.Listen.Address(),
-			hint: "stop it first, or choose another port; to pair a device while it runs: " + t.Words("seed"),
+			hint: "stop it first, or choose another port; to pair a device while it runs: " + t.OwnCommand("seed"),
 		}
 	}
 	if imported.IsZero() && t.leavesEmpty() {

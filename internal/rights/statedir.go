@@ -40,7 +40,7 @@ func (e *StateDirError) Class() string { return "store" }
 func (e *StateDirError) Unwrap() error { return e.Err }
 
 // Hint is a command to type, "" where there is none.
-func (e *StateDirError) Hint() string { return cmp.Or(e.hint, atomicfile.Mend(e.Path, e.Err)) }
+func (e *StateDirError) Hint() string { return cmp.Or(e.hint, atomicfile.HintFor(e.Path, e.Err)) }
 
 // PrepareStateDir makes sure, before the drop, that the user will have a state
 // directory at path, which must be absolute. What is missing is created, 0700 and
@@ -81,7 +81,7 @@ func prepareUnprivileged(path string, u User) error {
 		}
 	}
 	if err := unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
-		hint := mendOwner(path, u)
+		hint := fixOwner(path, u)
 		if errors.Is(err, unix.EROFS) {
 			hint = "mount the volume read-write"
 		}
@@ -142,7 +142,7 @@ func handOver(fd int, path string, u User) error {
 			return nil
 		}
 		return &StateDirError{
-			Path: path, User: u, hint: mendOwner(path, u),
+			Path: path, User: u, hint: fixOwner(path, u),
 			Reason: fmt.Sprintf("belongs to %d:%d, has mode %04o and is not an empty directory of root", stat.Uid, stat.Gid, stat.Mode&0o7777),
 		}
 	}
@@ -162,7 +162,7 @@ func handOver(fd int, path string, u User) error {
 // chownError: root without CAP_CHOWN, a read-only volume, or an NFS server
 // that squashes root.
 func chownError(path string, u User, err error) error {
-	e := &StateDirError{Path: path, User: u, Reason: "cannot give it to the user", Err: err, hint: mendOwner(path, u)}
+	e := &StateDirError{Path: path, User: u, Reason: "cannot give it to the user", Err: err, hint: fixOwner(path, u)}
 	if errors.Is(err, syscall.EPERM) {
 		e.Reason += " (CAP_CHOWN is missing, or the volume's server forbids it)"
 	}
@@ -195,6 +195,6 @@ func writableBy(stat *unix.Stat_t, u User) bool {
 	return stat.Mode&writeAndEnter == writeAndEnter
 }
 
-func mendOwner(path string, u User) string {
+func fixOwner(path string, u User) string {
 	return fmt.Sprintf("as root: chown -R %s %s", u, shell.Quote(path))
 }

@@ -51,9 +51,9 @@ func signerOf(devices []Device, results []Result) (out Credentials) {
 	return out
 }
 
-// stand makes sure that a removal or a rotation survives a gateway that runs. The
+// outlastGateway makes sure that a removal or a rotation survives a gateway that runs. The
 // state directory's own device connects.
-func (s *Session) stand(ctx context.Context, results []Result) error {
+func (s *Session) outlastGateway(ctx context.Context, results []Result) error {
 	if !s.mayBeOverwritten() {
 		return nil
 	}
@@ -107,6 +107,6 @@ func (s *Session) barrier(ctx context.Context, signer Credentials, again func() 
 	}
 	return &StoreError{
 		Path: s.store.path(), Err: errors.New("the running gateway overwrote the file every time"),
-		Mend: "bootstrap seed once more, or stop the gateway first",
+		Fix: "bootstrap seed once more, or stop the gateway first",
 	}
 }

@@ -200,7 +200,7 @@ type Finishing struct {
 // Finishing is what [Bundle.Finish] writes, for many of them: see [Finish].
 func (b Bundle) Finishing(result Result, gatewayURL string) (Finishing, error) {
 	if !ValidName(result.Name) || !identity.IsToken(result.Token) || strings.ContainsFunc(gatewayURL, unicode.IsControl) {
-		return Finishing{}, b.unfit()
+		return Finishing{}, b.unwritable()
 	}
 	return Finishing{b, result, []variable{
 		{name: "OPENCLAW_GATEWAY_URL", value: gatewayURL, comment: aboutClient(result.Name), untrue: aboutBridge},
@@ -212,7 +212,7 @@ func (b Bundle) Finishing(result Result, gatewayURL string) (Finishing, error) {
 // its variables lead there, and hold the bridge's token, or [NoToken] where that is empty.
 func (b Bundle) FinishingBridged(result Result, bridgeURL, bridgeToken string) (Finishing, error) {
 	if !ValidName(result.Name) || !identity.IsToken(result.Token) || strings.ContainsFunc(bridgeURL, unicode.IsControl) || bridgeToken != "" && !identity.IsToken(bridgeToken) {
-		return Finishing{}, b.unfit()
+		return Finishing{}, b.unwritable()
 	}
 	url := strings.TrimSuffix(bridgeURL, "/") + "/" + result.Name
 	return Finishing{b, result, []variable{
@@ -231,7 +231,7 @@ func aboutClient(name string) string {
 	return "# Client " + name + ": read by a shell (set -a; . ./env) or by docker --env-file."
 }
 
-func (b Bundle) unfit() error {
+func (b Bundle) unwritable() error {
 	return &StoreError{Path: b.envPath(), Err: errors.New("a name, a URL or a token of this form is not written where a shell would read it")}
 }
 
@@ -241,7 +241,7 @@ func (f Finishing) changes() (token, env []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if !file.says(f.result.Token, f.result.Scopes) {
+	if !file.matches(f.result.Token, f.result.Scopes) {
 		token = file.saying(f.result.DeviceID, f.result.Token, f.result.Scopes)
 	}
 	env, err = f.bundle.withVariables(f.variables)

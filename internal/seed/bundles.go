@@ -223,7 +223,7 @@ func asOwner(dir string, do func() error) error {
 	}
 	owner, err := rights.OwnerOf(absolute, false)
 	if fault := (*rights.OwnerError)(nil); errors.As(err, &fault) {
-		return &StoreError{Path: dir, Err: errors.New(fault.Reason), Mend: fault.Hint()}
+		return &StoreError{Path: dir, Err: errors.New(fault.Reason), Fix: fault.Hint()}
 	}
 	if err != nil {
 		return &StoreError{Path: dir, Err: err}
@@ -234,6 +234,6 @@ func asOwner(dir string, do func() error) error {
 	}
 	return &StoreError{
 		Path: dir, Err: fmt.Errorf("it is written with the rights of uid %d, who could replace it: %v", owner.UID, err), //nolint:errorlint // its hint would be about root's rights
-		Mend: fmt.Sprintf("let that user reach and write it (as root: chown -R %d %s), or choose a directory that root alone can write", owner.UID, shell.Quote(absolute)),
+		Fix: fmt.Sprintf("let that user reach and write it (as root: chown -R %d %s), or choose a directory that root alone can write", owner.UID, shell.Quote(absolute)),
 	}
 }

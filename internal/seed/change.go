@@ -71,7 +71,7 @@ func (s *Session) Revoke(ctx context.Context, name string) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return out, s.stand(ctx, out)
+	return out, s.outlastGateway(ctx, out)
 }
 
 // Prune removes every device that was seeded and is not among the wanted ones.
@@ -96,7 +96,7 @@ func (s *Session) Prune(ctx context.Context, wanted ...Device) ([]Result, error)
 	if err := s.keepLedger(); err != nil {
 		return nil, err
 	}
-	return out, s.stand(ctx, out)
+	return out, s.outlastGateway(ctx, out)
 }
 
 // PlanPrune tells what [Session.Prune] would remove. It takes no lock and writes
@@ -184,23 +184,23 @@ func (s *Session) Rotate(ctx context.Context, name string, handOver func([]Resul
 	if len(due) == 0 {
 		return nil, &StoreError{
 			Path: s.store.path(), Err: fmt.Errorf("the device %q is not paired any more", name),
-			Mend: "bootstrap seed --reseed " + shell.Quote(name),
+			Fix: "bootstrap seed --reseed " + shell.Quote(name),
 		}
 	}
 	if err := s.audit(lines...); err != nil {
 		return nil, err
 	}
-	out, err := s.retoken(ctx, name, due)
+	out, err := s.rotateTokens(ctx, name, due)
 	if err == nil {
 		err = handOver(out)
 	}
 	if err != nil {
 		return out, err
 	}
-	return out, s.stand(ctx, out)
+	return out, s.outlastGateway(ctx, out)
 }
 
-func (s *Session) retoken(ctx context.Context, name string, due map[string]Device) (out []Result, err error) {
+func (s *Session) rotateTokens(ctx context.Context, name string, due map[string]Device) (out []Result, err error) {
 	rotated := map[string]entry{}
 	err = s.store.update(ctx, due, nil, func(e *entry, device Device) {
 		e.setToken(newToken(), time.Now())

@@ -64,7 +64,7 @@ func readNote(stateDir string) (note exchangeNote, err error) {
 		err = errors.New("its version is not 1, the one that this bootstrap knows")
 	}
 	if err != nil {
-		return note, &StoreError{Path: path, Err: err, Mend: "to go on without it: mv " + shell.Quote(path) + " " + shell.Quote(path+".broken")}
+		return note, &StoreError{Path: path, Err: err, Fix: "to go on without it: mv " + shell.Quote(path) + " " + shell.Quote(path+".broken")}
 	}
 	return note, nil
 }
@@ -169,10 +169,10 @@ func (s *jsonStore) withPending(content *jsonContent) *jsonContent {
 	return out
 }
 
-// overtaken is what a gateway wrote between the reading and the exchange of a run
+// gatewayWrites is what a gateway wrote between the reading and the exchange of a run
 // that was killed; nothing where the temporary file holds what was read, or what
 // was to be written.
-func (s *jsonStore) overtaken(note exchangeNote) (map[string]gatewayWrite, error) {
+func (s *jsonStore) gatewayWrites(note exchangeNote) (map[string]gatewayWrite, error) {
 	if note.Wrote == "" {
 		return nil, nil
 	}
@@ -202,7 +202,7 @@ func (s *Session) clearLeftovers() error {
 	if err != nil {
 		return err
 	}
-	writes, err := files.overtaken(note)
+	writes, err := files.gatewayWrites(note)
 	if err != nil {
 		return err
 	}

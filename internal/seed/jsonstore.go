@@ -238,7 +238,7 @@ func (c *jsonContent) entry(at span) entry {
 }
 
 func (s *jsonStore) fail(err error, fix string) error {
-	return &StoreError{Path: s.path(), Err: err, Mend: fix}
+	return &StoreError{Path: s.path(), Err: err, Fix: fix}
 }
 
 // update splices the new entries into the old bytes, so that all else stays as

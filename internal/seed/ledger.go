@@ -72,7 +72,7 @@ func readLedger(stateDir string) (*ledger, error) {
 	}
 	if err != nil {
 		return nil, &StoreError{Path: l.path, Err: err,
-			Mend: "to start anew, so that devices that were removed by hand are paired again: mv " + shell.Quote(l.path) + " " + shell.Quote(l.path+".broken")}
+			Fix: "to start anew, so that devices that were removed by hand are paired again: mv " + shell.Quote(l.path) + " " + shell.Quote(l.path+".broken")}
 	}
 	return l, nil
 }

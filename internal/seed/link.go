@@ -61,7 +61,7 @@ func ownerProfile() bootstrapProfile {
 func NoLinks(stateDir string) error {
 	return &StoreError{
 		Path: statedb.Path(stateDir), Err: errNoLinks,
-		Mend: "start the gateway, 2026.8.1 or later, on this state directory (--state-dir), and ask again",
+		Fix: "start the gateway, 2026.8.1 or later, on this state directory (--state-dir), and ask again",
 	}
 }
 

@@ -184,7 +184,7 @@ func (s *Session) write(ctx context.Context, devices []Device, found planned) er
 	if err := s.audit(lines...); err != nil {
 		return err
 	}
-	if err := s.tokenFirst(ctx, due); err != nil {
+	if err := s.keepTokenFirst(ctx, due); err != nil {
 		return err
 	}
 	retired := found.retired()
@@ -200,11 +200,11 @@ func (s *Session) write(ctx context.Context, devices []Device, found planned) er
 	})
 }
 
-// tokenFirst gives the CLI in this directory its token before the store has it, where
+// keepTokenFirst gives the CLI in this directory its token before the store has it, where
 // the identity was made in this session: one sync of their directory is for both. A run
 // that is killed in between leaves a token that nobody knows, and the next one makes
 // another for both.
-func (s *Session) tokenFirst(ctx context.Context, due map[string]Device) error {
+func (s *Session) keepTokenFirst(ctx context.Context, due map[string]Device) error {
 	files, isFiles := s.store.(*jsonStore)
 	if !isFiles || !files.keyUnsynced || s.options.Live != nil {
 		return nil

@@ -178,7 +178,7 @@ func (s *Session) Close() error {
 // What is written after it lies in directories that are on the disk.
 func (s *Session) check() error {
 	if err := s.lock.Check(); err != nil {
-		return &StoreError{Path: s.options.StateDir, Err: err, Mend: "let nobody move it meanwhile, and do it again: nothing is lost, and what is there already stays"}
+		return &StoreError{Path: s.options.StateDir, Err: err, Fix: "let nobody move it meanwhile, and do it again: nothing is lost, and what is there already stays"}
 	}
 	return s.sync()
 }
@@ -241,7 +241,7 @@ func (s *Session) Self(ctx context.Context, imported, known identity.Identity) (
 		return identity.Identity{}, false, &identity.Error{
 			Path:  s.store.identityPath(),
 			Fault: fmt.Sprintf("the imported device %s is not the device %s that is here", short(imported.DeviceID()), short(id.DeviceID())),
-			Mend:  "leave the import out, or use an empty state directory",
+			Fix:   "leave the import out, or use an empty state directory",
 		}
 	}
 	return id, created, nil

@@ -107,7 +107,7 @@ func (s *sqliteStore) list(ctx context.Context) (map[string]entry, error) {
 		if size += e.size(); size > maxStoreSize {
 			return &StoreError{
 				Path: s.path(), Err: fmt.Errorf("its devices take more than %d MB", maxStoreSize>>20),
-				Mend: "it is larger than any that a gateway makes: remove devices (openclaw devices list), or restore a backup",
+				Fix: "it is larger than any that a gateway makes: remove devices (openclaw devices list), or restore a backup",
 			}
 		}
 		found[e.text("deviceId")] = e

@@ -75,8 +75,8 @@ type store interface {
 type StoreError struct {
 	Path string
 	Err  error
-	// Mend is the next thing to do, where there is something to say.
-	Mend string
+	// Fix is the next thing to do, where there is something to say.
+	Fix string
 }
 
 func (e *StoreError) Error() string {
@@ -91,14 +91,14 @@ func (e *StoreError) Unwrap() error { return e.Err }
 
 // Hint is what to do about it: what the volume needs comes first.
 func (e *StoreError) Hint() string {
-	if fix := atomicfile.Mend(e.Path, e.Err); fix != "" {
+	if fix := atomicfile.HintFor(e.Path, e.Err); fix != "" {
 		return fix
 	}
 	var database *statedb.Error
 	if errors.As(e.Err, &database) && database.Hint() != "" {
 		return database.Hint()
 	}
-	return e.Mend
+	return e.Fix
 }
 
 // firstSQLiteVersion is the schema (PRAGMA user_version) from which on the
@@ -175,6 +175,6 @@ func (e *SchemaError) Error() string { return e.What }
 func unknownSchema(path, what string) error {
 	return &StoreError{
 		Path: path, Err: &SchemaError{What: what},
-		Mend: "this gateway is newer than this bootstrap: use a newer bootstrap, or pair by hand: openclaw devices approve REQUEST_ID",
+		Fix: "this gateway is newer than this bootstrap: use a newer bootstrap, or pair by hand: openclaw devices approve REQUEST_ID",
 	}
 }

@@ -50,7 +50,7 @@ func readTokenFile(stateDir, deviceID string) (tokenFile, error) {
 }
 
 func (f tokenFile) fail(err error) error {
-	return &StoreError{Path: f.path, Err: err, Mend: "it is a copy that can be made again: mv " + shell.Quote(f.path) + " " + shell.Quote(f.path+".broken")}
+	return &StoreError{Path: f.path, Err: err, Fix: "it is a copy that can be made again: mv " + shell.Quote(f.path) + " " + shell.Quote(f.path+".broken")}
 }
 
 // operator is the operator's part: its token is a secret.
@@ -59,8 +59,8 @@ func (f tokenFile) operator() (all, operator object) {
 	return all, objectOrEmpty(all.get(roleOperator))
 }
 
-// says tells whether the file has this very token, for these scopes.
-func (f tokenFile) says(token string, scopes []string) bool {
+// matches tells whether the file has this very token, for these scopes.
+func (f tokenFile) matches(token string, scopes []string) bool {
 	_, operator := f.operator()
 	haveToken, _ := decode[string](operator.get("token"))
 	haveScopes, _ := decode[[]string](operator.get("scopes"))
@@ -72,7 +72,7 @@ func (f tokenFile) says(token string, scopes []string) bool {
 // roles stays; where it says the same already it is not touched.
 func keepTokenFile(stateDir, deviceID string, token string, scopes []string) (written bool, err error) {
 	file, err := readTokenFile(stateDir, deviceID)
-	if err != nil || file.says(token, scopes) {
+	if err != nil || file.matches(token, scopes) {
 		return false, err
 	}
 	if err := atomicfile.MakeDir(filepath.Dir(file.path)); err != nil {
@@ -120,7 +120,7 @@ func (s *Session) GatewayToken() (token string, created bool, err error) {
 		err = errors.New("it does not hold a token as bootstrap makes them")
 	}
 	if err != nil {
-		return "", false, &StoreError{Path: path, Err: err, Mend: "set OPENCLAW_GATEWAY_TOKEN, or to have a new one made: rm " + shell.Quote(path)}
+		return "", false, &StoreError{Path: path, Err: err, Fix: "set OPENCLAW_GATEWAY_TOKEN, or to have a new one made: rm " + shell.Quote(path)}
 	}
 	return token, created, nil
 }

@@ -56,7 +56,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Hint is what to do about it; empty where nothing sensible can be said.
 func (e *Error) Hint() string {
-	if fix := atomicfile.Mend(e.Path, e.Err); fix != "" {
+	if fix := atomicfile.HintFor(e.Path, e.Err); fix != "" {
 		return fix
 	}
 	if owner := (*OwnerError)(nil); errors.As(e.Err, &owner) {
@@ -82,20 +82,20 @@ func hintFor(code int, path string) string {
 	case sqlite3.SQLITE_TOOBIG:
 		return "a value in it is larger than any that a gateway writes: remove that row, or restore a backup"
 	case sqlite3.SQLITE_FULL:
-		return atomicfile.Mend(path, unix.ENOSPC)
+		return atomicfile.HintFor(path, unix.ENOSPC)
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
 		// SQLite says no more where there is no room for its -wal or its -shm.
 		if isFull(filepath.Dir(path)) {
-			return atomicfile.Mend(path, unix.ENOSPC)
+			return atomicfile.HintFor(path, unix.ENOSPC)
 		}
 		// Nor where no descriptor is left for them.
 		if limit := limitReached(filepath.Dir(path)); limit != nil {
-			return atomicfile.Mend(path, limit)
+			return atomicfile.HintFor(path, limit)
 		}
 	}
 	switch code & 0xff {
 	case sqlite3.SQLITE_IOERR:
-		return atomicfile.Mend(path, unix.EIO)
+		return atomicfile.HintFor(path, unix.EIO)
 	case sqlite3.SQLITE_PROTOCOL:
 		return "the volume does not lock files as SQLite wants it: use a local disk, or a network filesystem with locks (NFS 4); if it is one, try again"
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:

@@ -51,9 +51,9 @@ func browserHints(t *pairing.Target, page settings.WebURL, verdict probe.Verdict
 		}
 	case probe.NotPaired:
 		if t.Release.HasLinks() {
-			out = append(out, t.Words("link", "--url", string(page)))
+			out = append(out, t.OwnCommand("link", "--url", string(page)))
 		}
-		out = append(out, t.Words("approve", "--list"))
+		out = append(out, t.OwnCommand("approve", "--list"))
 	}
 	if !t.Release.Known && !IsSecure(page) && (verdict.Outcome == probe.NotPaired || verdict.Outcome == probe.TLSOrOrigin) {
 		out = append(out, "where the gateway is older than 2026.8.1, open it "+secureWays())

@@ -30,7 +30,7 @@ func TestHintsForABrowserFitTheRelease(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			target := &pairing.Target{}
-			target.Words = func(name string, arguments ...string) string {
+			target.OwnCommand = func(name string, arguments ...string) string {
 				return strings.Join(append([]string{"bootstrap", name}, arguments...), " ")
 			}
 			if test.release != "" {

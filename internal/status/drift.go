@@ -86,7 +86,7 @@ func driftOf(wanted seed.Device, there seed.Seen, nameRevoked bool) Drift {
 // DriftFindings says what fixes each drift that is not harmless.
 func DriftFindings(t *pairing.Target, devices []Device) []Finding {
 	if nobodyIn(devices) {
-		return []Finding{{What: "nobody is paired yet", Fix: t.Words("seed") + ", or: " + t.Words("run") + " -- " + pairing.ExampleGateway}}
+		return []Finding{{What: "nobody is paired yet", Fix: t.OwnCommand("seed") + ", or: " + t.OwnCommand("run") + " -- " + pairing.ExampleGateway}}
 	}
 	var out []Finding
 	for _, d := range devices {
@@ -97,12 +97,12 @@ func DriftFindings(t *pairing.Target, devices []Device) []Finding {
 		if d.DeviceID != "" {
 			who += " (" + pairing.ShortID(d.DeviceID) + ")"
 		}
-		reseed := func() string { return t.Words("seed", "--reseed", d.Name) }
+		reseed := func() string { return t.OwnCommand("seed", "--reseed", d.Name) }
 		switch d.Drift {
 		case Missing:
-			out = append(out, Finding{What: who + missingBecause(d), Fix: t.Words("seed")})
+			out = append(out, Finding{What: who + missingBecause(d), Fix: t.OwnCommand("seed")})
 		case Narrower:
-			out = append(out, Finding{What: who + " has fewer scopes than wanted: " + pairing.Brief(d.Scopes), Fix: t.Words("seed")})
+			out = append(out, Finding{What: who + " has fewer scopes than wanted: " + pairing.Brief(d.Scopes), Fix: t.OwnCommand("seed")})
 		case Wider:
 			out = append(out, Finding{What: who + " has more scopes than wanted: " + pairing.Brief(d.Scopes), Fix: "to take the rest back: " + reseed()})
 		case OtherKey:
@@ -112,7 +112,7 @@ func DriftFindings(t *pairing.Target, devices []Device) []Finding {
 		case NotWanted:
 			out = append(out, Finding{
 				What: who + " was seeded earlier and is not named now",
-				Fix:  "name it with --client, or: " + t.Words("seed", "--prune") + ", or: " + t.Words("seed revoke", d.Name),
+				Fix:  "name it with --client, or: " + t.OwnCommand("seed", "--prune") + ", or: " + t.OwnCommand("seed revoke", d.Name),
 			})
 		case InStep, Unmanaged:
 		}
@@ -137,7 +137,7 @@ func removeOlder(t *pairing.Target, d Device) string {
 	if d.Name == seed.SelfName { // which is never pruned
 		return "openclaw devices remove " + shell.Quote(protocol.Clean(d.DeviceID))
 	}
-	return t.Words("seed", "--prune") + "   (with every client that shall stay)"
+	return t.OwnCommand("seed", "--prune") + "   (with every client that shall stay)"
 }
 
 // localTokenFinding is about the one device whose token lies in two places.
@@ -147,6 +147,6 @@ func localTokenFinding(t *pairing.Target, survey seed.Survey) []Finding {
 	}
 	return []Finding{{
 		What: "the CLI beside the gateway has no device token, or not the one in the store: it will be refused, or ask for the gateway's token",
-		Fix:  t.Words("seed"),
+		Fix:  t.OwnCommand("seed"),
 	}}
 }

@@ -45,7 +45,7 @@ func (r Running) finding(t *pairing.Target) Finding {
 	case r.Port == 0:
 		out.Fix = "where its port stands in its command alone, " + pairing.SetPort("PORT")
 	case strconv.Itoa(r.Port) == asked:
-		out.Fix = "look at its log, and wait for it with: " + t.Words("probe", "--wait", "120s")
+		out.Fix = "look at its log, and wait for it with: " + t.OwnCommand("probe", "--wait", "120s")
 	default:
 		out.What = fmt.Sprintf("a gateway (pid %d) serves this state directory at port %d, and not at %s", r.PID, r.Port, t.ShownURL())
 		out.Fix = pairing.SetPort(strconv.Itoa(r.Port))

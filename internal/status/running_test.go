@@ -11,7 +11,9 @@ import (
 func TestAGatewayElsewhereIsNamedAsFarAsItIsKnown(t *testing.T) {
 	target := &pairing.Target{
 		Installation: gateway.Installation{URL: "ws://127.0.0.1:18789", Listen: gateway.Listen{Port: 18789}},
-		Asking:       pairing.Asking{Words: func(name string, arguments ...string) string { return "bootstrap " + name + " " + strings.Join(arguments, " ") }},
+		Invocation: pairing.Invocation{OwnCommand: func(name string, arguments ...string) string {
+			return "bootstrap " + name + " " + strings.Join(arguments, " ")
+		}},
 	}
 	for _, c := range []struct {
 		port      int

@@ -10,11 +10,11 @@ import (
 	"github.com/reflectt/bootstrap/internal/seed"
 )
 
-// Asked is a gateway that serves a database which is out of reach for this
+// ViaGateway is a gateway that serves a database which is out of reach for this
 // process, and is asked for what would have been written there.
-type Asked struct {
+type ViaGateway struct {
 	*Target
-	beside *seed.Beside
+	beside *seed.LedgerSession
 	caller *approve.Caller
 	paired map[string]approve.Paired
 }
@@ -22,7 +22,7 @@ type Asked struct {
 // AskGateway does something through the gateway where the store is out of reach
 // for us. Else, and where the gateway cannot be asked either, it returns what
 // failed: the exit code is that of the store.
-func (t *Target) AskGateway(ctx context.Context, live bool, failed error, do func(*Asked) error) error {
+func (t *Target) AskGateway(ctx context.Context, live bool, failed error, do func(*ViaGateway) error) error {
 	gateway := t.Loopback()
 	if !live || !seed.OutOfReach(failed) {
 		return failed
@@ -32,11 +32,11 @@ func (t *Target) AskGateway(ctx context.Context, live bool, failed error, do fun
 		return failed
 	}
 	t.Log.Warn().Err(failed).Msg("the database is out of reach for this process: asking the gateway that runs on it instead")
-	beside, err := seed.OpenBeside(ctx, t.SeedOptions())
+	beside, err := seed.OpenLedger(ctx, t.SeedOptions())
 	if err != nil {
 		return err
 	}
-	err = t.askedBy(ctx, gateway, beside, do)
+	err = t.withGateway(ctx, gateway, beside, do)
 	if err = errors.Join(err, beside.Close()); err != nil && !errors.As(err, new(classed)) {
 		// One that waits for the same lock answers with its own time-out, or not at all.
 		return fmt.Errorf("%w; and the gateway, asked to do it, could not either: %w", failed, err)
@@ -44,7 +44,7 @@ func (t *Target) AskGateway(ctx context.Context, live bool, failed error, do fun
 	return err
 }
 
-func (t *Target) askedBy(ctx context.Context, gateway approve.Gateway, beside *seed.Beside, do func(*Asked) error) error {
+func (t *Target) withGateway(ctx context.Context, gateway approve.Gateway, beside *seed.LedgerSession, do func(*ViaGateway) error) error {
 	caller, err := approve.Open(ctx, gateway)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (t *Target) askedBy(ctx context.Context, gateway approve.Gateway, beside *s
 	if err != nil {
 		return err
 	}
-	g := &Asked{Target: t, beside: beside, caller: caller, paired: map[string]approve.Paired{}}
+	g := &ViaGateway{Target: t, beside: beside, caller: caller, paired: map[string]approve.Paired{}}
 	for _, device := range paired {
 		g.paired[device.DeviceID] = device
 	}
@@ -63,7 +63,7 @@ func (t *Target) askedBy(ctx context.Context, gateway approve.Gateway, beside *s
 
 // PairAll pairs the clients. The directory's own device has its key in the database:
 // it has to be paired already, by what the gateway lists.
-func (g *Asked) PairAll(ctx context.Context, w Wishes) (out Paired, err error) {
+func (g *ViaGateway) PairAll(ctx context.Context, w Wishes) (out Paired, err error) {
 	if w.Prune || !w.Imported.IsZero() || slices.Contains(w.Reseed, seed.SelfName) {
 		return out, errors.New("--prune, an imported key and --reseed self need the database itself")
 	}
@@ -90,7 +90,7 @@ func (g *Asked) PairAll(ctx context.Context, w Wishes) (out Paired, err error) {
 }
 
 // ownDevice looks whether the gateway still lists the directory's own device.
-func (g *Asked) ownDevice() (seed.Result, error) {
+func (g *ViaGateway) ownDevice() (seed.Result, error) {
 	devices, err := g.beside.Seeded(seed.SelfName)
 	if err != nil && !errors.As(err, new(*seed.NameError)) {
 		return seed.Result{}, err
@@ -100,12 +100,12 @@ func (g *Asked) ownDevice() (seed.Result, error) {
 			return seed.Result{Name: seed.SelfName, DeviceID: device.ID(), Outcome: seed.Unchanged, Scopes: listed.Scopes}, nil
 		}
 	}
-	return seed.Result{}, errors.New("the gateway does not list this directory's own device, and its key is in the database; a client alone is paired by: " + g.Words("join") + " --name NAME")
+	return seed.Result{}, errors.New("the gateway does not list this directory's own device, and its key is in the database; a client alone is paired by: " + g.OwnCommand("join") + " --name NAME")
 }
 
 // pairClient pairs one client that has its key in a bundle. The token is the
 // gateway's to make.
-func (g *Asked) pairClient(ctx context.Context, c client) (seed.Result, approve.How, error) {
+func (g *ViaGateway) pairClient(ctx context.Context, c client) (seed.Result, approve.How, error) {
 	id := c.device.ID()
 	listed, here := g.paired[id]
 	result := seed.Result{Name: c.device.Name, DeviceID: id, Outcome: seed.Created, Scopes: c.device.Scopes}
@@ -138,7 +138,7 @@ func (g *Asked) pairClient(ctx context.Context, c client) (seed.Result, approve.
 }
 
 // admit has the gateway pair a client, or give it its token once more.
-func (g *Asked) admit(ctx context.Context, c client, here bool, result *seed.Result) (approve.How, error) {
+func (g *ViaGateway) admit(ctx context.Context, c client, here bool, result *seed.Result) (approve.How, error) {
 	action := string(result.Outcome)
 	if c.device.Reseed {
 		action = "reseeded"
@@ -169,7 +169,7 @@ func revokedToken(device approve.Paired) bool {
 }
 
 // Revoke removes what was seeded under a name.
-func (g *Asked) Revoke(ctx context.Context, name string) error {
+func (g *ViaGateway) Revoke(ctx context.Context, name string) error {
 	devices, err := g.beside.Seeded(name)
 	if err != nil {
 		return err
@@ -193,7 +193,7 @@ func (g *Asked) Revoke(ctx context.Context, name string) error {
 
 // Rotate has the gateway end the tokens of a name. From 2026.5.28 on it shows the
 // new one to the device alone: a client with its key in a bundle fetches it.
-func (g *Asked) Rotate(ctx context.Context, name string) error {
+func (g *ViaGateway) Rotate(ctx context.Context, name string) error {
 	devices, err := g.beside.Seeded(name)
 	if err != nil {
 		return err
@@ -233,7 +233,7 @@ func (g *Asked) Rotate(ctx context.Context, name string) error {
 		g.Log.Info().Str("name", name).Str("device", ShortID(device.ID())).Msg("token rotated, by the gateway: the old one is refused from now on")
 	}
 	if !rotated {
-		return &seed.StoreError{Path: g.StateDir, Err: fmt.Errorf("the device %q is not paired any more", name), Mend: g.Words("seed", "--reseed", name)}
+		return &seed.StoreError{Path: g.StateDir, Err: fmt.Errorf("the device %q is not paired any more", name), Fix: g.OwnCommand("seed", "--reseed", name)}
 	}
 	return nil
 }

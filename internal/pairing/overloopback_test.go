@@ -30,24 +30,24 @@ func TestPairingLaterWorksOnceAndRespectsARemoval(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			target, err := Settle(Asking{Log: zerolog.Nop()}, s, nil, vars, true)
+			target, err := Settle(Invocation{Log: zerolog.Nop()}, s, nil, vars, true)
 			if err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
-			first := target.PairLater(ctx, s.ProveTimeout)
+			first := target.PairOverLoopback(ctx, s.ProveTimeout)
 			if !first.OK || len(first.Scopes) != 7 { // "full", with no package in sight
 				t.Fatalf("the first start: %+v", first)
 			}
-			if second := target.PairLater(ctx, s.ProveTimeout); !second.OK || second.DeviceID != first.DeviceID {
+			if second := target.PairOverLoopback(ctx, s.ProveTimeout); !second.OK || second.DeviceID != first.DeviceID {
 				t.Errorf("a later start: %+v", second)
 			}
 			removed := gatewaytest.CLI(t, version, state, "devices", "remove", first.DeviceID, "--url", gateway.URL, "--token", "sekret")
 			if removed.Code != 0 || !strings.Contains(removed.Stdout+removed.Stderr, first.DeviceID) {
 				t.Fatalf("removing it: %+v", removed)
 			}
-			if after := target.PairLater(ctx, s.ProveTimeout); after.Outcome != probe.NotPaired {
+			if after := target.PairOverLoopback(ctx, s.ProveTimeout); after.Outcome != probe.NotPaired {
 				t.Errorf("after it was removed: %+v", after)
 			}
 		})

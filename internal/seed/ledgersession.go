@@ -22,12 +22,12 @@ func OutOfReach(err error) bool {
 		errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS))
 }
 
-// Beside is what a state directory remembers of its devices, locked, without the
+// LedgerSession is what a state directory remembers of its devices, locked, without the
 // store: for a database that is out of reach, whose gateway is asked instead.
-type Beside struct{ session *Session }
+type LedgerSession struct{ session *Session }
 
-// OpenBeside locks the state directory and reads the ledger. It fails as [Open] does.
-func OpenBeside(ctx context.Context, options Options) (*Beside, error) {
+// OpenLedger locks the state directory and reads the ledger. It fails as [Open] does.
+func OpenLedger(ctx context.Context, options Options) (*LedgerSession, error) {
 	lock, err := Lock(ctx, options)
 	if err != nil {
 		return nil, err
@@ -37,11 +37,11 @@ func OpenBeside(ctx context.Context, options Options) (*Beside, error) {
 		lock.Release()
 		return nil, err
 	}
-	return &Beside{&Session{options: options, lock: lock, ledger: ledger}}, nil
+	return &LedgerSession{&Session{options: options, lock: lock, ledger: ledger}}, nil
 }
 
 // Close saves the ledger and lets the lock go.
-func (b *Beside) Close() error {
+func (b *LedgerSession) Close() error {
 	err := b.session.check()
 	if err == nil {
 		err = b.session.ledger.write()
@@ -51,12 +51,12 @@ func (b *Beside) Close() error {
 }
 
 // Seeded is [Session.Seeded].
-func (b *Beside) Seeded(name string) ([]Device, error) { return b.session.Seeded(name) }
+func (b *LedgerSession) Seeded(name string) ([]Device, error) { return b.session.Seeded(name) }
 
 // StaysOut tells of a device that the gateway does or does not list whether
 // somebody has decided that it stays out. Which database that gateway has cannot be
 // told from here: one that is gone was removed, even where the database is another.
-func (b *Beside) StaysOut(device Device, listed bool) bool {
+func (b *LedgerSession) StaysOut(device Device, listed bool) bool {
 	l := b.session.ledger
 	record := l.data.Devices[device.ID()]
 	switch {
@@ -69,26 +69,26 @@ func (b *Beside) StaysOut(device Device, listed bool) bool {
 }
 
 // Audit writes down what the gateway is about to be asked for.
-func (b *Beside) Audit(action string, device Device) error {
+func (b *LedgerSession) Audit(action string, device Device) error {
 	line := b.session.auditLine(action, device.Name, device.ID(), device.Scopes)
 	line.Via = "gateway"
 	return b.session.audit(line)
 }
 
 // Paired takes a device into the ledger that the gateway has let in.
-func (b *Beside) Paired(device Device, outcome Outcome) {
+func (b *LedgerSession) Paired(device Device, outcome Outcome) {
 	b.session.ledger.record(device, outcome, SQLite, b.mark(device.ID()), true)
 }
 
 // Revoked notes that a device was removed by us, and stays out.
-func (b *Beside) Revoked(device Device) {
+func (b *LedgerSession) Revoked(device Device) {
 	b.session.ledger.noteRevoked(device.ID())
 	b.session.ledger.change(device.ID(), func(record *ledgerRecord) { record.RevokedByUs = true })
 }
 
 // mark is that of the database that was seeded last: whoever opens it next finds
 // out whether it is this one.
-func (b *Beside) mark(deviceID string) string {
+func (b *LedgerSession) mark(deviceID string) string {
 	newest := b.session.ledger.data.Devices[deviceID]
 	if newest.Store == SQLite {
 		return newest.Mark

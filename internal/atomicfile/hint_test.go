@@ -13,7 +13,7 @@ import (
 func TestALimitOnOpenFilesIsNamed(t *testing.T) {
 	for fault, want := range map[unix.Errno]string{unix.EMFILE: "ulimit -n", unix.ENFILE: "fs.file-max"} {
 		err := &fs.PathError{Op: "open", Path: "/data/x", Err: fault}
-		if hint := atomicfile.Mend("/data/x", err); !strings.Contains(hint, want) {
+		if hint := atomicfile.HintFor("/data/x", err); !strings.Contains(hint, want) {
 			t.Errorf("%v: %q", fault, hint)
 		}
 	}

@@ -7,9 +7,9 @@ import (
 	"github.com/reflectt/bootstrap/internal/seed"
 )
 
-func withBeside(t *testing.T, dir string, do func(*seed.Beside)) {
+func withBeside(t *testing.T, dir string, do func(*seed.LedgerSession)) {
 	t.Helper()
-	beside, err := seed.OpenBeside(t.Context(), options(dir))
+	beside, err := seed.OpenLedger(t.Context(), options(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestWhatTheGatewayWasAskedForIsRemembered(t *testing.T) {
 	}
 	client, fresh := newIdentity(t), newIdentity(t)
 	wanted := device(t, "agent-1", client, false, "operator.read")
-	withBeside(t, dir, func(b *seed.Beside) {
+	withBeside(t, dir, func(b *seed.LedgerSession) {
 		own, err := b.Seeded(seed.SelfName)
 		if err != nil || len(own) != 1 || own[0].ID() != self.DeviceID {
 			t.Errorf("our own device: %v, %v", own, err)
@@ -61,8 +61,8 @@ func TestWhatTheGatewayWasAskedForIsRemembered(t *testing.T) {
 		}
 	})
 	t.Run("revoked, it and every key of its name stay out", func(t *testing.T) {
-		withBeside(t, dir, func(b *seed.Beside) { b.Revoked(wanted) })
-		withBeside(t, dir, func(b *seed.Beside) {
+		withBeside(t, dir, func(b *seed.LedgerSession) { b.Revoked(wanted) })
+		withBeside(t, dir, func(b *seed.LedgerSession) {
 			again := device(t, "agent-1", fresh, false, "operator.read")
 			if !b.StaysOut(wanted, true) || !b.StaysOut(again, false) {
 				t.Error("it comes back")
