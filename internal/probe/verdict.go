@@ -6,7 +6,9 @@ import (
 	"github.com/reflectt/bootstrap/internal/protocol"
 )
 
-// Outcome is the verdict in one word; each is one exit code of the command.
+// Outcome is the verdict in one word; each is one exit code of the command. It is not
+// what the gateway said ([protocol.RefusalKind]), but what that means for the credential
+// that was shown: AuthToken is NotPaired with AuthDevice, and GatewayAuth with AuthShared.
 type Outcome string
 
 const (

@@ -2,7 +2,8 @@ package protocol
 
 import "strings"
 
-// RefusalKind is what a refusal is about, on every release alike.
+// RefusalKind is what the gateway said, on every release alike. What it means for a
+// person depends on the credential that was shown, and is probe's to say (its Outcome).
 type RefusalKind string
 
 const (
