@@ -29,7 +29,7 @@ func (w *watcher) admit(ctx context.Context, client *protocol.Client, request Re
 		return Paired{}, errors.Join(w.cancel(first), w.record(Refused, request, v, said.Error()))
 	}
 	if err != nil {
-		// It may have been approved: the reservation stands.
+		// It may have been approved, so the reservation is kept.
 		return Paired{}, err
 	}
 	if first {

@@ -1,13 +1,13 @@
 // Package approve owns the gateway's device.pair and device.token methods: it
 // lists pairing requests and paired devices, approves, rejects and removes by
-// exact id, rotates and revokes tokens, pairs
-// a device of ours over loopback where its store cannot be written, or by asking
-// a gateway elsewhere, and answers requests by a policy.
+// exact id, rotates and revokes tokens, pairs a device of ours over loopback where
+// its store cannot be written, or through a remote gateway, and answers requests by a
+// policy.
 //
-// Start with policy.go, what may come in, and watch.go, how that is found out.
+// Start with policy.go, what may be approved, and watch.go, how requests are found.
 //
-// It approves what it was told to, or what a policy admits, after a look at who
-// asks: it never picks the latest request, never judges by an event, and never
+// It approves a request that was named, or that a policy admits, after it has read
+// what is asked for: it never picks the latest request, never judges by an event, and never
 // touches the store. All that it remembers is what a policy must not forget (see
 // [Memory]); whether a device that was removed may come back is decided before
 // it is called.

@@ -79,7 +79,7 @@ func OpenAs(ctx context.Context, gateway Gateway, device identity.Identity, devi
 	return &Caller{Client: protocol.NewClient(conn, events...), Server: hello.ServerVersion, AuthMode: hello.AuthMode()}, nil
 }
 
-// needsDevice tells whether the scopes were withheld for want of a device.
+// needsDevice tells whether the gateway withheld the scopes because no device was shown.
 func needsDevice(err error) bool {
 	if refusal := (*protocol.Refusal)(nil); errors.As(err, &refusal) {
 		return refusal.Kind == protocol.DeviceRequired

@@ -16,16 +16,16 @@ const (
 	lastLook  = 3 * time.Second
 )
 
-// JoinOptions say how a device of ours gets in, wherever the gateway is.
+// JoinOptions say how to pair a device of ours with a local or a remote gateway.
 type JoinOptions struct {
 	// Options.Gateway is shown its own token or password: the URL is the one to
 	// trust. Options.Wait is also how long a person has to approve.
 	Options
 	// Approver opens a connection that may approve; nil where there is none.
 	Approver func(context.Context) (*Caller, error)
-	// CannotApprove is told why the approver did not do.
+	// CannotApprove is called with the reason why the approver did not do.
 	CannotApprove func(error)
-	// Asked is told of each request that a person has to approve; a request that
+	// Asked is called with each request that a person has to approve; a request that
 	// nobody answers is followed by another one after five minutes.
 	Asked func(requestID string)
 }

@@ -32,7 +32,7 @@ type Options struct {
 	ClientMode string
 	// Wait is how long a gateway that is not ready is waited for; zero is not.
 	Wait time.Duration
-	// Progress, if set, is told before every pause.
+	// Progress, if set, is called before every pause.
 	Progress func(probe.Waiting)
 }
 

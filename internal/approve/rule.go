@@ -24,7 +24,7 @@ const (
 	// before 2026.8.2: there a remote client hides its address by sending an
 	// X-Forwarded-For header of its own.
 	FromLoopback Kind = "local"
-	// FromNetwork ("cidr:…"): the address that the gateway saw lies in a network.
+	// FromNetwork ("cidr:…"): the address that the gateway saw is in a network.
 	FromNetwork Kind = "cidr"
 )
 
@@ -92,7 +92,7 @@ func (r Rule) Has(kind Kind) bool {
 	return slices.ContainsFunc(r, func(c Condition) bool { return c.Kind == kind })
 }
 
-// matches tells whether the address that the gateway saw lies in the network.
+// matches tells whether the address that the gateway saw is in the network.
 func (c Condition) matches(remoteIP string) bool {
 	address, err := netip.ParseAddr(remoteIP)
 	// A zone makes an address of this machine's own; no network has one.

@@ -73,7 +73,7 @@ type watcher struct {
 	relist  time.Duration
 	started time.Time // when the gateway first answered
 	own     map[string]bool
-	// noted are the pending requests that were told, by requestId. What is not
+	// noted are the pending requests that were reported, by requestId. What is not
 	// listed any more is forgotten.
 	noted  map[string]note
 	budget noteBudget
@@ -292,13 +292,13 @@ func (b *backoff) after(err error) (pause time.Duration, again bool) {
 	return 0, false
 }
 
-// Requests that stay pending are told at most this often.
+// Requests that stay pending are reported at most this often.
 const (
 	notesEach  = time.Minute
 	notesAtAll = 60
 )
 
-// noteBudget counts what was told, and what was not.
+// noteBudget counts what was reported, and what was not.
 type noteBudget struct {
 	since    time.Time
 	reported int

@@ -356,7 +356,7 @@ func SyncDir(path string) error {
 		return err
 	}
 	defer func() { _ = dir.Close() }()
-	// Some filesystems (old FUSE, 9p) cannot sync a directory; the rename stands.
+	// Some filesystems (old FUSE, 9p) cannot sync a directory; the rename is done all the same.
 	if err := dir.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
 		return fmt.Errorf("cannot sync directory %s: %w", path, err)
 	}

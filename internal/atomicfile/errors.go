@@ -13,7 +13,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/shell"
 )
 
-// NotRegularError says that something else stands where a file (or, by Want, a
+// NotRegularError says that something else is where a file (or, by Want, a
 // directory) must be. It is never followed and never replaced.
 type NotRegularError struct {
 	Path string

@@ -1,7 +1,7 @@
-// Package bridge owns the relay that lets clients in which cannot sign: it
-// speaks for each of them as the device whose bundle the client was given. It
-// replaces the first connect request of a connection, takes the device token
-// out of the answer, and passes everything else on as it came.
+// Package bridge owns the relay for clients that cannot sign: it signs for each of
+// them as the device whose bundle the client was given. It replaces the first connect
+// request of a connection, removes the device token from the answer, and forwards
+// everything else unchanged.
 //
 // It grants no scope that the bundle has not, shows no client a token, keeps
 // one connection to the gateway for each client's, and never retries a refusal
@@ -19,7 +19,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/protocol"
 )
 
-// Options say which gateway is served, with which bundles, to whom.
+// Options name the gateway, the bundles, and who may connect.
 type Options struct {
 	// GatewayURL is ws:// or wss://.
 	GatewayURL string

@@ -11,7 +11,7 @@ import (
 // maxClientFile bounds the small files of a bundle, in bytes.
 const maxClientFile = 64 << 10
 
-// client is whom the bridge speaks for: what the bundle holds at this moment.
+// client is a client of the bridge: what its bundle holds at this moment.
 type client struct {
 	name     string
 	identity identity.Identity

@@ -17,7 +17,7 @@ const (
 	failureAge = time.Second
 )
 
-// gatewayState is what the last conversations with the gateway told.
+// gatewayState is what the last connections to the gateway showed.
 type gatewayState struct {
 	mu     sync.Mutex
 	at     time.Time

@@ -41,7 +41,7 @@ func (h *holds) held(c client, now time.Time) (bool, string) {
 	return false, ""
 }
 
-// hold notes a refusal, and what the client is told while it stands; one that is
+// hold notes a refusal, and what the client is told while it lasts; one that is
 // not for authentication is passed over.
 func (h *holds) hold(c client, r gatewayRefusal, reason string, now time.Time) {
 	h.mu.Lock()

@@ -143,7 +143,7 @@ func checkJSON(data []byte) error {
 }
 
 // grant says what the client is let in with: of the scopes it asked for those
-// that its bundle has. operator.admin stands for all, as it does for gateways;
+// that its bundle has. operator.admin implies all, as it does for gateways;
 // who names no scopes at all means what the bundle has.
 func grant(r request, has []string) (granted, dropped []string) {
 	if !r.scopesGiven {

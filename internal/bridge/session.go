@@ -17,7 +17,7 @@ type session struct {
 	bridge *Bridge
 	client *websocket.Conn
 	remote string
-	// peer is whom the connection counts for; local is on this machine.
+	// peer is the address that the connection counts for; local is on this machine.
 	peer    string
 	local   bool
 	name    string

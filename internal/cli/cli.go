@@ -28,7 +28,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/shell"
 )
 
-// app is one invocation: where it reads from and writes to.
+// app is one run of the program: its environment, output and log.
 type app struct {
 	environ  []string
 	stdout   io.Writer
@@ -53,13 +53,13 @@ func Main(argv, environ []string, stdout, stderr io.Writer) int {
 	log.SetOutput(a.stderr) //nolint:forbidigo // what libraries say, http.Server above all, must not block either
 	err := a.runUntilSignal(argv, signals)
 	if out.unread && (err == nil || errors.Is(err, syscall.EPIPE)) {
-		return int(Signalled) + int(syscall.SIGPIPE) // as any program that was not asked to go on
+		return int(Signalled) + int(syscall.SIGPIPE) // as any program that SIGPIPE ends
 	}
 	a.report(err)
 	return int(codeOf(err))
 }
 
-// rewriteArgs turns what other programs have taught people to type into ours:
+// rewriteArgs accepts the forms that other programs use:
 // --version, and help with the words of a command.
 func rewriteArgs(argv []string) []string {
 	switch {
@@ -93,7 +93,7 @@ func (a *app) commands() *cli.App {
 	}
 }
 
-// noCommand is what happens without a command, or with one that there is not.
+// noCommand runs for a missing or unknown command.
 func (a *app) noCommand(c *cli.Context) error {
 	if c.NArg() == 0 {
 		if c.Command != nil && len(c.Lineage()) > 2 {
@@ -233,7 +233,7 @@ func typedFlags(c *cli.Context) (map[string]*cli.Context, error) {
 	return typed, nil
 }
 
-// flagBehind is the complaint about a flag that stands behind an argument, where
+// flagBehind is the error about a flag that follows an argument, where
 // the library takes it for one more; nil if there is none.
 func flagBehind(c *cli.Context) error {
 	for _, argument := range c.Args().Tail() {
@@ -245,7 +245,7 @@ func flagBehind(c *cli.Context) error {
 	return nil
 }
 
-// report tells a person, or a program, why it ended.
+// report logs why the program ends.
 func (a *app) report(err error) {
 	if err == nil || errors.As(err, new(*exitError)) || errors.As(err, new(*entrypoint.Ended)) {
 		return

@@ -59,7 +59,7 @@ func (o *option) String() string {
 }
 
 // helpIndent is what the library puts before each line of help, optionIndent
-// what stands between that and a flag's sentence. The library indents the second
+// what is between that and a flag's sentence. The library indents the second
 // and later lines of a flag by three more.
 const helpIndent, optionIndent = 3, 2
 

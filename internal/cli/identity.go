@@ -254,7 +254,7 @@ func readSecret(path string) (string, error) {
 	return strings.TrimSpace(string(data)), err
 }
 
-// readToken reads a token from a file. One with a line break cannot stand in an
+// readToken reads a token from a file. One with a line break cannot be put into an
 // HTTP header, and one with a NUL, as in a file of UTF-16, in no environment.
 func readToken(path string) (string, error) {
 	token, err := readSecret(path)

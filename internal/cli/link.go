@@ -105,7 +105,7 @@ func publicURL(t *pairing.Target) settings.WebURL {
 }
 
 // reachedAt is where the browser finds the gateway that runs on this state directory, whose
-// port often stands in its command alone.
+// port is often in its command alone.
 func (a *app) reachedAt(c *cli.Context, t *pairing.Target) settings.WebURL {
 	if t.Answers(c.Context) {
 		return publicURL(t)
@@ -122,7 +122,7 @@ func (a *app) reachedAt(c *cli.Context, t *pairing.Target) settings.WebURL {
 }
 
 // linkURL is the link as the gateway's own dashboard command makes it (2026.9.6):
-// what stands behind the # reaches no server, proxy or log.
+// what follows the # reaches no server, proxy or log.
 func linkURL(at settings.WebURL, token string) string {
 	return string(at) + "/#bootstrapToken=" + url.QueryEscape(token) + "&bootstrapProfile=owner&gatewayUrl=" + url.QueryEscape(string(at.Socket()))
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/launch"
 )
 
-// lastWork is how long a command may take to end when a signal has told it to.
+// lastWork is how long a command may take to end after a signal.
 // What it writes is whole or not there at any moment; this is for tidying up: a
 // bridge gives its clients 12 s to answer a goodbye.
 const lastWork = 15 * time.Second

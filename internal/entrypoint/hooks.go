@@ -21,10 +21,10 @@ import (
 	"github.com/reflectt/bootstrap/internal/shell"
 )
 
-// usualHooks is where hooks are without being told.
+// usualHooks is the default directory of hooks.
 const usualHooks = "/etc/bootstrap"
 
-// hookGrace is how long a hook may take to end when it was told to. A command that
+// hookGrace is how long a hook may take to end after SIGTERM. A command that
 // a signal ends has 15 s in all.
 const hookGrace = 5 * time.Second
 

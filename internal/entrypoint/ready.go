@@ -61,7 +61,7 @@ func (r *readiness) begin() error {
 	return nil
 }
 
-// usualReadyFile is where the ready file goes without being told: into run, or
+// usualReadyFile is the default path of the ready file: into run, or
 // into a directory of this user's own in temp, for that is everybody's. It is ""
 // where neither can be written, or somebody else was there first. It is never on a
 // volume, which would keep it when the container is gone.

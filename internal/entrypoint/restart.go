@@ -151,7 +151,7 @@ func (r *prover) pollRestart(ctx context.Context, before string, failed error, u
 	}
 }
 
-// tellAgain is for a gateway that was told to stop while it restarted in place:
+// tellAgain is for a gateway that was asked to stop while it restarted in place:
 // then it takes no notice (2026.9.6: "received SIGTERM during shutdown;
 // ignoring"). Whenever it listens anew it is told once more, until it ends.
 func (r *prover) tellAgain(ctx context.Context) {

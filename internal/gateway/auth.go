@@ -27,7 +27,7 @@ type Auth struct {
 	// ignores them, but clients read the environment first and then fail.
 	Disagree []Source
 
-	// InDoubt says why the secret or mode cannot be told. "" means no doubt.
+	// InDoubt says why the secret or mode is uncertain. "" means no doubt.
 	InDoubt string
 }
 

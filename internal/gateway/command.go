@@ -175,8 +175,8 @@ var (
 )
 
 // parseArguments reads OpenClaw's own arguments and tells whether they start a
-// gateway. Root options may stand before and after the subcommand. `gateway run`
-// inherits what stands before `run`; a value given twice: the later one wins.
+// gateway. Root options may come before and after the subcommand. `gateway run`
+// inherits what comes before `run`; a value given twice: the later one wins.
 func (c *Command) parseArguments(arguments []string, env Environment) bool {
 	var words []string
 	for i := 0; i < len(arguments); i++ {

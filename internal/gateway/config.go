@@ -41,9 +41,9 @@ type Config struct {
 // SecretInput is a token or password as the configuration gives it.
 type SecretInput struct {
 	Secret  Secret
-	Set     bool   // there is one, even if its value cannot be told
+	Set     bool   // there is one, even if its value is unknown
 	ByRef   bool   // given as a secret reference, not as text
-	InDoubt string // why the value cannot be told
+	InDoubt string // why the value is unknown
 	Source  Source
 }
 
@@ -236,7 +236,7 @@ var reference = pattern(`\$?\$\{[A-Z_][A-Z0-9_]*\}`)
 // other twice would otherwise be a million.
 const maxExpanded = 128 << 10
 
-// substitute replaces every ${NAME} in a configuration string. $${NAME} stands for
+// substitute replaces every ${NAME} in a configuration string. $${NAME} means
 // the literal ${NAME}. Why that cannot be done is the problem, in a few words after
 // the string's own name: the gateway then either refuses the file (2026.2.26) or
 // keeps the text (2026.5.28).

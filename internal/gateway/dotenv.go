@@ -84,7 +84,7 @@ func isDotenvName(r rune) bool {
 
 // cutValue reads the value behind a separator: in quotes if they close properly,
 // else up to a # or the end of the line. Only after a double quote, be it closed or
-// not, \n and \r stand for line ends; no other escape is resolved.
+// not, \n and \r mean line ends; no other escape is resolved.
 func cutValue(text string) (value, rest string) {
 	value, rest, ok := cutQuoted(trimLeftJS(text))
 	if !ok {

@@ -34,7 +34,7 @@ type Environment struct {
 // CurrentEnvironment describes this process, as it is now, with these variables.
 func CurrentEnvironment(vars map[string]string) Environment {
 	env := Environment{Vars: vars}
-	// Not user.Current, which remembers whom it was asked by before a drop.
+	// Not user.Current, which caches the user from before the drop.
 	if account, err := user.LookupId(strconv.Itoa(os.Geteuid())); err == nil {
 		env.Home = account.HomeDir
 	}

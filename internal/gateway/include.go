@@ -26,7 +26,7 @@ const includeKey = "$include"
 
 // includer resolves $include: one file or a list, anywhere in the tree. A list is
 // merged in order, keys beside it win, objects merge, lists are joined. A file must
-// lie in the directory of the configuration or in OPENCLAW_INCLUDE_ROOTS (from
+// be in the directory of the configuration or in OPENCLAW_INCLUDE_ROOTS (from
 // 2026.5.28), by its name and by its real path, and have one hard link.
 type includer struct {
 	roots  []string

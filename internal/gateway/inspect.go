@@ -11,7 +11,7 @@
 // The room only reads: it never writes, starts, signals or logs anything, and it
 // never opens the database. What the process environment holds comes in as a
 // value (Environment), so that every answer can be tested. Where an answer is not
-// certain it says so (InDoubt, Problems) and goes on; only a package directory that
+// certain it says so (InDoubt, Problems) and continues; only a package directory that
 // was named and cannot be read is an error.
 package gateway
 
@@ -140,7 +140,7 @@ func (in *Installation) findRelease(env Environment, packageDir string, hasArgv 
 	return nil
 }
 
-// NeedsToken tells whether this gateway would refuse to listen for want of a token:
+// NeedsToken tells whether this gateway would refuse to listen because it has no token:
 // it wants one, there is none anywhere, and it binds beyond loopback ("Refusing to
 // bind gateway to lan without auth.", exit 78, measured on 2026.5.28 and 2026.9.6).
 // On loopback it makes one for the run and keeps it to itself; up to 2026.5.7 it

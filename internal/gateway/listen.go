@@ -227,7 +227,7 @@ func (r Release) KnownScopes() []string {
 }
 
 // AskedScopes are those of them that the release's own CLI and Control UI ask
-// for, sorted. What is left out, operator.admin stands for (from 2026.2.24 on).
+// for, sorted. operator.admin implies those that are left out (from 2026.2.24 on).
 //
 // A release that is not known gets those of the newest: older ones pass over a
 // scope without a meaning to them (2026.2.26 and 2026.5.28), and an init

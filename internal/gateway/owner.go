@@ -15,7 +15,7 @@ import (
 // Owner is whose socket listens at an address.
 type Owner struct {
 	UID int
-	// PID is 0 where it cannot be told: without CAP_SYS_PTRACE the kernel shows
+	// PID is 0 where it is unknown: without CAP_SYS_PTRACE the kernel shows
 	// nobody the files of another user's processes.
 	PID   int
 	inode string

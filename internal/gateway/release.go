@@ -135,7 +135,7 @@ func (r Release) RestartSignal() syscall.Signal {
 }
 
 // MakesOwnToken tells whether a gateway without any token writes a new one into
-// openclaw.json and goes on, whatever it binds to (2026.5.7 and before; measured
+// openclaw.json and continues, whatever it binds to (2026.5.7 and before; measured
 // on 2026.2.26 and 2026.3.13). Newer ones refuse to listen beyond loopback.
 func (r Release) MakesOwnToken() bool {
 	return r.Known && !r.WantsGivenToken() && r.Version.Compare(Version{Year: 2026, Month: 5, Patch: 7}) <= 0

@@ -1,8 +1,8 @@
-// Package hooks owns the programs that people put beside a gateway: which there
-// are, in which order, who may have written them, how long each may run, what
-// becomes of its output, and which have run on a volume already. It must not know
-// what a gateway is or what a hook is for, start a program but through the function
-// that it is given, log, or decide what a failure means.
+// Package hooks owns the programs that people add around a gateway's start: how they
+// are found and ordered, who may have written them, how long each may run, where its
+// output goes, and which have run on a volume already. It must not know what a gateway
+// is or what a hook is for. It starts programs only through the function that it is
+// given, never logs, and never decides what a failure means.
 //
 // A hooks directory has two directories: [PreStart], which runs before the gateway
 // starts, and [Proven], which runs once its pairing is proven.

@@ -10,7 +10,7 @@ import (
 // maxLine bounds a line of output, in bytes; what is beyond is left out.
 const maxLine = 4 << 10
 
-// cut stands where a line was longer.
+// cut marks where a line was longer.
 const cut = " [cut]"
 
 // Lines hands on each line of a hook's output until that ends: without its end,

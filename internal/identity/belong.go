@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// pkcs8 is what stands before the 32 bytes of an Ed25519 seed in PKCS #8, as Node
+// pkcs8 is the prefix of the 32 bytes of an Ed25519 seed in PKCS #8, as Node
 // and OpenSSL write it (RFC 8410, section 7).
 var pkcs8 = [...]byte{0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20}
 

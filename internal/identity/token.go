@@ -6,7 +6,7 @@ const maxToken = 512
 
 // IsToken tells whether a text can be a device token, or a token that bootstrap
 // has made: [A-Za-z0-9._~+/=-], 1 to 512 of them. Whoever takes a token in, from a
-// gateway, a store or a file, asks here: it goes on into a file that a shell reads.
+// gateway, a store or a file, asks here: it ends up in a file that a shell reads.
 // The gateway's own token is none of these: a person may have chosen any text.
 func IsToken(text string) bool {
 	if text == "" || len(text) > maxToken {

@@ -159,7 +159,7 @@ func becomeSubreaper() bool {
 }
 
 // hideMemory keeps others of the same uid from reading this process: its memory,
-// and the environment it was started with, where a key may stand that the
+// and the environment it was started with, which may hold a key that the
 // gateway is not given. execve ends it for the child.
 func hideMemory() {
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // fails for no kernel

@@ -72,7 +72,7 @@ func (t *terminal) childStopped(sig syscall.Signal) {
 	}
 	t.stopped = true
 	// A shell's `fg` of a job that was running sends no SIGCONT: we learn that
-	// the terminal is ours again when the child stops for want of it.
+	// the terminal is ours again when the child stops because it lacks it.
 	if (sig == syscall.SIGTTIN || sig == syscall.SIGTTOU) && t.isOurs() {
 		t.resume()
 		return

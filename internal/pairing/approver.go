@@ -36,7 +36,7 @@ func (t *Target) OpenApprover(ctx context.Context, url string, events ...string)
 	return caller, nil
 }
 
-// ApproverURL is the gateway that a person means: the local one, unless told.
+// ApproverURL is the gateway that a person means: the local one unless --gateway-url names another.
 func (t *Target) ApproverURL() string {
 	if t.Settings.GatewayURL != "" {
 		return string(t.Settings.GatewayURL)

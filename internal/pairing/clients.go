@@ -13,7 +13,7 @@ type client struct {
 	bundle seed.Bundle
 }
 
-// withBundle is the client with the key that lies in its bundle.
+// withBundle is the client with the key from its bundle.
 func (c client) withBundle(bundle seed.Bundle) client {
 	c.bundle, c.device.Key = bundle, bundle.Identity
 	c.device.PublicKey, c.device.Made = bundle.Identity.RawPublicKey(), true
@@ -95,8 +95,7 @@ func (t *Target) finishClients(clients []client, results []seed.Result) error {
 	return seed.Finish(all)
 }
 
-// FinishBundle writes what a client that was paired needs; url is where it is told
-// to find the gateway.
+// FinishBundle writes what a paired client needs; url is the gateway's address in it.
 func (t *Target) FinishBundle(bundle seed.Bundle, result seed.Result, url string) error {
 	finishing, err := t.finishingOf(bundle, result, url)
 	if err != nil {
@@ -121,8 +120,7 @@ func (t *Target) finishingOf(bundle seed.Bundle, result seed.Result, url string)
 	return bundle.FinishingBridged(result, string(t.Settings.BridgeURL), token)
 }
 
-// BundleURL is where a client is told to find the gateway: seldom where the
-// gateway finds itself.
+// BundleURL is the gateway's address for clients, which is seldom the local one.
 func (t *Target) BundleURL() string {
 	if t.Settings.ClientURL != "" {
 		return string(t.Settings.ClientURL)

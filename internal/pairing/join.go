@@ -16,7 +16,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
-// Joining is a client that shall get in, whichever way works here.
+// Joining is a client to pair, whichever way works here.
 type Joining struct {
 	Client settings.Client
 	// Again: also where somebody has removed it.

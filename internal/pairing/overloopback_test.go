@@ -18,7 +18,7 @@ import (
 // A database of a schema that nobody knows cannot be had from today's gateways,
 // so the flow is entered where it would go: with a gateway that runs, and
 // nothing written into its store.
-func TestPairingLaterWorksOnceAndRespectsARemoval(t *testing.T) {
+func TestPairingOverLoopbackWorksOnceAndRespectsARemoval(t *testing.T) {
 	for _, version := range []string{"2026.5.28", "2026.9.6"} {
 		t.Run(version, func(t *testing.T) {
 			state := gatewaytest.CopyState(t, version)

@@ -1,7 +1,7 @@
-// Package pairing owns the first half of the flow, and every other way to a paired
-// device: which gateway is meant, who is to be paired, that nobody serves here who
-// must not, the wait for a first boot or an owner lease, the store or else the
-// gateway itself, bundles, and the proof. It logs to the logger that it is given,
+// Package pairing owns the first half of the flow, and every other way to pair a
+// device: which gateway is meant, which devices to pair, the check that no gateway
+// runs here yet, the wait for a first boot or an owner lease, writing to the store or
+// asking the gateway, bundles, and the proof. It logs to the logger that it is given,
 // prints nothing and starts nothing.
 //
 // [Settle] makes a [Target]; its methods are the steps.
@@ -24,9 +24,9 @@ import (
 	"github.com/reflectt/bootstrap/internal/settings"
 )
 
-// Target is where a command works: what is installed, what of the settings matters,
-// and the environment that a gateway there gets. By the time there is one, rights
-// are dropped. It is made once, by [Settle]; what a step learns it returns.
+// Target is what a command works on: the installed gateway, the settings, and the
+// environment for the gateway. Root's rights are dropped before there is one. [Settle]
+// makes it, once; a step returns what it learns.
 type Target struct {
 	gateway.Installation
 	Settings settings.Settings

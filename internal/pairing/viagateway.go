@@ -10,8 +10,8 @@ import (
 	"github.com/reflectt/bootstrap/internal/seed"
 )
 
-// ViaGateway is a gateway that serves a database which is out of reach for this
-// process, and is asked for what would have been written there.
+// ViaGateway makes changes through the gateway's own methods, where this process cannot
+// write the database that the gateway serves.
 type ViaGateway struct {
 	*Target
 	beside *seed.LedgerSession

@@ -1,8 +1,8 @@
-// Package probe owns the proof that a device is let in: it makes one handshake
-// come about, with retries and a deadline, and turns the answer into a
+// Package probe owns the proof that a device is let in: it gets one handshake
+// done, with retries and a deadline, and turns the answer into a
 // [Verdict] with the next command to type.
 //
-// It retries only what passes by itself: nobody listening yet, a gateway that
+// It retries only what can clear up without a person: nobody listening yet, a gateway that
 // is starting. It never repeats a refusal for authentication or pairing: from
 // 2026.5.28 on ten failures within a minute lock an address out for five.
 // It writes nothing, prints nothing and chooses no exit code.
@@ -34,7 +34,7 @@ const (
 	AuthNone Auth = "none"
 )
 
-// Options say what to ask whom. Empty client fields mean cli, cli, linux.
+// Options name the gateway, the credential and the scopes. Empty client fields mean cli, cli, linux.
 type Options struct {
 	URL  string
 	TLS  protocol.TLSOptions
@@ -64,7 +64,7 @@ type Options struct {
 	// 100 ms until it answers, not when it wants its many clients to come again; and
 	// whether it still starts, before a handshake.
 	Started bool
-	// Progress, if set, is told before every pause, in Run's own goroutine.
+	// Progress, if set, is called before every pause, in Run's own goroutine.
 	Progress func(Waiting)
 
 	// Command, if set, writes a command of bootstrap out for a hint, with the

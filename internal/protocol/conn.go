@@ -1,7 +1,7 @@
 // Package protocol owns the wire: a WebSocket to an OpenClaw gateway, the
 // frames on it, the connect handshake, calls and events after it ([Client]),
 // and what the gateway says when it refuses, as typed errors ([Refusal],
-// [RPCError]) told apart from a connection that did not come about
+// [RPCError]) as opposed to a connection that failed
 // ([TransportError]).
 //
 // It makes one attempt and reports it. It never retries, never decides what a

@@ -10,7 +10,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/identity"
 )
 
-// ConnectRequest is who asks to be let in, as what, with which proof.
+// ConnectRequest is the client, the role and scopes it asks for, and its credentials.
 type ConnectRequest struct {
 	// Identity signs; the zero value connects without a device.
 	Identity  identity.Identity

@@ -23,7 +23,7 @@ type Hello struct {
 	Raw      json.RawMessage
 }
 
-// HelloAuth is what the connection was let in as. The zero value means that
+// HelloAuth is the role, scopes and token that the gateway granted. The zero value means that
 // the gateway did not say: up to 2026.4.15 it says so only with a device token.
 type HelloAuth struct {
 	// Method is how: "device-token", "token", "password", "none" or

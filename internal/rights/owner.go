@@ -132,7 +132,7 @@ func (w *walk) claim(stat *unix.Stat_t, path string) {
 func (w *walk) decide(fd int, name string, dir, entry *unix.Stat_t) {
 	if entry != nil && entry.Mode&unix.S_IFMT == unix.S_IFLNK {
 		// Root's link is as good as its target. Somebody else's says itself whose
-		// doing it is, wherever it lies.
+		// doing it is, wherever that is.
 		w.claim(entry, filepath.Join(w.here, name))
 	}
 	if onlyRootWrites(dir) || (entry != nil && isMountPoint(fd, name, dir, entry)) {

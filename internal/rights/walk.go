@@ -23,7 +23,7 @@ type walk struct {
 	user User
 	path string // absolute and clean
 	// foreign is set by the first directory that somebody other than root can
-	// change, and stays: whoever can rename there decides what lies below.
+	// change, and stays: whoever can rename there decides what is below.
 	foreign bool
 	links   int
 	here    string // where the walk is
@@ -102,7 +102,7 @@ func (w *walk) step(fd int, name string, rest []string) (int, []string, error) {
 	return next, rest, nil
 }
 
-// follow goes on with the target of a link that only root can have made.
+// follow continues with the target of a link that only root can have made.
 func (w *walk) follow(fd int, name string, rest []string) (int, []string, error) {
 	if w.foreign {
 		return -1, nil, w.fail(name, "is a symbolic link in a place that others than root can write, so root does not follow it; name its target instead", nil)

@@ -71,8 +71,8 @@ func (s *Session) mayBeOverwritten() bool { return s.options.Live != nil && s.st
 // JSON-era gateways read the file, change it and write it back at every connect,
 // without a lock (2026.2.9 to 2026.5.28 lost 2 to 40 of 100 writes under stress).
 // They do so one connect after the other: once a connect of ours has passed, every
-// earlier one has, and every later one has read what we wrote. What is there then,
-// stands. again makes the change once more, and says whether it had to.
+// earlier one has, and every later one has read what we wrote. What the file says
+// then is final. again makes the change once more, and says whether it had to.
 func (s *Session) barrier(ctx context.Context, signer Credentials, again func() (changed bool, err error)) error {
 	if !s.mayBeOverwritten() {
 		return nil

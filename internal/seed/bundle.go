@@ -24,7 +24,7 @@ type Bundle struct {
 	Identity identity.Identity
 }
 
-// BundlesDir is where bundles go unless told otherwise.
+// BundlesDir is the default directory for bundles.
 func BundlesDir(stateDir string) string { return filepath.Join(Dir(stateDir), "clients") }
 
 // OpenBundle finds a client's bundle below dir, or begins one with a new key.
@@ -185,7 +185,7 @@ func (b Bundle) Finish(result Result, gatewayURL string) error {
 	return finishing.write()
 }
 
-// NoToken stands where a client shows a token and a bridge asks for none; the bridge
+// NoToken is the placeholder where a client shows a token and a bridge asks for none; the bridge
 // replaces it. Without any, reflectt-node takes the gateway for not configured (main
 // 15c50d5: /health, /openclaw/status).
 const NoToken = "none-the-bridge-signs"

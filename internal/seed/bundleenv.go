@@ -18,7 +18,7 @@ import (
 // recorded, and the bridge and "join" then say linux, nothing, cli and cli.
 type ClientKind struct{ Platform, Family, ID, Mode string }
 
-// Check refuses what cannot stand in a file that shells and docker --env-file
+// Check refuses what cannot be written in a file that shells and docker --env-file
 // read alike: neither of them would take quotes off.
 func (k ClientKind) Check() error {
 	for _, v := range k.variables() {
@@ -76,7 +76,7 @@ func (b Bundle) Describe(kind ClientKind) error {
 	})
 }
 
-// variable is a line of the env file. The comment stands before the line; it comes
+// variable is a line of the env file. The comment precedes the line; it comes
 // with it, and where it is one of ours that is not true any more, it goes.
 type variable struct {
 	name, value, comment string

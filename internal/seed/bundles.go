@@ -211,7 +211,7 @@ func (l *locks) finish(f Finishing, batch *atomicfile.Batch, as atomicfile.As) e
 }
 
 // asOwner does something in a bundle. As root, it does so with the rights of
-// whoever decides what is at that path: a bundle may lie on a client's volume,
+// whoever decides what is at that path: a bundle may be on a client's volume,
 // where the client can put a link on the way at any moment.
 func asOwner(dir string, do func() error) error {
 	if os.Geteuid() != 0 {

@@ -220,7 +220,7 @@ func (s *Session) rotateTokens(ctx context.Context, name string, due map[string]
 	return out, nil
 }
 
-// reassert makes sure that the results of a removal or a rotation still stand,
+// reassert makes sure that a removal or a rotation is still in effect,
 // and says whether they did not: a JSON-era gateway that runs may have written
 // back what it had read before.
 func (s *Session) reassert(ctx context.Context, results []Result) (changed bool, err error) {

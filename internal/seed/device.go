@@ -96,7 +96,7 @@ const (
 func Presets() []string { return []string{"full", "standard", "read", "pairing"} }
 
 // Scopes spells a preset out for a release, sorted. Gateways up to 2026.2.19
-// compare scopes literally, so that admin does not stand for the others there.
+// compare scopes literally, so that admin does not imply the others there.
 // The narrower presets are the same for all: later scopes that go with reading
 // and writing are implied by those two.
 func Scopes(preset string, release gateway.Release) ([]string, error) {
@@ -123,7 +123,7 @@ func CheckScope(scope string) error {
 }
 
 // Beyond lists what of have goes beyond what was asked for: nothing does where
-// that is operator.admin, which stands for every other scope from 2026.2.24 on.
+// that is operator.admin, which implies every other scope from 2026.2.24 on.
 // So "full" for one release is not too much where another release asks for less.
 func Beyond(asked, have []string) []string {
 	if slices.Contains(asked, scopeAdmin) {

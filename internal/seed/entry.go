@@ -41,7 +41,7 @@ func (e entry) operatorToken() object {
 func (e entry) token() string { return tokenIn(e.operatorToken()) }
 
 // tokenIn is the member "token", of a store's entry or of a file, where it has a
-// token's form: it goes on into a bundle's env, which a shell reads.
+// token's form: it ends up in a bundle's env, which a shell reads.
 func tokenIn(operator object) string {
 	token, _ := decode[string](operator.get("token"))
 	if !identity.IsToken(token) {

@@ -38,7 +38,7 @@ type jsonStore struct {
 	last *jsonContent
 }
 
-// jsonContent is the file's bytes and where each device's entry lies in them.
+// jsonContent is the file's bytes and the position of each device's entry.
 type jsonContent struct {
 	stamp   atomicfile.Stamp
 	data    []byte
@@ -231,7 +231,7 @@ func (s *jsonStore) read() (*jsonContent, error) {
 	return content, nil
 }
 
-// entry reads what lies in a span; something else than an object is as good as
+// entry reads the bytes of a span; something else than an object is as good as
 // an empty one.
 func (c *jsonContent) entry(at span) entry {
 	return entry{objectOrEmpty(c.data[at.start:at.end])}

@@ -10,8 +10,8 @@ import (
 	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
-// OutOfReach tells of an error of this room that the store stands, and that this
-// process cannot read or write it: it is locked for too long, or somebody else's.
+// OutOfReach says whether an error means that the store is sound, but this process
+// cannot read or write it: it stays locked, or belongs to another user.
 // A gateway that serves it may do what is wanted.
 func OutOfReach(err error) bool {
 	if errors.As(err, new(*SchemaError)) || errors.As(err, new(*atomicfile.LockedError)) {

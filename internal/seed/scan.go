@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// span is where a member's value lies in the bytes of its object.
+// span is the position of a member's value in the bytes of its object.
 type span struct {
 	key        string
 	start, end int

@@ -30,7 +30,7 @@ type Options struct {
 	Era         gateway.Era
 	LockTimeout time.Duration
 	// Live, if set, says that a gateway serves this state directory meanwhile: it
-	// connects to it with a device of ours, so that what is written there stands.
+	// connects to it with a device of ours, so that the gateway cannot overwrite the change.
 	Live Connect
 	// Log gets what a person should know while it lasts; the zero value writes
 	// nothing.
@@ -61,7 +61,7 @@ type Session struct {
 // Dir is the directory for bootstrap's own files in a state directory.
 func Dir(stateDir string) string { return filepath.Join(stateDir, "bootstrap") }
 
-// LockPatience is how long the lock may take before a person hears of it.
+// LockPatience is how long to wait for the lock before logging that it is awaited.
 const LockPatience = 2 * time.Second
 
 // InSession opens a session, works in it and closes it; once more where a gateway
@@ -174,8 +174,8 @@ func (s *Session) Close() error {
 }
 
 // check refuses to go on, or to speak of success, once the state directory is not the
-// one that was locked: what was written lies in one, and what will be in another.
-// What is written after it lies in directories that are on the disk.
+// one that was locked: earlier writes would be in one directory and later ones in
+// another. It also syncs the directories that later writes go into.
 func (s *Session) check() error {
 	if err := s.lock.Check(); err != nil {
 		return &StoreError{Path: s.options.StateDir, Err: err, Fix: "let nobody move it meanwhile, and do it again: nothing is lost, and what is there already stays"}

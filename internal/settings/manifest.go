@@ -36,7 +36,7 @@ type manifestClient struct {
 // maxManifestSize bounds what is read: some 100 bytes a client.
 const maxManifestSize = 4 << 20
 
-// readManifest reads the clients of a manifest. Every fault is told at once.
+// readManifest reads the clients of a manifest. All faults are listed at once.
 func readManifest(path string) (clients Clients, problems []string) {
 	data, err := atomicfile.ReadMounted(path, maxManifestSize)
 	if planted := (*atomicfile.PlantedError)(nil); errors.As(err, &planted) {

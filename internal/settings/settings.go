@@ -20,7 +20,7 @@ import (
 	"github.com/caarlos0/env/v10"
 )
 
-// Settings is what bootstrap was told. The tag cmd names the commands that
+// Settings are the values of all flags and variables. The tag cmd names the commands that
 // have the flag; secret marks what the gateway's environment must not inherit.
 type Settings struct {
 	StateDir       string   `env:"OPENCLAW_STATE_DIR" flag:"state-dir" arg:"DIR" cmd:"run,seed,probe,identity,status,bridge,approve,join,link" usage:"state directory of the gateway (default: as the gateway finds it)"`
@@ -157,7 +157,7 @@ func Load(environ, flags map[string]string) (Settings, error) {
 	return s, nil
 }
 
-// usualProveTimeout is how long a gateway may boot unless told otherwise. A first
+// usualProveTimeout is how long a gateway may boot by default. A first
 // boot of 2026.9.6 on a busy machine took 119 s: to warn too soon costs a line, to
 // end the gateway too soon costs the boot.
 func usualProveTimeout(requirePaired bool) time.Duration {

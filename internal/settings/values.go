@@ -142,11 +142,11 @@ func (c *Clients) UnmarshalText(text []byte) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	// One line, and nothing to unwrap: every problem is told.
+	// One line, and nothing to unwrap: every problem is listed.
 	return errors.New(strings.ReplaceAll(errors.Join(problems...).Error(), "\n", "; "))
 }
 
-// defaultPreset is what a client may do unless told: never more than read and
+// defaultPreset is what a client may do by default: never more than read and
 // write.
 const defaultPreset = "standard"
 

@@ -6,7 +6,7 @@ package shell
 
 import "strings"
 
-// plain characters mean themselves to every shell, wherever they stand. Not the
+// plain characters mean themselves to every shell, in any position. Not the
 // tilde: at the start of a value, and behind a colon in one, it is a home directory.
 const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789%+,-./:=@_"
 

@@ -9,9 +9,9 @@ import (
 	"os"
 )
 
-// Booted tells whether a gateway's first boot is through with its database: the
+// Booted tells whether a gateway's first boot has finished its database: the
 // schema is complete, and its own record of the startup migrations is in it. Until
-// then it may still import files, and a row that stands in its way may end that
+// then it may still import files, and a row that conflicts may end that
 // boot. All releases with a database write the record some seconds before they
 // listen (2026.8.1 to 2026.9.6).
 func Booted(ctx context.Context, stateDir string) (bool, error) {
@@ -31,7 +31,7 @@ func Booted(ctx context.Context, stateDir string) (bool, error) {
 
 // begun reads the header of the file alone, so that a database that is being made
 // is not opened: it is in WAL mode, or, where the volume cannot have that, has a
-// version. https://www.sqlite.org/fileformat.html says where both stand.
+// version. https://www.sqlite.org/fileformat.html says where both are.
 func begun(path string) (bool, error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,6 +1,6 @@
-// Package statedb owns how the gateway's SQLite database is opened, and the
-// few rows in it that are not pairing: the schema, the primary device identity
-// and the owner lease.
+// Package statedb owns how the gateway's SQLite database is opened, read and changed
+// ([DB.Row], [DB.Each], [DB.Change]), and the few rows in it that are not pairing: the
+// schema, the primary device identity and the owner lease.
 //
 // The database belongs to the gateway. This package never creates it, never
 // runs DDL, and changes no pragma that the file keeps. The facts about it were

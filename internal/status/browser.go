@@ -74,7 +74,7 @@ func secureWays() string {
 }
 
 // ownAddress is where the gateway is reached from outside, as a port that is published
-// reaches it. Whether it listens there is not asked: that often stands in its command.
+// reaches it. Whether it listens there is not asked: that is often in its command alone.
 func ownAddress(t *pairing.Target) string {
 	addresses, _ := net.InterfaceAddrs()
 	for _, address := range addresses {
@@ -94,9 +94,9 @@ func isLocalName(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && address.IsLoopback()
 }
 
-// browserFindings are what would keep the browsers out that the settings speak of. It
-// reads the configuration alone; what the gateway takes by no argument or variable
-// (2026.9.6) has to be written there, by whom it belongs to.
+// browserFindings are what would keep out the browsers of the settings. They come from
+// the configuration alone: the gateway takes this by no argument or variable (2026.9.6),
+// so the configuration's owner has to write it there.
 func browserFindings(t *pairing.Target) (out []Finding) {
 	var origins, insecure, proxies []string
 	for _, wanted := range t.Settings.Origins {
@@ -136,8 +136,8 @@ func browserFindings(t *pairing.Target) (out []Finding) {
 	return out
 }
 
-// publicFinding is what the gateway says of browsers at BOOTSTRAP_PUBLIC_URL. That a new
-// one has to be let in is none.
+// publicFinding is the gateway's refusal of browsers at BOOTSTRAP_PUBLIC_URL. A new one
+// that has to be approved is no finding.
 func publicFinding(ctx context.Context, t *pairing.Target, running bool) []Finding {
 	if t.Settings.PublicURL == "" || !running {
 		return nil
@@ -163,7 +163,7 @@ func allowedOrigins(t *pairing.Target) []string {
 	return []string{"http://localhost:" + port, "http://127.0.0.1:" + port}
 }
 
-// addToConfig is what has to stand in openclaw.json, as a whole.
+// addToConfig is what openclaw.json needs, as a whole.
 func addToConfig(t *pairing.Target, origins, proxies []string) string {
 	type section map[string]any
 	gateway := section{}

@@ -140,7 +140,7 @@ func removeOlder(t *pairing.Target, d Device) string {
 	return t.OwnCommand("seed", "--prune") + "   (with every client that shall stay)"
 }
 
-// localTokenFinding is about the one device whose token lies in two places.
+// localTokenFinding is about our own device, whose token is in two places.
 func localTokenFinding(t *pairing.Target, survey seed.Survey) []Finding {
 	if !survey.LocalTokenStale {
 		return nil

@@ -19,7 +19,7 @@ import (
 // openclaw.json is the user's own, and may well be a link or a mount.
 func rightsFindings(stateDir string) []Finding {
 	if real, err := filepath.EvalSymlinks(stateDir); err == nil {
-		stateDir = real // whose rights count, and what chown has to be told
+		stateDir = real // whose rights count, and which chown needs
 	}
 	root, err := os.Lstat(stateDir)
 	if errors.Is(err, fs.ErrNotExist) {
