@@ -82,7 +82,7 @@ func replaceError(path string, err error) error {
 	case errors.Is(err, unix.EBUSY):
 		return fmt.Errorf("cannot replace %s: it is a mount point of its own; mount the directory around it instead: %w", path, err)
 	case errors.Is(err, unix.EXDEV):
-		return fmt.Errorf("cannot replace %s: its directory lies on another filesystem: %w", path, err)
+		return fmt.Errorf("cannot replace %s: its directory is on another filesystem: %w", path, err)
 	}
 	return fmt.Errorf("cannot replace %s: %w", path, err)
 }

@@ -119,7 +119,7 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 		hint = "bootstrap " + commandName(c) + " --help"
 	}
 	if c.Command != nil && c.Command.Name == "run" {
-		hint = "the gateway's own flags go behind it: bootstrap run -- " + pairing.ExampleGateway + "   ours: bootstrap run --help"
+		hint = "the gateway's own flags follow its command: bootstrap run -- " + pairing.ExampleGateway + "   ours: bootstrap run --help"
 	}
 	return pairing.Usage(unreadable(err), hint)
 }
@@ -238,7 +238,7 @@ func typedFlags(c *cli.Context) (map[string]*cli.Context, error) {
 func flagBehind(c *cli.Context) error {
 	for _, argument := range c.Args().Tail() {
 		if strings.HasPrefix(argument, "-") {
-			return pairing.Usage(fmt.Errorf("%s stands behind %q: flags come first", argument, c.Args().First()),
+			return pairing.Usage(fmt.Errorf("%s comes after %q: flags come first", argument, c.Args().First()),
 				fmt.Sprintf("bootstrap %s %s %s", commandName(c), quotedWords(c.Args().Tail()), shell.Quote(c.Args().First())))
 		}
 	}
@@ -284,7 +284,7 @@ func commandHint(e *launch.CommandError) string {
 	case slices.ContainsFunc((&app{}).commands().Commands, isOurs):
 		return "for the command of bootstrap: bootstrap " + shell.Quote(e.Path) + "   of an image: docker run --entrypoint bootstrap IMAGE " + shell.Quote(e.Path)
 	case e.Path == "gateway" || strings.HasPrefix(e.Path, "-"):
-		return "what stands here replaces the whole command: bootstrap run -- openclaw gateway ...   of an image: docker run IMAGE openclaw gateway ..."
+		return "these words replace the whole command: bootstrap run -- openclaw gateway ...   of an image: docker run IMAGE openclaw gateway ..."
 	case strings.Contains(e.Path, " "):
 		return "the whole command is quoted as one argument: pass each word separately"
 	case strings.Contains(e.Path, "/"):

@@ -123,7 +123,7 @@ func (e *Entrypoint) preStart(ctx context.Context, signals *launch.Signals) erro
 			break
 		}
 		if err != nil {
-			e.Log.Warn().Msg(err.Error() + "; going on")
+			e.Log.Warn().Msg(err.Error() + "; continuing")
 		}
 	}
 	if stopped := done(); stopped != nil {
@@ -209,7 +209,7 @@ func (h *provenHooks) run(ctx context.Context) error {
 			h.process.Stop(syscall.SIGTERM)
 			return &hookError{failure: err}
 		default:
-			h.Log.Warn().Msg(err.Error() + "; going on, and again at the next start")
+			h.Log.Warn().Msg(err.Error() + "; continuing, and it runs again at the next start")
 		}
 	}
 	return nil

@@ -165,7 +165,7 @@ func (in *includer) count(data []byte) error {
 func (in *includer) contained(path string) error {
 	inside := func(root string) bool { return isInside(root, path) }
 	if !slices.ContainsFunc(in.roots, inside) {
-		return fmt.Errorf("%s lies outside the directory of the configuration", path)
+		return fmt.Errorf("%s is outside the directory of the configuration", path)
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {

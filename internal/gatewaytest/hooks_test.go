@@ -81,7 +81,7 @@ func TestHooksOfProvenRunOnceAVolume(t *testing.T) {
 	}
 	h.says(t, "before fails")
 	g = h.start(t, "--hook-failure=warn")
-	g.WaitOutput(t, "ended with 3; going on, and again at the next start")
+	g.WaitOutput(t, "ended with 3; continuing, and it runs again at the next start")
 	if code := g.Stop(t); code != 0 {
 		t.Errorf("the gateway ended with %d", code)
 	}

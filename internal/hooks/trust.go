@@ -28,7 +28,7 @@ func (e *TrustError) Hint() string { return e.hint }
 func trusted(path string) error {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
-		return fmt.Errorf("cannot tell where the hooks lie: %w", err)
+		return fmt.Errorf("cannot find out where the hooks are: %w", err)
 	}
 	real, err := filepath.EvalSymlinks(absolute)
 	if err != nil {

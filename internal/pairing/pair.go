@@ -168,7 +168,7 @@ func (t *Target) alreadyPaired(ctx context.Context, failed error) (Paired, error
 			out.Results[i].Token = credentials.Token
 		}
 	}
-	t.Log.Warn().Err(failed).Str("hint", HintOf(failed)).Msg("the volume cannot be written, but everything is paired already; going on")
+	t.Log.Warn().Err(failed).Str("hint", HintOf(failed)).Msg("the volume cannot be written, but everything is paired already; continuing")
 	return out, nil
 }
 

@@ -19,7 +19,7 @@ type OwnerError struct {
 }
 
 func (e *OwnerError) Error() string {
-	text := fmt.Sprintf("cannot decide whom to run as by the owner of %s: %s", shell.Quote(e.Path), e.Reason)
+	text := fmt.Sprintf("cannot take the user to run as from the owner of %s: %s", shell.Quote(e.Path), e.Reason)
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
@@ -62,7 +62,7 @@ func RequireRoots(path string) error {
 	}
 	return &OwnerError{
 		Path: path, Reason: fmt.Sprintf("uid %d has made it meanwhile", u.UID),
-		hint: fmt.Sprintf("start again to run as %d, or say whom to run as: --user (BOOTSTRAP_USER)", u.UID),
+		hint: fmt.Sprintf("start again to run as %d, or name the user to run as: --user (BOOTSTRAP_USER)", u.UID),
 	}
 }
 
@@ -71,7 +71,7 @@ func (w *walk) owner() (User, error) {
 	switch {
 	case errors.Is(err, errSeen):
 	case err != nil:
-		return User{}, &OwnerError{Path: w.path, Reason: "it cannot be looked at", Err: err, hint: "say whom to run as: --user (BOOTSTRAP_USER)"}
+		return User{}, &OwnerError{Path: w.path, Reason: "it cannot be looked at", Err: err, hint: "name the user to run as: --user (BOOTSTRAP_USER)"}
 	default:
 		var stat unix.Stat_t
 		err := unix.Fstat(fd, &stat)
@@ -95,7 +95,7 @@ func (w *walk) owner() (User, error) {
 		return User{}, &OwnerError{
 			Path:   w.path,
 			Reason: "others than root can write " + shell.Quote(w.shared) + ", and so decide what is at that path",
-			hint:   "as root: " + w.sharedHint + "   or say whom to run as: --user (BOOTSTRAP_USER); --user root stays root",
+			hint:   "as root: " + w.sharedHint + "   or name the user to run as: --user (BOOTSTRAP_USER); --user root stays root",
 		}
 	}
 	return User{}, nil

@@ -78,7 +78,7 @@ func (s *Settings) browserConflicts(merged map[string]string) (problems []string
 	}
 	for _, other := range []string{"BOOTSTRAP_APPROVE_SCOPES", "BOOTSTRAP_APPROVE_CLIENT"} {
 		if merged[other] != "" {
-			problems = append(problems, other+" and --approve-browser do not go together: it stands for the Control UI and its scopes")
+			problems = append(problems, other+" and --approve-browser do not go together: it means the Control UI and its scopes")
 		}
 	}
 	if s.ApproveRole != "operator" {

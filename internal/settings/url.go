@@ -117,7 +117,7 @@ func checkWriting(text string) error {
 		rest = rest[:i]
 	}
 	if bracketed := inBrackets(rest); bracketed != "" {
-		return errors.New("an IPv6 address stands in brackets: write " + scheme + "://" + bracketed)
+		return errors.New("an IPv6 address needs brackets: write " + scheme + "://" + bracketed)
 	}
 	if !given && hostAndPort().MatchString(rest) {
 		return errors.New("it does not start with ws:// or wss://: write ws://" + rest)

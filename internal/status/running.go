@@ -43,7 +43,7 @@ func (r Running) finding(t *pairing.Target) Finding {
 	out := Finding{What: fmt.Sprintf("a gateway (pid %d) runs on this state directory, and nothing answers at %s: it still starts, or it listens elsewhere", r.PID, t.ShownURL())}
 	switch {
 	case r.Port == 0:
-		out.Fix = "where its port stands in its command alone, " + pairing.SetPort("PORT")
+		out.Fix = "where its port is in its command alone, " + pairing.SetPort("PORT")
 	case strconv.Itoa(r.Port) == asked:
 		out.Fix = "look at its log, and wait for it with: " + t.OwnCommand("probe", "--wait", "120s")
 	default:
