@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -71,19 +70,11 @@ func linkStore(ctx context.Context, stateDir string, from store) (*sqliteStore, 
 	if !is || database.db.Version() < firstLinkVersion {
 		return nil, NoLinks(stateDir)
 	}
-	form := statedb.Form{
+	return database, database.checkForms(ctx, statedb.Form{
 		Table:   "device_bootstrap_tokens",
 		Columns: []string{"token_key", "token", "ts", "device_id", "profile_json", "redeemed_profile_json", "issued_at_ms"},
 		Key:     []string{"token_key"},
-	}
-	misfit, err := database.db.Misfit(ctx, form)
-	if err != nil {
-		return nil, database.fail(err)
-	}
-	if misfit != "" {
-		return nil, unknownSchema(database.path(), fmt.Sprintf("table %s %s (schema version %d)", form.Table, misfit, database.db.Version()))
-	}
-	return database, nil
+	})
 }
 
 // MakeLink puts one more link into the database, as "openclaw dashboard" does. The

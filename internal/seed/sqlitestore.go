@@ -369,7 +369,11 @@ func (s *sqliteStore) checkSchema(ctx context.Context) error {
 		Columns: []string{"device_id", "role", "token", "scopes_json", "updated_at_ms"},
 		Key:     []string{"device_id", "role"},
 	}
-	for _, form := range append(statedb.ReadForms(), paired, tokens, statedb.IdentityForm()) {
+	return s.checkForms(ctx, append(statedb.ReadForms(), paired, tokens, statedb.IdentityForm())...)
+}
+
+func (s *sqliteStore) checkForms(ctx context.Context, forms ...statedb.Form) error {
+	for _, form := range forms {
 		misfit, err := s.db.Misfit(ctx, form)
 		if err != nil {
 			return s.fail(err)
