@@ -111,6 +111,13 @@ func newOption(flag cli.Flag) cli.Flag {
 	return o
 }
 
+// singleDeviceFlags are the flags that mean something where one device is named: how to find
+// the store, and more.
+func singleDeviceFlags(all []cli.Flag, more ...string) []cli.Flag {
+	wanted := append(more, "state-dir", "gateway-package", "user", "gateway-url", "lock-timeout", "log-format")
+	return slices.DeleteFunc(all, func(f cli.Flag) bool { return !slices.Contains(wanted, f.Names()[0]) })
+}
+
 // wrapHelp breaks the lines of all help so that they fit into a width.
 func wrapHelp(commands []*cli.Command, width int) {
 	for _, command := range commands {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -42,13 +41,6 @@ func (a *app) seedCommand() *cli.Command {
 			},
 		},
 	}
-}
-
-// singleDeviceFlags are the flags that mean something where one device is named: how to find
-// the store, and more.
-func singleDeviceFlags(all []cli.Flag, more ...string) []cli.Flag {
-	wanted := append(more, "state-dir", "gateway-package", "user", "gateway-url", "lock-timeout", "log-format")
-	return slices.DeleteFunc(all, func(f cli.Flag) bool { return !slices.Contains(wanted, f.Names()[0]) })
 }
 
 func (a *app) seed(c *cli.Context) error {
