@@ -35,6 +35,9 @@ type app struct {
 	stderr   *logWriter
 	log      zerolog.Logger
 	stopping stopping
+	// helps: this is the helper of an exec handover, with the command line of that and
+	// the gateway's environment, in which the secrets are.
+	helps bool
 	// typed are the flags of this command line, by their names.
 	typed map[string]*cli.Context
 	// hints has what [app.typedCommand] returned, by the name of the command.
@@ -183,13 +186,24 @@ func (a *app) load(c *cli.Context) (settings.Settings, error) {
 			given[field.Env] = from.String(field.Flag)
 		}
 	}
+	if a.helps {
+		delete(given, tokenFileVariable)
+		delete(given, passwordFileVariable)
+	}
 	s, err := settings.Load(pairing.Variables(a.environ), given)
 	a.logTo(s.LogFormat)
 	return s, err
 }
 
+// The variables of files with the gateway's secrets.
+const (
+	tokenFileVariable    = "OPENCLAW_GATEWAY_TOKEN_FILE"
+	passwordFileVariable = "OPENCLAW_GATEWAY_PASSWORD_FILE"
+)
+
 // settle is [pairing.Settle] with what was typed here. Secrets in files are read
-// before rights are dropped.
+// before rights are dropped, and stand in the environment from then on in place of the
+// files' names: both together are refused, and hooks and agents run this program, too.
 func (a *app) settle(s settings.Settings, argv []string, prepare bool) (*pairing.Target, error) {
 	vars := pairing.Variables(a.environ)
 	if s.GatewayTokenFile != "" {
@@ -198,6 +212,7 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (*pairing
 			return nil, pairing.Usage(fmt.Errorf("--gateway-token-file (OPENCLAW_GATEWAY_TOKEN_FILE): %w", err), "")
 		}
 		vars["OPENCLAW_GATEWAY_TOKEN"] = token
+		delete(vars, tokenFileVariable)
 	}
 	if s.GatewayPasswordFile != "" {
 		password, err := readToken(s.GatewayPasswordFile)
@@ -205,6 +220,7 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (*pairing
 			return nil, pairing.Usage(fmt.Errorf("--gateway-password-file (OPENCLAW_GATEWAY_PASSWORD_FILE): %w", err), "")
 		}
 		vars["OPENCLAW_GATEWAY_PASSWORD"] = password
+		delete(vars, passwordFileVariable)
 	}
 	return pairing.Settle(pairing.Invocation{Log: a.log, OwnCommand: a.command, Version: Release}, s, argv, vars, prepare)
 }

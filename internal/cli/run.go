@@ -28,7 +28,7 @@ func (a *app) runCommand() *cli.Command {
 func (a *app) run(c *cli.Context) error {
 	ctx := c.Context
 	beside, environ := entrypoint.TakeBeside(a.environ)
-	a.environ = environ
+	a.environ, a.helps = environ, beside != ""
 	s, err := a.load(c)
 	if err != nil {
 		return err
