@@ -34,19 +34,24 @@ type Page struct {
 // Browser connects as the Control UI of that page does, with its Origin and Host, but
 // without a device: so that nothing is paired and no request is left behind. The
 // gateway judges proxy, origin, its token and the device, in this order (2026.9.6).
-func Browser(ctx context.Context, page Page) Verdict {
-	v := Verdict{Auth: AuthShared, Attempts: 1, URL: protocol.DisplayURL(page.URL)}
-	conn, direct, err := page.dial(ctx)
+func Browser(ctx context.Context, page Page) Verdict { return page.ask(ctx, attemptTimeout) }
+
+// ask is [Browser]; patience is how long the gateway may take once it is reached.
+func (p Page) ask(ctx context.Context, patience time.Duration) Verdict {
+	v := Verdict{Auth: AuthShared, Attempts: 1, URL: protocol.DisplayURL(p.URL)}
+	conn, direct, err := p.dial(ctx)
 	if err == nil {
 		defer conn.CloseNow()
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
 		_, err = protocol.Handshake(ctx, conn, protocol.ConnectRequest{
-			ClientID: "openclaw-control-ui", ClientMode: "webchat", Version: page.Version, Platform: "linux",
-			Role: "operator", Token: page.Token, Password: page.Password,
+			ClientID: "openclaw-control-ui", ClientMode: "webchat", Version: p.Version, Platform: "linux",
+			Role: "operator", Token: p.Token, Password: p.Password,
 		})
 	}
-	v.judgePage(page, err)
+	v.judgePage(p, err)
 	if direct {
-		v.Message += " (asked at " + protocol.DisplayURL(page.Direct) + ", with that page's Host and Origin)"
+		v.Message += " (asked at " + protocol.DisplayURL(p.Direct) + ", with that page's Host and Origin)"
 	}
 	v.OK = v.Outcome == OK
 	return v

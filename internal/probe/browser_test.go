@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -58,5 +59,22 @@ func TestWhatABrowserWithoutADeviceWouldMeet(t *testing.T) {
 				t.Errorf("%s: %s, want %s: %s", got.Outcome, got.Message, test.want, test.says)
 			}
 		})
+	}
+}
+
+// What takes the connection and then says nothing must not keep "status" for ever.
+func TestAPageThatSaysNothingIsUnreachable(t *testing.T) {
+	over := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true}); err == nil {
+			<-over
+			_ = ws.CloseNow()
+		}
+	}))
+	defer server.Close()
+	defer close(over)
+	page := Page{URL: strings.Replace(server.URL, "http", "ws", 1), Origin: server.URL}
+	if v := page.ask(t.Context(), 100*time.Millisecond); v.Outcome != Unreachable || v.OK {
+		t.Errorf("got %+v", v)
 	}
 }
