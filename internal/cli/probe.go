@@ -42,6 +42,11 @@ func (a *app) probe(c *cli.Context) error {
 	if c.Duration("wait") < 0 {
 		return pairing.Usage(fmt.Errorf("--wait: a time cannot be negative"), "")
 	}
+	for _, other := range []string{"auth", "preflight", "wait"} {
+		if c.IsSet("browser") && c.IsSet(other) {
+			return pairing.Usage(fmt.Errorf("--browser and --%s do not go together", other), "bootstrap probe --help")
+		}
+	}
 	t, err := a.settle(s, nil, false)
 	if err != nil {
 		return err
