@@ -85,6 +85,13 @@ func TestHooksThatOthersCanChangeAreRefused(t *testing.T) {
 			target := dir + "/open/b"
 			return errors.Join(os.Mkdir(dir+"/open", 0o755), os.WriteFile(target, nil, 0o755), os.Chmod(dir+"/open", 0o777), os.Symlink(target, dir+"/pre-start.d/b"))
 		}, "can be written"},
+		"a link's link in an open directory": {func(dir string) error {
+			return errors.Join(os.Mkdir(dir+"/open", 0o755), os.Symlink("../pre-start.d/a", dir+"/open/b"), os.Chmod(dir+"/open", 0o777),
+				os.Symlink("../open/b", dir+"/pre-start.d/b"))
+		}, "can be written"},
+		"a link's link of another owner": {func(dir string) error {
+			return errors.Join(os.Symlink("pre-start.d/a", dir+"/b"), os.Symlink("../b", dir+"/pre-start.d/b"), os.Lchown(dir+"/b", 12345, 0))
+		}, "belongs to uid 12345"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := place(t, map[string]string{"pre-start.d/a": ""})
@@ -101,6 +108,10 @@ func TestHooksThatOthersCanChangeAreRefused(t *testing.T) {
 			}
 		})
 	}
+	// Links without end lead nowhere.
+	if _, err := read(PreStart, endlessLink(t)); err == nil || errors.As(err, new(*TrustError)) {
+		t.Errorf("a link to itself: %v", err)
+	}
 	// Above it the sticky bit is enough, as on /tmp.
 	dir := place(t, map[string]string{"above/pre-start.d/a": ""})
 	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
@@ -109,6 +120,15 @@ func TestHooksThatOthersCanChangeAreRefused(t *testing.T) {
 	if _, err := Find(dir + "/above"); err != nil {
 		t.Error(err)
 	}
+}
+
+func endlessLink(t *testing.T) string {
+	t.Helper()
+	link := filepath.Join(place(t, nil), "link")
+	if err := os.Symlink("./link", link); err != nil {
+		t.Fatal(err)
+	}
+	return link
 }
 
 func TestAMarkIsForAHooksNameAndContent(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -21,8 +22,11 @@ func (e *TrustError) Error() string { return "hooks are not run: " + e.Path + " 
 // Hint is the command that fixes it.
 func (e *TrustError) Hint() string { return e.hint }
 
-// trusted checks every part of a path, links and their targets included: neither
-// may belong to, or be writable by, another user than root and this one. Others may
+// maxLinks is the kernel's own bound on symbolic links in one path.
+const maxLinks = 40
+
+// trusted checks every part of a path, links and all that they lead through included:
+// none may belong to, or be writable by, another user than root and this one. Others may
 // write a directory that has the sticky bit, which keeps names from them, but not the
 // last part. A mount that is read-only here, as a ConfigMap's, is writable by nobody.
 func trusted(path string) error {
@@ -30,50 +34,56 @@ func trusted(path string) error {
 	if err != nil {
 		return fmt.Errorf("cannot find out where the hooks are: %w", err)
 	}
-	real, err := filepath.EvalSymlinks(absolute)
-	if err != nil {
-		return fmt.Errorf("cannot read the hooks: %w", err)
-	}
-	for _, way := range []string{absolute, real} {
-		for _, part := range parts(way) {
-			if err := trustedPart(part, part == way); err != nil {
-				return err
+	here, rest, links := "/", split(absolute), 0
+	for {
+		last := len(rest) == 0
+		stat, err := trustedPart(here, last)
+		switch {
+		case err != nil:
+			return err
+		case stat.Mode&unix.S_IFMT == unix.S_IFLNK:
+			target, err := os.Readlink(here)
+			if links++; err == nil && links > maxLinks {
+				err = &os.PathError{Op: "readlink", Path: here, Err: unix.ELOOP}
 			}
+			if err != nil {
+				return fmt.Errorf("cannot read the hooks: %w", err)
+			}
+			if here = filepath.Dir(here); filepath.IsAbs(target) {
+				here = "/"
+			}
+			rest = append(split(target), rest...)
+		case last:
+			return nil
+		}
+		if len(rest) > 0 {
+			here, rest = filepath.Join(here, rest[0]), rest[1:]
 		}
 	}
-	return nil
 }
 
-// parts are a path and all above it, from the root on.
-func parts(path string) []string {
-	out := []string{"/"}
-	for i, r := range path {
-		if r == '/' && i > 0 {
-			out = append(out, path[:i])
-		}
-	}
-	return append(out, path)
+func split(path string) []string {
+	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
-func trustedPart(path string, last bool) error {
-	var stat unix.Stat_t
+func trustedPart(path string, last bool) (stat unix.Stat_t, err error) {
 	if err := unix.Lstat(path, &stat); err != nil {
-		return fmt.Errorf("cannot read the hooks: %w", &os.PathError{Op: "lstat", Path: path, Err: err})
+		return stat, fmt.Errorf("cannot read the hooks: %w", &os.PathError{Op: "lstat", Path: path, Err: err})
 	}
 	if self := uint32(os.Geteuid()); stat.Uid != 0 && stat.Uid != self {
-		return &TrustError{path, fmt.Sprintf("belongs to uid %d, and this is uid %d", stat.Uid, self), "as root: chown root " + shell.Quote(path)}
+		return stat, &TrustError{path, fmt.Sprintf("belongs to uid %d, and this is uid %d", stat.Uid, self), "as root: chown root " + shell.Quote(path)}
 	}
 	if stat.Mode&unix.S_IFMT == unix.S_IFLNK || stat.Mode&0o022 == 0 {
-		return nil // a link's mode means nothing
+		return stat, nil // a link's mode means nothing
 	}
 	if !last && stat.Mode&unix.S_ISVTX != 0 {
-		return nil
+		return stat, nil
 	}
 	var volume unix.Statfs_t
 	if unix.Statfs(path, &volume) == nil && volume.Flags&unix.ST_RDONLY != 0 {
-		return nil
+		return stat, nil
 	}
-	return &TrustError{path, "can be written by other users", "chmod go-w " + shell.Quote(path)}
+	return stat, &TrustError{path, "can be written by other users", "chmod go-w " + shell.Quote(path)}
 }
 
 func notExecutable(path string) PassedOver {
