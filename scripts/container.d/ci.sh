@@ -27,6 +27,15 @@ ci_action() {
 	[[ -s $(sed -n 's/^output log=//p' "$work/said") ]] || fail "it keeps no log"
 	left_nothing
 
+	# An input is no code, and a gateway with a password's file gets no token.
+	if action_run "image=$quick" "wait=a[\$(touch $work/evaluated)]" || [[ -e $work/evaluated ]]; then
+		fail "the action runs what stands in the input wait"
+	fi
+	if action_run "image=$quick" env=OPENCLAW_GATEWAY_PASSWORD_FILE=/absent || said '^::add-mask::'; then
+		fail "the action makes a token beside a password's file"
+	fi
+	left_nothing
+
 	# A gateway that ends, and a container in which nothing pairs anybody.
 	if action_run "image=$quick" 'command=sh
 -c
