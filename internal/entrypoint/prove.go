@@ -185,12 +185,14 @@ func (r *prover) handshake(ctx context.Context, patience time.Duration) probe.Ve
 	case r.seeded.Deferred:
 		return r.PairOverLoopback(ctx, patience)
 	case r.seeded.Own().DeviceID == "":
-		return probe.Verdict{Outcome: probe.StillStarting, Message: "the gateway has not made its database, and does not listen"}
+		return probe.Verdict{Outcome: probe.StillStarting, Message: "the gateway's " + noDatabase}
 	}
 	options := r.Proof(r.seeded.Self, r.seeded.Own().Token, r.SelfScopes())
 	options.Wait, options.Progress, options.Command = patience, r.Progress(), r.OwnCommand
 	return probe.Run(ctx, options)
 }
+
+const noDatabase = "database is not there yet, or out of reach"
 
 // databasePoll is how often the first boot of a gateway is looked at: some ten
 // microseconds each time.
@@ -211,12 +213,16 @@ func (r *prover) awaitDatabase(ctx context.Context, patience time.Duration) {
 		elapsed := time.Since(started)
 		if bootedHere(ctx, r.Target) {
 			r.pairAgain(ctx)
-			return
+			if r.seeded.Deferred || r.seeded.Own().DeviceID != "" {
+				return
+			}
+			// It is locked, or a later release listens before it makes one.
+			poll = restartPoll
 		}
 		if elapsed >= patience {
 			return
 		}
-		progress(probe.Waiting{Elapsed: elapsed, Remaining: patience - elapsed, Reason: "it has not made its database yet"})
+		progress(probe.Waiting{Elapsed: elapsed, Remaining: patience - elapsed, Reason: "its " + noDatabase})
 		select {
 		case <-ctx.Done():
 		case <-time.After(poll):

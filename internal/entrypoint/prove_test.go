@@ -1,9 +1,13 @@
 package entrypoint
 
 import (
+	"net"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
@@ -19,6 +23,38 @@ func TestWhatIsNotPairedYetIsNotProven(t *testing.T) {
 	}
 	r := prover{Entrypoint: &Entrypoint{Target: &pairing.Target{}}, seeded: pairing.Paired{Self: self, Store: seed.Info{Kind: seed.Staged}}}
 	if verdict := r.handshake(t.Context(), 0); verdict.Outcome != probe.StillStarting {
+		t.Errorf("got %v", verdict)
+	}
+}
+
+// looked is a gateway that is told to end when its prover has looked after it a
+// second time.
+type looked struct{ times int }
+
+func (p *looked) Stopping() bool         { p.times++; return p.times > 1 }
+func (p *looked) Asked() <-chan struct{} { return nil }
+func (p *looked) Stop(_ syscall.Signal)  {}
+
+// With --require-paired the first verdict ends the gateway: what is out of reach for a
+// moment is waited for, as a gateway is that does not listen yet.
+func TestADatabaseThatIsOutOfReachIsWaitedFor(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	target := &pairing.Target{Installation: gateway.Installation{
+		Command: gateway.Command{Understood: true}, StateDir: t.TempDir(),
+		Release: gateway.Release{Known: true, Version: gateway.Version{Year: 2026, Month: 9, Patch: 6}},
+		Listen:  gateway.Listen{Dial: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port},
+	}, Starts: true}
+	process := &looked{}
+	r := prover{Entrypoint: &Entrypoint{Target: target}, process: process, seeded: pairing.Paired{Store: seed.Info{Kind: seed.Staged}}}
+	r.awaitDatabase(t.Context(), time.Hour)
+	if process.times != 2 {
+		t.Errorf("it was given up after %d look", process.times)
+	}
+	if verdict := r.handshake(t.Context(), 0); strings.Contains(verdict.Message, "does not listen") {
 		t.Errorf("got %v", verdict)
 	}
 }
