@@ -2,7 +2,10 @@ package entrypoint
 
 import (
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -56,5 +59,32 @@ func TestADatabaseThatIsOutOfReachIsWaitedFor(t *testing.T) {
 	}
 	if verdict := r.handshake(t.Context(), 0); strings.Contains(verdict.Message, "does not listen") {
 		t.Errorf("got %v", verdict)
+	}
+}
+
+// Once its patience is over, a proof is one try each time, and that one has to be tried.
+func TestASingleTryIsAHandshakeWhateverTheGatewaySaysOfItsStart(t *testing.T) {
+	var upgrades atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		if request.URL.Path == "/startupz" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		upgrades.Add(1)
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	defer server.Close()
+	self, err := identity.New(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen := gateway.Listen{Dial: "127.0.0.1", Port: server.Listener.Addr().(*net.TCPAddr).Port}
+	target := &pairing.Target{Installation: gateway.Installation{Listen: listen, URL: listen.URL()}, Starts: true}
+	r := prover{Entrypoint: &Entrypoint{Target: target}, seeded: pairing.Paired{
+		Self: self, Store: seed.Info{Kind: seed.SQLite},
+		Results: []seed.Result{{Name: seed.SelfName, DeviceID: self.DeviceID(), Token: "token"}},
+	}}
+	if verdict := r.handshake(t.Context(), 0); upgrades.Load() != 1 {
+		t.Errorf("%d handshakes: %v", upgrades.Load(), verdict)
 	}
 }
