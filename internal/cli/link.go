@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 	"rsc.io/qr/coding"
 
+	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/protocol"
 	"github.com/reflectt/bootstrap/internal/seed"
@@ -162,7 +163,8 @@ func (a *app) printRevoked(c *cli.Context, links []seed.Link) error {
 }
 
 // isContainerOutput tells whether stdout is that of PID 1, which a container's
-// runtime keeps in a log.
+// runtime keeps in a log. A supervisor as PID 1 lets nobody look at its outputs; it
+// hands them on to the process that it starts.
 func (a *app) isContainerOutput() bool {
 	out := a.stdout
 	if wrapped, is := out.(*printout); is {
@@ -173,11 +175,38 @@ func (a *app) isContainerOutput() bool {
 		return false
 	}
 	var ours, first unix.Stat_t
-	if unix.Fstat(int(file.Fd()), &ours) != nil || unix.Stat("/proc/1/fd/1", &first) != nil {
+	if unix.Fstat(int(file.Fd()), &ours) != nil || ours.Mode&unix.S_IFMT == unix.S_IFCHR && ours.Rdev == unix.Mkdev(1, 3) {
 		return false
 	}
-	isNull := ours.Mode&unix.S_IFMT == unix.S_IFCHR && ours.Rdev == unix.Mkdev(1, 3)
-	return !isNull && ours.Dev == first.Dev && ours.Ino == first.Ino
+	if unix.Stat("/proc/1/fd/1", &first) == nil {
+		return ours.Dev == first.Dev && ours.Ino == first.Ino
+	}
+	if ours.Mode&unix.S_IFMT == unix.S_IFREG {
+		return false // also dash's own output, while it runs a command into a file
+	}
+	started := startedByFirst()
+	if started == os.Getpid() {
+		return true
+	}
+	isTerminal := ours.Mode&unix.S_IFMT == unix.S_IFCHR // as on a machine, where PID 1 is no container's
+	return started != 0 && !isTerminal && unix.Stat(fmt.Sprintf("/proc/%d/fd/1", started), &first) == nil &&
+		ours.Dev == first.Dev && ours.Ino == first.Ino
+}
+
+// startedByFirst is which child of PID 1 this process descends from, or is; 0 where it
+// came from outside, as by docker exec.
+func startedByFirst() int {
+	pid := os.Getpid()
+	for {
+		parent, ok := gateway.ParentOf(pid)
+		switch {
+		case !ok || parent == 0:
+			return 0
+		case parent == 1:
+			return pid
+		}
+		pid = parent
+	}
 }
 
 // quietZone is how many light modules a reader needs around the code.

@@ -124,7 +124,7 @@ func (t *Tree) processes() (tree []process) {
 	}
 	parents := map[int]int{}
 	for _, pid := range pids() {
-		if parent, ok := parentOf(pid); ok {
+		if parent, ok := ParentOf(pid); ok {
 			parents[pid] = parent
 		}
 	}
@@ -154,9 +154,9 @@ func pids() (all []int) {
 	return all
 }
 
-// parentOf reads the fourth field of /proc/PID/stat; the second is a name in
-// brackets, which may have anything in it.
-func parentOf(pid int) (parent int, ok bool) {
+// ParentOf is the parent of a process that can be seen. It reads the fourth field of
+// /proc/PID/stat; the second is a name in brackets, which may have anything in it.
+func ParentOf(pid int) (parent int, ok bool) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, false
