@@ -64,7 +64,7 @@ func HooksBelow(dir string) (hooks.Set, error) {
 	}
 	set, err := hooks.Find(dir)
 	if err != nil {
-		return hooks.Set{}, pairing.Usage(fmt.Errorf("--hooks (BOOTSTRAP_HOOKS): %w", err), "")
+		return hooks.Set{}, pairing.Usage(fmt.Errorf("--hooks (BOOTSTRAP_HOOKS): %w", err), cmp.Or(pairing.HintOf(err), "ls -lRa "+shell.Quote(dir)))
 	}
 	return set, nil
 }

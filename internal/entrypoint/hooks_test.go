@@ -1,14 +1,29 @@
 package entrypoint
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/reflectt/bootstrap/internal/hooks"
+	"github.com/reflectt/bootstrap/internal/pairing"
 )
+
+func TestHooksThatCannotBeReadComeWithAHint(t *testing.T) {
+	dir := t.TempDir()
+	stage := filepath.Join(dir, "pre-start.d")
+	if err := errors.Join(os.Mkdir(stage, 0o755), os.Symlink("nothing", filepath.Join(stage, "10-a"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := HooksBelow(dir); err == nil || pairing.HintOf(err) == "" {
+		t.Errorf("no hint: %v", err)
+	}
+}
 
 // A hook that ran, and whose mark found the disk full, has no lines to read.
 func TestAMarkThatCannotBeWrittenIsNoFaultOfTheHook(t *testing.T) {
