@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // Booted tells whether a gateway's first boot has finished its database: the
@@ -33,7 +35,8 @@ func Booted(ctx context.Context, stateDir string) (bool, error) {
 // is not opened: it is in WAL mode, or, where the volume cannot have that, has a
 // version. https://www.sqlite.org/fileformat.html says where both are.
 func begun(path string) (bool, error) {
-	file, err := os.Open(path)
+	// Without waiting for somebody to write into a FIFO that stands there.
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -41,6 +44,9 @@ func begun(path string) (bool, error) {
 		return false, err
 	}
 	defer func() { _ = file.Close() }()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return false, err
+	}
 	var header [100]byte
 	if _, err := io.ReadFull(file, header[:]); err != nil {
 		return false, nil // empty, or half a page

@@ -284,3 +284,27 @@ func TestWhatIsNoRegularFileByThenIsNotWrittenTo(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// The prover of a gateway that ends has to end, too.
+func TestAPipeIsNoDatabaseAndIsNotWaitedFor(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "state"), 0o700), unix.Mkfifo(Path(dir), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		booted, err := Booted(t.Context(), dir)
+		if booted {
+			err = errors.Join(err, errors.New("a pipe is a database"))
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("it waits for a writer")
+	}
+}
