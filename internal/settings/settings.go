@@ -133,6 +133,9 @@ func Load(environ, flags map[string]string) (Settings, error) {
 		if value, set := merged[field.Env]; set && !field.Secret {
 			// A file with the line ends of Windows leaves a \r behind each value.
 			merged[field.Env] = strings.TrimSpace(value)
+			if field.Repeatable {
+				merged[field.Env] = strings.Join(splitList(value), ",")
+			}
 		}
 	}
 	var s Settings

@@ -78,3 +78,28 @@ func TestTheLineEndsOfWindowsAreNoPartOfAValue(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
+
+// As people write lists, with a blank behind the comma.
+func TestABlankBehindACommaIsNoPartOfAValue(t *testing.T) {
+	for name, of := range map[string]func(settings.Settings) []string{
+		"BOOTSTRAP_ORIGINS": func(s settings.Settings) (all []string) {
+			for _, origin := range s.Origins {
+				all = append(all, string(origin))
+			}
+			return all
+		},
+		"BOOTSTRAP_BRIDGE":          func(s settings.Settings) []string { return s.Bridge },
+		"BOOTSTRAP_BRIDGE_HOSTS":    func(s settings.Settings) []string { return s.BridgeHosts },
+		"BOOTSTRAP_TRUSTED_PROXIES": func(s settings.Settings) []string { return s.TrustedProxies },
+		"BOOTSTRAP_SCOPES":          func(s settings.Settings) []string { return s.Scopes },
+	} {
+		given := map[string]string{
+			"BOOTSTRAP_ORIGINS": "http://a:1, http://b:2", "BOOTSTRAP_BRIDGE": "127.0.0.1:1, 127.0.0.1:2", "BOOTSTRAP_BRIDGE_HOSTS": "a, b",
+			"BOOTSTRAP_TRUSTED_PROXIES": "10.0.0.1, 10.0.0.2", "BOOTSTRAP_SCOPES": "operator.read, operator.write",
+		}[name]
+		s, err := settings.Load(map[string]string{name: given}, nil)
+		if got := strings.Join(of(s), ", "); err != nil || got != given {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
