@@ -10,20 +10,25 @@ import (
 )
 
 // exec leaves nothing of us behind, and the proof to "bootstrap probe". Where the
-// gateway will make its database first, a helper pairs in it and then ends.
-func (e *Entrypoint) exec(seeded pairing.Paired, signals *launch.Signals) error {
-	signals.Release()
+// gateway will make its database first, a helper pairs in it and then ends: beside
+// starts it.
+func (e *Entrypoint) exec(seeded pairing.Paired, signals *launch.Signals, beside func(environ []string) error) error {
 	if signal, stopped := signals.Stopped(); stopped {
 		return &launch.StoppedError{Signal: signal}
 	}
 	if first := (&prover{Entrypoint: e, seeded: seeded}); first.undecided() {
-		if err := startBeside(e.Environ()); err != nil {
+		if err := beside(e.Environ()); err != nil {
 			e.Log.Warn().Err(err).Str("hint", "once it answers: "+e.OwnCommand("seed")).Msg("nobody pairs in the database that the gateway will make")
 		}
 	}
 	e.Log.Info().Str("handover", "exec").Str("release", e.Release.String()).
 		Str("prove", "bootstrap probe --wait 120s").Msg("starting " + e.What())
 	e.Flush()
+	// Not before: as PID 1 a signal would then end this with Go's own code, 2.
+	signals.Release()
+	if signal, stopped := signals.Stopped(); stopped {
+		return &launch.StoppedError{Signal: signal}
+	}
 	return launch.Exec(e.Argv[0], e.Argv, e.Environ())
 }
 

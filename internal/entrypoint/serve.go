@@ -92,7 +92,7 @@ func (e *Entrypoint) Serve(ctx context.Context, paired pairing.Paired, failed er
 	if err := e.preStart(ctx, signals); err != nil {
 		return err
 	}
-	return e.exec(paired, signals)
+	return e.exec(paired, signals, startBeside)
 }
 
 // restGCPercent is how much garbage there may be before it is collected, of what is
