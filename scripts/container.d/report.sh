@@ -30,8 +30,8 @@ free_lane() {
 	lane_pids=("${left[@]}")
 }
 
-# ended FUNCTION waits until that scenario has ended.
-ended() {
+# await_scenario FUNCTION waits until that scenario has ended.
+await_scenario() {
 	while ((${#lane_pids[@]})) && [[ -d $work/$1 && ! -f $work/$1/row ]]; do
 		free_lane
 	done
