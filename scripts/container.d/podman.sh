@@ -49,9 +49,10 @@ podman_quadlet() {
 	mkdir "$root" "$podman_home/run"
 	"$docker" create --name "$run-export" --label "$label" "$quick"
 	"$docker" export "$run-export" | tar -C "$root" -x --exclude='dev/*'
-	# Where podman puts files of its own.
+	# One user id is mapped, as for a user without subordinate ids: all of the image is
+	# that user's. What another one owns is nobody's in there, and not trusted.
 	if ((EUID == 0)); then
-		chown "$user:$user" "$root" "$root/etc" "$root/run" "$podman_home" "$podman_home/run"
+		chown -R --no-dereference "$user:$user" "$root" "$podman_home"
 	else
 		chmod -R u+rwX "$root"
 	fi
