@@ -189,8 +189,6 @@ func (r *prover) handshake(ctx context.Context, patience time.Duration) probe.Ve
 	}
 	options := r.Proof(r.seeded.Self, r.seeded.Own().Token, r.SelfScopes())
 	options.Wait, options.Progress, options.Command = patience, r.Progress(), r.OwnCommand
-	// One try is a handshake, though the gateway may call itself starting for ever.
-	options.Started = options.Started && patience > 0
 	return probe.Run(ctx, options)
 }
 

@@ -105,9 +105,10 @@ func (r *runner) limit(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeout(ctx, limit)
 }
 
-// isStarting saves a gateway of ours a handshake that it would put off.
+// isStarting saves a gateway of ours a handshake that it would put off. A single try is
+// a handshake, though the gateway may call itself starting for ever.
 func (r *runner) isStarting(ctx context.Context) bool {
-	if !r.opts.Started || r.now().Sub(r.believed) >= startupTrust {
+	if !r.opts.Started || r.opts.Wait <= 0 || r.now().Sub(r.believed) >= startupTrust {
 		return false
 	}
 	ctx, cancel := r.limit(ctx)

@@ -113,6 +113,13 @@ func TestAGatewayOfOursThatStartsIsSparedHandshakes(t *testing.T) {
 	if s.now.Sub(time.Time{}) != 20*firstPause {
 		t.Errorf("ready after 20 pauses, seen after %v", s.now.Sub(time.Time{}))
 	}
+	// A single try is one.
+	single := opts
+	single.Wait = 0
+	s = &script{answers: []error{nil}, hello: proven(), startup: 20}
+	if v := s.run(single); !v.OK || len(s.signatures) != 1 || s.asked != 0 {
+		t.Errorf("asked %d times, %d handshakes: %+v", s.asked, len(s.signatures), v)
+	}
 	// One that says so for ever is tried all the same, every five seconds.
 	s = &script{answers: []error{refusal(protocol.Starting), refusal(protocol.Starting), nil}, hello: proven(), startup: 1e6}
 	if v := s.run(opts); !v.OK || len(s.signatures) != 3 {
