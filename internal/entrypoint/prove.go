@@ -99,7 +99,7 @@ func (r *prover) keep(ctx context.Context) error {
 			return &pairing.RefusedError{Verdict: verdict}
 		default:
 			patience = 0 // the pauses are the waiting
-			if r.restarted(ctx, retry) {
+			if r.restarted(ctx, "", retry) {
 				patience = r.Settings.ProveTimeout
 			}
 			retry = min(2*retry, lastRetry)

@@ -88,3 +88,37 @@ func TestASingleTryIsAHandshakeWhateverTheGatewaySaysOfItsStart(t *testing.T) {
 		t.Errorf("%d handshakes: %v", upgrades.Load(), verdict)
 	}
 }
+
+// Between the proof, which others act on at once, and the first look at the gateway's
+// socket the gateway may have gone, or may listen anew already.
+func TestARestartBetweenTheProofAndTheFirstLookIsSeen(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := listener.Addr().(*net.TCPAddr).Port
+	proven, err := gateway.Listener(port)
+	if err != nil || proven == "" {
+		t.Fatalf("Listener is %q, %v", proven, err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := net.Listen("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []string{"listens anew", "is gone"} {
+		target := &pairing.Target{Installation: gateway.Installation{Listen: gateway.Listen{Dial: "127.0.0.1", Port: port}}}
+		r := prover{Entrypoint: &Entrypoint{Target: target}, process: &looked{}}
+		if !r.restarted(t.Context(), proven, time.Hour) {
+			t.Errorf("a gateway that %s counts as the one that was proven", state)
+		}
+		if r.end != nil {
+			r.end.Close()
+		}
+		if err := again.Close(); err != nil && state == "listens anew" {
+			t.Fatal(err)
+		}
+	}
+}

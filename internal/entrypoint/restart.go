@@ -27,7 +27,7 @@ const (
 func (r *prover) whilePaired(ctx context.Context) {
 	before := seed.Stamp(r.StateDir)
 	for ctx.Err() == nil && !r.process.Stopping() {
-		if r.goneSinceProof() || r.restarted(ctx, storePoll) {
+		if r.restarted(ctx, r.provenSocket, storePoll) {
 			if err := r.ready.forget(); err != nil {
 				r.Log.Warn().Err(err).Msg("the gateway has gone, and the ready file says otherwise")
 			}
@@ -42,19 +42,6 @@ func (r *prover) whilePaired(ctx context.Context) {
 		}
 		before = now
 	}
-}
-
-// goneSinceProof tells whether the gateway restarted between its proof, at which others
-// may have acted at once, and the first look at its socket.
-func (r *prover) goneSinceProof() bool {
-	now, err := gateway.Listener(r.Listen.Port)
-	if err != nil || r.provenSocket == "" || now == r.provenSocket {
-		return false
-	}
-	if !r.process.Stopping() {
-		r.counted.restarted()
-	}
-	return true
 }
 
 // stillPaired tells whether the store still has what was seeded. A store that cannot be
@@ -74,25 +61,32 @@ func (r *prover) stillPaired(ctx context.Context) bool {
 	return true
 }
 
-// restarted waits until the gateway listens with another socket than now, at most
-// for limit; false where it did not, or where it ended first. Where it listens and
-// its store is settled, the kernel tells when that socket is gone; else it is looked
-// at again and again.
-func (r *prover) restarted(ctx context.Context, limit time.Duration) bool {
+// restarted waits until the gateway listens with another socket than the known one,
+// or than now where none is known, at most for limit; false where it did not, or where
+// it ended first. Where it listens and its store is settled, the kernel tells when that
+// socket is gone; else it is looked at again and again.
+func (r *prover) restarted(ctx context.Context, known string, limit time.Duration) bool {
 	end := time.Now().Add(limit)
 	watch := r.listenerEnd(ctx) // before the look, so that nothing falls in between
-	before, err := gateway.Listener(r.Listen.Port)
-	r.socket = before
-	if watch != nil && err == nil && before != "" && !r.undecided() {
-		if gone, err := r.waitGone(ctx, watch, before, end); err == nil {
-			r.countRestart(gone, before)
+	now, err := gateway.Listener(r.Listen.Port)
+	r.socket = now
+	if known == "" {
+		known = now
+	}
+	if err == nil && now != known {
+		r.countRestart(true, known)
+		return true
+	}
+	if watch != nil && err == nil && now != "" && !r.undecided() {
+		if gone, err := r.waitGone(ctx, watch, now, end); err == nil {
+			r.countRestart(gone, now)
 			return gone
 		}
 		watch.Close()
 		r.end = nil
 	}
-	gone := r.pollRestart(ctx, before, err, end)
-	r.countRestart(gone, before)
+	gone := r.pollRestart(ctx, known, err, end)
+	r.countRestart(gone, known)
 	return gone
 }
 
@@ -160,7 +154,7 @@ func (r *prover) tellAgain(ctx context.Context) {
 			r.Log.Info().Msg("the gateway has restarted instead of stopping; told again")
 			r.process.Stop(syscall.SIGTERM)
 		}
-		r.restarted(ctx, storePoll)
+		r.restarted(ctx, "", storePoll)
 	}
 }
 
