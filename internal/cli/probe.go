@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -58,19 +60,10 @@ func (a *app) probe(c *cli.Context) error {
 		URL: t.URL, TLS: t.TLS(), Auth: auth, Version: Release,
 		Wait: c.Duration("wait"), Progress: t.Progress(), Command: a.command,
 	}
-	if auth != probe.AuthNone {
-		began := time.Now()
-		credentials, err := t.AwaitCredentials(c.Context, auth == probe.AuthDevice, options.Wait)
-		if err != nil {
-			return err
-		}
-		options.Wait = max(0, options.Wait-time.Since(began))
-		options.Identity, options.DeviceToken, options.Scopes = credentials.Identity, credentials.Token, credentials.Scopes
+	verdict, err := ask(c.Context, t, options)
+	if err != nil {
+		return err
 	}
-	if auth == probe.AuthShared {
-		options.GatewayToken, options.GatewayPassword = t.SharedSecret()
-	}
-	verdict := probe.Run(c.Context, options)
 	status.AddLocalHint(c.Context, t, &verdict)
 	if c.Bool("preflight") {
 		err = a.printJSON(newPreflight(verdict))
@@ -81,6 +74,26 @@ func (a *app) probe(c *cli.Context) error {
 		return err
 	}
 	return &exitError{code: verdictCode(verdict.Outcome)}
+}
+
+// ask shakes hands with what the state directory has.
+func ask(ctx context.Context, t *pairing.Target, options probe.Options) (probe.Verdict, error) {
+	if options.Auth != probe.AuthNone {
+		began := time.Now()
+		credentials, err := t.AwaitCredentials(ctx, options.Auth == probe.AuthDevice, options.Wait)
+		if booting := (*pairing.RefusedError)(nil); errors.As(err, &booting) {
+			return booting.Verdict, nil
+		}
+		if err != nil {
+			return probe.Verdict{}, err
+		}
+		options.Wait = max(0, options.Wait-time.Since(began))
+		options.Identity, options.DeviceToken, options.Scopes = credentials.Identity, credentials.Token, credentials.Scopes
+	}
+	if options.Auth == probe.AuthShared {
+		options.GatewayToken, options.GatewayPassword = t.SharedSecret()
+	}
+	return probe.Run(ctx, options), nil
 }
 
 // probeBrowser says whether a browser at an address gets in.

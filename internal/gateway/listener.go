@@ -37,6 +37,7 @@ type socket struct {
 	inode   string
 	uid     int
 	address netip.Addr // IPv4 where it is both; :: listens for IPv4, too
+	port    int
 }
 
 func sockets(port int) ([]socket, error) {
@@ -51,7 +52,11 @@ func sockets(port int) ([]socket, error) {
 
 // readListeners looks for them in the kernel's tables.
 func readListeners(port int) (all []socket, err error) {
-	for _, path := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
+	return tableListeners("/proc/self", port)
+}
+
+func tableListeners(process string, port int) (all []socket, err error) {
+	for _, path := range []string{process + "/net/tcp", process + "/net/tcp6"} {
 		found, err := listeners(path, port)
 		if err != nil && !os.IsNotExist(err) {
 			return nil, err
@@ -72,24 +77,32 @@ func listeners(path string, port int) ([]socket, error) {
 
 // parseListeners reads the kernel's table: the second field is the local address
 // and port in hex, the fourth the state (0A listens), the eighth the user, the tenth
-// the inode.
+// the inode. Port 0 means every port.
 func parseListeners(lines *bufio.Scanner, port int) (all []socket, err error) {
-	suffix := fmt.Sprintf(":%04X", port)
+	suffix := ":"
+	if port != 0 {
+		suffix = fmt.Sprintf(":%04X", port)
+	}
 	for lines.Scan() {
 		// Most lines of a busy gateway are its connections: look before splitting.
 		if !strings.Contains(lines.Text(), suffix) {
 			continue
 		}
 		fields := strings.Fields(lines.Text())
-		if len(fields) <= 9 || !strings.HasSuffix(fields[1], suffix) || fields[3] != "0A" {
+		if len(fields) <= 9 || fields[3] != "0A" {
 			continue
 		}
-		address, ok := hexAddress(strings.TrimSuffix(fields[1], suffix))
+		host, at, _ := strings.Cut(fields[1], ":")
+		if port != 0 && ":"+at != suffix {
+			continue
+		}
+		address, ok := hexAddress(host)
+		number, portErr := strconv.ParseUint(at, 16, 16)
 		uid, err := strconv.Atoi(fields[7])
-		if !ok || err != nil {
+		if !ok || portErr != nil || err != nil {
 			return nil, errors.New("the kernel's table of sockets has an unknown form")
 		}
-		all = append(all, socket{inode: fields[9], uid: uid, address: address})
+		all = append(all, socket{inode: fields[9], uid: uid, address: address, port: int(number)})
 	}
 	return all, lines.Err()
 }
@@ -299,6 +312,7 @@ func parseDiag(data []byte, port int) (all []socket, done bool, err error) {
 				inode:   strconv.FormatUint(uint64(binary.NativeEndian.Uint32(message.Data[inodeAt:])), 10),
 				uid:     int(binary.NativeEndian.Uint32(message.Data[uidAt:])),
 				address: address.Unmap(),
+				port:    port,
 			})
 		}
 	}

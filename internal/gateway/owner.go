@@ -188,17 +188,24 @@ func uidOf(pid int) int {
 
 // hasSocket tells whether a process has the socket of an inode open.
 func (p process) hasSocket(inode string) (bool, error) {
-	dir := fmt.Sprintf("/proc/%d/fd", p.pid)
+	open, err := openSockets(p.pid)
+	return slices.Contains(open, inode), err
+}
+
+// openSockets are the inodes of the sockets that a process has open.
+func openSockets(pid int) (inodes []string, err error) {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	for _, entry := range entries {
-		if to, err := os.Readlink(filepath.Join(dir, entry.Name())); err == nil && to == "socket:["+inode+"]" {
-			return true, nil
+		to, err := os.Readlink(filepath.Join(dir, entry.Name()))
+		if inode, isSocket := strings.CutPrefix(to, "socket:["); err == nil && isSocket {
+			inodes = append(inodes, strings.TrimSuffix(inode, "]"))
 		}
 	}
-	return false, nil
+	return inodes, nil
 }
 
 // pidWithSocket is any process that has the socket open, as far as is shown; 0 else.
@@ -239,8 +246,12 @@ func OnThisMachine(address string) (own []string) {
 
 // Process is a gateway that runs.
 type Process struct {
-	PID  int
-	Port int // 0 where its arguments do not say, or are not shown any more
+	PID int
+	// Port is the lowest at which it listens, else that of its arguments; 0 where
+	// neither is shown.
+	Port int
+	// Boots: it listens nowhere yet. False where that is not shown.
+	Boots bool
 }
 
 // Running tells whether a process that this one can see looks like an OpenClaw
@@ -253,29 +264,52 @@ func Running(stateDir string) bool {
 	return running
 }
 
-// Serving is the process that [Running] speaks of.
-func Serving(stateDir string) (Process, bool) {
+// Serving is the process that [Running] speaks of; one that listens, where there is one.
+func Serving(stateDir string) (serving Process, running bool) {
 	directory, err := os.Stat(stateDir)
 	if err != nil {
 		return Process{}, false
 	}
-	processes, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		return Process{}, false
-	}
-	for _, process := range processes {
+	for _, pid := range pids() {
+		process := fmt.Sprintf("/proc/%d", pid)
 		serves, port, known := processStateDir(process)
 		if !known {
 			continue
 		}
 		// Seen with its eyes: it may live in a container.
 		other, err := os.Stat(filepath.Join(process, "root", serves))
-		if err == nil && os.SameFile(directory, other) {
-			pid, _ := strconv.Atoi(filepath.Base(process))
-			return Process{PID: pid, Port: port}, true
+		if err != nil || !os.SameFile(directory, other) {
+			continue
+		}
+		serving, running = Process{PID: pid, Port: port}, true
+		if ports, err := listensAt(pid); err == nil {
+			serving.Boots = len(ports) == 0
+			if !slices.Contains(ports, port) && len(ports) > 0 {
+				serving.Port = ports[0]
+			}
+		}
+		if !serving.Boots {
+			break
 		}
 	}
-	return Process{}, false
+	return serving, running
+}
+
+// listensAt are the ports at which a process listens, sorted.
+func listensAt(pid int) (ports []int, err error) {
+	open, err := openSockets(pid)
+	if err != nil {
+		return nil, err
+	}
+	// Its own network namespace's, which may be another.
+	all, err := tableListeners(fmt.Sprintf("/proc/%d", pid), 0)
+	for _, s := range all {
+		if slices.Contains(open, s.inode) {
+			ports = append(ports, s.port)
+		}
+	}
+	slices.Sort(ports)
+	return ports, err
 }
 
 // processStateDir is the state directory of a gateway, in its own root, and the port

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,13 +56,50 @@ func TestAGatewayThatBootsIsSeen(t *testing.T) {
 			if got := Running(state); got != test.want {
 				t.Errorf("seen: %v, want %v", got, test.want)
 			}
-			if serving, found := Serving(state); found && (serving.PID != cmd.Process.Pid || serving.Port != test.port) {
-				t.Errorf("got %+v, want pid %d and port %d", serving, cmd.Process.Pid, test.port)
+			if serving, found := Serving(state); found && (!serving.Boots || serving.PID != cmd.Process.Pid || serving.Port != test.port) {
+				t.Errorf("got %+v, want one that boots, pid %d and port %d", serving, cmd.Process.Pid, test.port)
 			}
 		})
 	}
 	if Running(filepath.Join(state, "missing")) {
 		t.Error("a directory that is not there is served")
+	}
+}
+
+// The shell has the gateway's socket. A process without one, such as the CLI, which has
+// the gateway's title, does not hide it.
+func TestAGatewayThatListensHasItsPort(t *testing.T) {
+	state := t.TempDir()
+	start := func(files ...*os.File) int {
+		cmd := exec.Command("/bin/sh")
+		cmd.Args, cmd.Env, cmd.ExtraFiles = []string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state}, files
+		input, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = input.Close(); _ = cmd.Wait() })
+		waitForEnvironment(t, cmd.Process.Pid)
+		return cmd.Process.Pid
+	}
+	listener := listen(t, "[::1]:0").(*net.TCPListener)
+	file, err := listener.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	start()
+	gateway := start(file)
+	start()
+	port := listener.Addr().(*net.TCPAddr).Port
+	for _, close := range []func() error{listener.Close, file.Close} {
+		if err := close(); err != nil { // it is the shell's alone now
+			t.Fatal(err)
+		}
+	}
+	if got, running := Serving(state); !running || got != (Process{PID: gateway, Port: port}) {
+		t.Errorf("got %+v %v, want pid %d and port %d", got, running, gateway, port)
 	}
 }
 

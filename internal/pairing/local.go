@@ -2,6 +2,8 @@ package pairing
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"time"
@@ -50,24 +52,45 @@ const credentialsPoll = 250 * time.Millisecond
 // AwaitCredentials reads what there is to prove with, again and again until it is
 // enough or patience is over: on an empty volume the gateway makes the identity, and
 // "run" pairs it as soon as the gateway listens. withToken wants the device token, too.
+// The error is a [*RefusedError] where the gateway boots and nothing could be read.
 func (t *Target) AwaitCredentials(ctx context.Context, withToken bool, patience time.Duration) (seed.Credentials, error) {
 	began, progress := time.Now(), t.Progress()
-	credentials, err := seed.ReadCredentials(ctx, t.SeedOptions())
-	for err == nil && (credentials.Identity.IsZero() || withToken && credentials.Token == "") {
+	credentials, err := t.firstCredentials(ctx)
+	for booting := (*RefusedError)(nil); err == nil || errors.As(err, &booting); {
 		elapsed := time.Since(began)
-		if elapsed >= patience {
+		isEnough := !credentials.Identity.IsZero() && (!withToken || credentials.Token != "")
+		if isEnough || elapsed >= patience {
 			break
 		}
 		progress(probe.Waiting{Elapsed: elapsed, Remaining: patience - elapsed, Reason: "this device is not paired here yet"})
 		select {
 		case <-ctx.Done():
-			return credentials, nil
+			return credentials, err
 		case <-time.After(min(credentialsPoll, patience-elapsed)):
 		}
-		// A first boot that meets the lock of a reader ends (see entrypoint: bootedHere).
-		if !seed.HasDatabase(t.StateDir) || t.IsLive(ctx) || t.IsLocal() && t.Answers(ctx) {
+		if !seed.HasDatabase(t.StateDir) || t.isReached(ctx) {
 			credentials, err = seed.ReadCredentials(ctx, t.SeedOptions())
 		}
 	}
 	return credentials, err
+}
+
+// isReached tells whether the gateway of this state directory takes connections.
+func (t *Target) isReached(ctx context.Context) bool {
+	return t.IsLive(ctx) || t.IsLocal() && t.Answers(ctx)
+}
+
+// firstCredentials leaves the database of a gateway that boots alone: a HEALTHCHECK
+// asks at any moment, and a first boot of 2026.9.6 that meets a reader's lock while it
+// makes its database ends ("database is locked").
+func (t *Target) firstCredentials(ctx context.Context) (seed.Credentials, error) {
+	if seed.HasDatabase(t.StateDir) && !t.isReached(ctx) {
+		if process, running := gateway.Serving(t.StateDir); running && process.Boots {
+			return seed.Credentials{}, &RefusedError{Verdict: probe.Verdict{
+				Outcome: probe.Unreachable, URL: t.ShownURL(), Auth: probe.AuthDevice,
+				Message: fmt.Sprintf("the gateway (pid %d) boots, and does not listen yet", process.PID),
+			}}
+		}
+	}
+	return seed.ReadCredentials(ctx, t.SeedOptions())
 }

@@ -22,18 +22,21 @@ type Running struct {
 	Port int // 0 where unknown
 }
 
-// FindRunning asks the owner lease, which names the port, and then the
-// processes that can be seen.
+// FindRunning asks the owner lease, which names the port, and then the processes that
+// can be seen. The database of one that boots is left alone, as AwaitCredentials does.
 func FindRunning(ctx context.Context, t *pairing.Target) (Running, bool) {
 	if !t.IsLocal() || t.Answers(ctx) {
 		return Running{}, false
+	}
+	process, found := gateway.Serving(t.StateDir)
+	if process.Boots {
+		return Running{PID: process.PID, Port: process.Port}, true
 	}
 	hostname, err := os.Hostname()
 	lease, held, leaseErr := seed.ReadLease(ctx, t.StateDir)
 	if err == nil && leaseErr == nil && held && lease.Holder(hostname, time.Now()) == seed.HolderAlive {
 		return Running{PID: lease.PID, Port: lease.Port}, true
 	}
-	process, found := gateway.Serving(t.StateDir)
 	return Running{PID: process.PID, Port: process.Port}, found
 }
 
