@@ -33,6 +33,7 @@ func TestOnlyWhoPassesAuthenticationCanAsk(t *testing.T) {
 	t.Parallel()
 	for _, version := range []string{"2026.2.26", "2026.5.28", "2026.8.2", "2026.9.6"} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			g := openGateway(t, version)
 			remote := gatewaytest.NewRemote(t)
 			g.WaitReady(t)
@@ -77,6 +78,7 @@ func TestPoliciesOnRealGateways(t *testing.T) {
 	t.Parallel()
 	for _, version := range []string{"2026.5.28", "2026.8.2", "2026.9.6"} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			g := openGateway(t, version)
 			here, there := gatewaytest.NewRemote(t), gatewaytest.NewRemote(t)
 			g.WaitReady(t)
@@ -311,6 +313,7 @@ func TestRunAnswersAcrossARestart(t *testing.T) {
 	t.Parallel()
 	for version, restart := range map[string]syscall.Signal{"2026.5.28": syscall.SIGUSR1, "2026.9.6": syscall.SIGUSR2} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			remote := gatewaytest.NewRemote(t)
 			g := openGateway(t, version, gatewaytest.Bootstrap(t), "run", "--approve=token", "--")
 			g.WaitOutput(t, "watching for pairing requests")

@@ -33,6 +33,7 @@ func TestApprovalOnRealGateways(t *testing.T) {
 	// 2026.3.13 is the one that leaves a caller without a device no scopes.
 	for _, version := range []string{"2026.2.26", "2026.3.13", "2026.5.28", "2026.8.2", "2026.9.6"} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			g := gatewaytest.Start(t, gatewaytest.Options{
 				Version: version, StateDir: gatewaytest.CopyState(t, version), Token: approveToken,
 			})

@@ -20,6 +20,7 @@ func TestSeedingAtAnyMomentOfAFirstBootHolds(t *testing.T) {
 	const moments = 10 // on each of two volumes
 	for _, version := range []string{"2026.8.2", "2026.9.6"} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			t.Run("on a volume seeded before", func(t *testing.T) {
 				v := newVolume(t, version, t.TempDir())
 				v.seed(t, "--client", "early")

@@ -15,6 +15,7 @@ func TestGatewayBootsOnACopiedStateIsReachedFromElsewhereAndStopsWithZero(t *tes
 	t.Parallel()
 	for _, version := range []string{"2026.5.28", "2026.9.6"} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			state := gatewaytest.CopyState(t, version)
 			remote := gatewaytest.NewRemote(t)
 			g := gatewaytest.Start(t, gatewaytest.Options{

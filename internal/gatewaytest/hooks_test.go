@@ -54,6 +54,7 @@ func (h hooked) says(t *testing.T, want string) {
 }
 
 func TestHooksOfProvenRunOnceAVolume(t *testing.T) {
+	t.Parallel()
 	h := newHooked(t)
 	h.write(t, "pre-start.d/10-before", `echo before >>"$LOG"`)
 	h.write(t, "proven.d/10-later", `echo later >>"$LOG"`)
@@ -90,6 +91,7 @@ func TestHooksOfProvenRunOnceAVolume(t *testing.T) {
 
 // On an empty volume the CLI makes the database, before the gateway's first boot.
 func TestAHookMayUseTheCLIOnAnEmptyVolume(t *testing.T) {
+	t.Parallel()
 	h := hooked{state: t.TempDir(), dir: t.TempDir()}
 	h.log = filepath.Join(h.dir, "log")
 	// The CLI is what bootstrap, the hook's parent, is about to start the gateway with.
@@ -108,6 +110,7 @@ while [ "$1" != -- ]; do shift; done
 
 // A gateway that is told to end has minutes for its work; a hook beside it has not.
 func TestAHookEndsWithTheGateway(t *testing.T) {
+	t.Parallel()
 	h := newHooked(t)
 	h.write(t, "proven.d/10-waits", `trap 'echo told >>"$LOG"; exit 9' TERM; echo up; while :; do sleep 0.05; done`)
 	g := h.start(t)

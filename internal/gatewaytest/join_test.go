@@ -63,6 +63,7 @@ func TestJoinOnRealGateways(t *testing.T) {
 	t.Parallel()
 	for _, version := range []string{"2026.5.28", "2026.8.2", "2026.9.6"} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			g := openGateway(t, version)
 			remote := gatewaytest.NewRemote(t)
 			g.WaitReady(t)

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	killRounds = 160
+	killRounds = 64
 	killsAPass = 16
 	crowd      = 50
 )
@@ -25,6 +25,7 @@ const (
 // One volume goes through all of it, and then a gateway has to live with it. The
 // order matters: the crowd meets a volume that has no device of its own yet.
 func TestStoreOutlivesACrowdOfSeedsAndTheirKilling(t *testing.T) {
+	t.Parallel()
 	onEachEra(t, func(t *testing.T, version string) {
 		v := newVolume(t, version, neverSeeded(t, version))
 		t.Run("fifty at once are all in the store", v.crowded)

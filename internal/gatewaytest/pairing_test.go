@@ -32,7 +32,10 @@ func onEachEra(t *testing.T, test func(t *testing.T, version string)) {
 	t.Helper()
 	gatewaytest.Install(t, jsonEra) // which skips all of it under -short
 	for _, version := range []string{jsonEra, sqliteEra} {
-		t.Run(version, func(t *testing.T) { test(t, version) })
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			test(t, version)
+		})
 	}
 }
 

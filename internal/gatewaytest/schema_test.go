@@ -59,6 +59,7 @@ func TestADatabaseToComeIsServedOrLeftAlone(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			v := newVolume(t, sqliteEra, gatewaytest.CopyState(t, sqliteEra))
 			db := openDatabase(t, databaseOf(v.state))
 			must(db.Exec(c.alter))(t)

@@ -20,6 +20,7 @@ func TestARestartInPlaceIsNoticed(t *testing.T) {
 	t.Parallel()
 	for version, restart := range map[string]syscall.Signal{"2026.5.28": syscall.SIGUSR1, "2026.9.6": syscall.SIGUSR2} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			ready := filepath.Join(t.TempDir(), "ready")
 			if err := os.WriteFile(ready, []byte("left by an earlier start\n"), 0o600); err != nil {
 				t.Fatal(err)
@@ -75,6 +76,7 @@ func TestATermDuringARestartIsNotLost(t *testing.T) {
 	t.Parallel()
 	for version, restart := range map[string]syscall.Signal{"2026.5.28": syscall.SIGUSR1, "2026.9.6": syscall.SIGUSR2} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			g := gatewaytest.Start(t, gatewaytest.Options{
 				Version: version, StateDir: gatewaytest.CopyState(t, version), Token: "sekret",
 				Prefix: []string{gatewaytest.Bootstrap(t), "run", "--handover=supervise", "--"},

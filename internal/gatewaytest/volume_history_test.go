@@ -27,6 +27,7 @@ func TestAVolumeKeepsItsDevicesThroughUpgradesAndADowngrade(t *testing.T) {
 		{"2026.7.35", "2026.8.2", "2026.9.6"},
 	} {
 		t.Run(strings.Join(path, " to "), func(t *testing.T) {
+			t.Parallel()
 			h := history{volume: newVolume(t, path[0], t.TempDir())}
 			for i, version := range path {
 				h.version = version

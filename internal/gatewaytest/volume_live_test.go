@@ -27,7 +27,7 @@ func TestSeedingBesideALiveGatewayLosesNothing(t *testing.T) {
 		g := v.start(t)
 		g.WaitReady(t)
 		own := v.pairedByTheGateway(t)
-		const count = 200
+		const count = 80
 		calls := v.keepCalling(t, "caller-0", "caller-1")
 		for i := range count {
 			v.seed(t, "--client", fmt.Sprintf("live-%d", i))
