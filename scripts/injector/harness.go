@@ -167,7 +167,7 @@ func (h *harness) record(j job) (cases []oneCase, failures []failed, err error) 
 }
 
 // inShort is one case in how many the short form takes.
-const inShort = 16
+const inShort = 32
 
 // sample is every kind's first, and one in some of the rest.
 func (h *harness) sample(all []*injection) (some []*injection) {
