@@ -132,23 +132,18 @@ func (w *watcher) session(ctx context.Context, retry *backoff) error {
 	}
 }
 
-// nextRequest waits for an event, or for the time to look without one. Events
-// that have piled up are one reason to look.
+// nextRequest waits for an event, or for the time to look without one.
 func nextRequest(ctx context.Context, client *protocol.Client, relist time.Duration) error {
 	waiting, cancel := context.WithTimeout(ctx, relist)
 	defer cancel()
-	_, err := client.NextEvent(waiting)
-	if ctx.Err() != nil {
+	err := client.NextEvent(waiting)
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
+	case waiting.Err() != nil:
+		return nil
 	}
-	if err != nil && waiting.Err() == nil {
-		return err
-	}
-	cancel()
-	for err == nil {
-		_, err = client.NextEvent(waiting) // what is there already, and no more
-	}
-	return nil
+	return err
 }
 
 // pass reads the list and answers what is in it. What is approved is judged from

@@ -2,7 +2,6 @@ package gatewaytest_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"testing"
@@ -199,13 +198,8 @@ func (a approver) rejected(t *testing.T) {
 	asked := a.ask(t, id, "darwin", readOnly)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	event, err := caller.NextEvent(ctx)
-	if err != nil {
+	if err := caller.NextEvent(ctx); err != nil {
 		t.Fatal(err)
-	}
-	var told struct{ RequestID, DeviceID string }
-	if err := json.Unmarshal(event.Payload, &told); err != nil || told.RequestID != asked.RequestID || told.DeviceID != id.DeviceID() {
-		t.Errorf("the event says %s", event.Payload)
 	}
 	pending, _ := a.list(t)
 	i := slices.IndexFunc(pending, func(r approve.Request) bool { return r.RequestID == asked.RequestID })

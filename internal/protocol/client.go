@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -29,7 +30,9 @@ const (
 type Client struct {
 	conn   *Conn
 	silent time.Duration
-	events *eventQueue
+	// events are the names of those that are heard; then heard holds a value.
+	events []string
+	heard  chan struct{}
 	// writing holds one value while a request is being sent.
 	writing chan struct{}
 	// done is closed by the reader as its last act, after err was set.
@@ -45,8 +48,8 @@ type Client struct {
 }
 
 // NewClient takes over a connection whose handshake succeeded; from then on
-// only the client may read and write it. The events named are kept for
-// [Client.NextEvent], all others are thrown away unread.
+// only the client may read and write it. The events named end [Client.NextEvent], all
+// others are thrown away unread.
 //
 // One goroutine reads until the connection ends: by [Client.Close], by the
 // gateway, by a frame that no gateway sends, or by a silence of three of the
@@ -59,7 +62,8 @@ func NewClient(conn *Conn, events ...string) *Client {
 	c := &Client{
 		conn:    conn,
 		silent:  silentTicks * min(tick, maxTick),
-		events:  newEventQueue(events),
+		events:  events,
+		heard:   make(chan struct{}, 1),
 		writing: make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		closed:  make(chan struct{}),
@@ -75,8 +79,8 @@ func NewClient(conn *Conn, events ...string) *Client {
 //
 // The error is an [*RPCError] where the gateway said no, the context's where
 // that ended (the gateway may have done what was asked all the same, and the
-// connection stays usable), else why the connection ended, as [Client.Err] says
-// it. Where a method answers twice, as agent runs do, the first answer counts.
+// connection stays usable), else why the connection ended. Where a method answers
+// twice, as agent runs do, the first answer counts.
 func (c *Client) Call(ctx context.Context, method string, params any) (json.RawMessage, error) {
 	if params == nil {
 		params = struct{}{}
@@ -169,7 +173,6 @@ func (c *Client) read() {
 	}
 	c.conn.CloseNow()
 	c.err = err
-	c.events.end()
 	close(c.done)
 }
 
@@ -201,7 +204,31 @@ func (c *Client) dispatch(frame Frame) {
 			answer <- frame
 		}
 	case TypeEvent:
-		c.events.push(Event{Name: frame.Event, Payload: frame.Payload})
+		if slices.Contains(c.events, frame.Event) {
+			select {
+			case c.heard <- struct{}{}:
+			default: // who waits has not looked since the one before
+			}
+		}
+	}
+}
+
+// NextEvent waits until one of the events named to [NewClient] has come since the last
+// call; those that came meanwhile are one. What they tell has to be asked for. One that
+// came before the connection ended still counts; then the error is why it ended.
+func (c *Client) NextEvent(ctx context.Context) error {
+	select {
+	case <-c.heard:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.done:
+	}
+	select {
+	case <-c.heard:
+		return nil
+	default:
+		return c.err
 	}
 }
 
