@@ -1,6 +1,6 @@
 // Package approve owns the gateway's device.pair and device.token methods: it
 // lists pairing requests and paired devices, approves, rejects and removes by
-// exact id, rotates and revokes tokens, pairs a device of ours over loopback where
+// exact id, rotates tokens, pairs a device of ours over loopback where
 // its store cannot be written, or through a remote gateway, and answers requests by a
 // policy.
 //
@@ -16,6 +16,7 @@ package approve
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/reflectt/bootstrap/internal/protocol"
@@ -77,6 +78,28 @@ func Reject(ctx context.Context, client *protocol.Client, requestID string) erro
 func Remove(ctx context.Context, client *protocol.Client, deviceID string) error {
 	_, err := client.Call(ctx, "device.pair.remove", map[string]string{"deviceId": deviceID})
 	return err
+}
+
+// RotateToken ends a device's operator token and has the gateway make another with the
+// same scopes (device.token.rotate). The one before is refused from then on, and from
+// 2026.5.28 on its connections are cut. From then on, too (not on 2026.3.13), the new
+// one is shown to the device alone: one that others rotate gets it when it connects with
+// the gateway's own token. The caller needs operator.pairing, for another device than its
+// own operator.admin, and every scope that the token is to have.
+func RotateToken(ctx context.Context, client *protocol.Client, deviceID string) error {
+	payload, err := client.Call(ctx, "device.token.rotate", map[string]string{"deviceId": deviceID, "role": "operator"})
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		DeviceID string `json:"deviceId"`
+		Role     string `json:"role"`
+	}
+	if json.Unmarshal(payload, &answer) != nil || answer.DeviceID != deviceID || answer.Role != "operator" {
+		// Without the answer itself: a token may be in it.
+		return errors.New("cannot read the answer to device.token.rotate: it does not name the device and the role")
+	}
+	return nil
 }
 
 func callWithRequestID(ctx context.Context, client *protocol.Client, method, requestID string) (json.RawMessage, error) {

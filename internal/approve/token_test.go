@@ -1,10 +1,8 @@
 package approve
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/reflectt/bootstrap/internal/protocol"
 )
@@ -26,9 +24,8 @@ func tokenClient(t *testing.T, payload string) (*protocol.Client, *fake) {
 
 func TestTheAnswerToARotationIsRead(t *testing.T) {
 	client, f := tokenClient(t, `{"deviceId":"d","role":"operator","token":"`+deviceSecret+`","scopes":["operator.read"],"rotatedAtMs":1795362805122}`)
-	got, err := RotateToken(t.Context(), client, "d", "operator")
-	if err != nil || got.Token != deviceSecret || len(got.Scopes) != 1 || !got.At.Equal(time.UnixMilli(1795362805122)) {
-		t.Errorf("got %+v, %v", got, err)
+	if err := RotateToken(t.Context(), client, "d"); err != nil {
+		t.Error(err)
 	}
 	if saw := f.saw(); saw[len(saw)-1] != "device.token.rotate d" {
 		t.Errorf("asked for %v", saw)
@@ -41,23 +38,13 @@ func TestAnAnswerAboutAnotherDeviceOrRoleIsNone(t *testing.T) {
 		"another role":   `{"deviceId":"d","role":"node","token":"` + deviceSecret + `"}`,
 		"no object":      `"` + deviceSecret + `"`,
 		"a wrong type":   `{"deviceId":"d","role":["operator"],"token":"` + deviceSecret + `"}`,
+		"nothing":        `null`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, _ := tokenClient(t, payload)
-			if _, err := RotateToken(t.Context(), client, "d", "operator"); err == nil || strings.Contains(err.Error(), deviceSecret) {
+			if err := RotateToken(t.Context(), client, "d"); err == nil || strings.Contains(err.Error(), deviceSecret) {
 				t.Errorf("got %v", err)
 			}
 		})
 	}
-}
-
-func FuzzRotationAnswer(f *testing.F) {
-	f.Add([]byte(`{"deviceId":"d","role":"operator","token":"t","scopes":["a"],"rotatedAtMs":1}`))
-	f.Add([]byte(`null`))
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		got, err := readRotation(json.RawMessage(payload), "d", "operator")
-		if err == nil && got.Role != "operator" {
-			t.Errorf("%s was taken", payload)
-		}
-	})
 }

@@ -211,7 +211,7 @@ func (g *ViaGateway) Rotate(ctx context.Context, name string) error {
 		if err := g.beside.Audit("rotated", device); err != nil {
 			return err
 		}
-		if _, err := approve.RotateToken(ctx, g.caller.Client, device.ID(), "operator"); err != nil {
+		if err := approve.RotateToken(ctx, g.caller.Client, device.ID()); err != nil {
 			return err
 		}
 		if bundle.Identity.IsZero() || bundle.Identity.DeviceID() != device.ID() {
