@@ -55,7 +55,7 @@ type Client struct {
 // gateway, by a frame that no gateway sends, or by a silence of three of the
 // gateway's ticks. It answers WebSocket pings, too.
 func NewClient(conn *Conn, events ...string) *Client {
-	tick := conn.policy.TickInterval
+	tick := conn.tick
 	if tick <= 0 {
 		tick = defaultTick
 	}

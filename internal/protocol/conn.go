@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -22,8 +23,8 @@ import (
 type Conn struct {
 	ws  *websocket.Conn
 	url string
-	// policy is what the hello said; the handshake sets it.
-	policy Policy
+	// tick is the hello's; the handshake sets it.
+	tick time.Duration
 }
 
 // ReadFrame waits for the next frame. A context that ends closes the

@@ -73,7 +73,7 @@ func Handshake(ctx context.Context, conn *Conn, req ConnectRequest) (*Hello, err
 		return nil, newRefusal(nil, closed)
 	}
 	if err == nil {
-		conn.policy = hello.Policy
+		conn.tick = hello.TickInterval
 	}
 	return hello, err
 }

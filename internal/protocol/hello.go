@@ -14,13 +14,11 @@ type Hello struct {
 	Protocol int
 	// ServerVersion is "dev" on npm releases up to 2026.2.26.
 	ServerVersion string
-	ConnID        string
 	Auth          HelloAuth
-	Policy        Policy
-	// Snapshot and Raw are as received; Raw is the whole payload and holds
-	// the device token.
+	// TickInterval is how often the gateway sends something; 0 where it does not say.
+	TickInterval time.Duration
+	// Snapshot is as received.
 	Snapshot json.RawMessage
-	Raw      json.RawMessage
 }
 
 // HelloAuth is the role, scopes and token that the gateway granted. The zero value means that
@@ -28,22 +26,14 @@ type Hello struct {
 type HelloAuth struct {
 	// Method is how: "device-token", "token", "password", "none" or
 	// "trusted-proxy". 2026.9.6 says it, 2026.8.2 does not.
-	Method string
-	Role   string
+	Method string `json:"method"`
+	Role   string `json:"role"`
 	// Scopes are the device token's on older releases (up to 2026.5.28), the
 	// session's on newer ones (2026.8.2). See [Hello.SessionScopes].
-	Scopes []string
+	Scopes []string `json:"scopes"`
 	// DeviceToken is the token that the store now holds for this device. It
 	// is a secret, and has the form of a token: see [identity.IsToken].
-	DeviceToken string
-	IssuedAtMs  int64
-}
-
-// Policy are the gateway's limits; sizes in bytes.
-type Policy struct {
-	MaxPayload       int64
-	MaxBufferedBytes int64
-	TickInterval     time.Duration
+	DeviceToken string `json:"deviceToken"`
 }
 
 func parseHello(payload json.RawMessage) (*Hello, error) {
@@ -52,42 +42,27 @@ func parseHello(payload json.RawMessage) (*Hello, error) {
 		Protocol int    `json:"protocol"`
 		Server   struct {
 			Version string `json:"version"`
-			ConnID  string `json:"connId"`
 		} `json:"server"`
-		Auth struct {
-			Method      string   `json:"method"`
-			Role        string   `json:"role"`
-			Scopes      []string `json:"scopes"`
-			DeviceToken string   `json:"deviceToken"`
-			IssuedAtMs  int64    `json:"issuedAtMs"`
-		} `json:"auth"`
+		Auth   HelloAuth `json:"auth"`
 		Policy struct {
-			MaxPayload       int64 `json:"maxPayload"`
-			MaxBufferedBytes int64 `json:"maxBufferedBytes"`
-			TickIntervalMs   int64 `json:"tickIntervalMs"`
+			TickIntervalMs int64 `json:"tickIntervalMs"`
 		} `json:"policy"`
 		Snapshot json.RawMessage `json:"snapshot"`
 	}
 	if err := json.Unmarshal(payload, &wire); err != nil || wire.Type != "hello-ok" {
 		return nil, &TransportError{Kind: NotGateway, Err: errors.New("its answer to the connect request is no hello")}
 	}
-	if token := wire.Auth.DeviceToken; token != "" && !identity.IsToken(token) {
+	auth := wire.Auth
+	if token := auth.DeviceToken; token != "" && !identity.IsToken(token) {
 		return nil, &TransportError{Kind: NotGateway, Err: errors.New("its hello gives a device token of a form that no gateway makes")}
 	}
+	auth.Method, auth.Role, auth.Scopes = clean(auth.Method), clean(auth.Role), cleanAll(auth.Scopes)
 	return &Hello{
 		Protocol:      wire.Protocol,
 		ServerVersion: clean(wire.Server.Version),
-		ConnID:        clean(wire.Server.ConnID),
-		Auth: HelloAuth{
-			Method: clean(wire.Auth.Method), Role: clean(wire.Auth.Role), Scopes: cleanAll(wire.Auth.Scopes),
-			DeviceToken: wire.Auth.DeviceToken, IssuedAtMs: wire.Auth.IssuedAtMs,
-		},
-		Policy: Policy{
-			MaxPayload: wire.Policy.MaxPayload, MaxBufferedBytes: wire.Policy.MaxBufferedBytes,
-			TickInterval: time.Duration(wire.Policy.TickIntervalMs) * time.Millisecond,
-		},
-		Snapshot: wire.Snapshot,
-		Raw:      payload,
+		Auth:          auth,
+		TickInterval:  time.Duration(wire.Policy.TickIntervalMs) * time.Millisecond,
+		Snapshot:      wire.Snapshot,
 	}, nil
 }
 
