@@ -98,7 +98,7 @@ func TestOnlyTheCredentialAskedForIsSent(t *testing.T) {
 	shared := opts.Request(protocol.SignatureV3)
 	opts.Auth = AuthNone
 	none := opts.Request(protocol.SignatureV3)
-	if device.Token != "device-secret" || device.Password != "" || device.DeviceToken != "" {
+	if device.Token != "device-secret" || device.Password != "" {
 		t.Errorf("device sends %+v", device)
 	}
 	if shared.Token != "gateway-secret" || shared.Password != "password-secret" {

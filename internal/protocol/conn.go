@@ -96,7 +96,7 @@ func (c *Conn) wrap(ctx context.Context, err error) error {
 	return transportError(ctx, c.url, err)
 }
 
-// MinProtocol and MaxProtocol are the versions offered by default. Releases up
+// MinProtocol and MaxProtocol are the versions offered. Releases up
 // to 2026.5.7 speak 3, from 2026.5.18 on 4; every one accepts the range 3..4.
 const (
 	MinProtocol = 3

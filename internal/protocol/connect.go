@@ -25,16 +25,10 @@ type ConnectRequest struct {
 	DeviceFamily string
 	Role         string
 	Scopes       []string
-	// Token goes into auth.token, which takes a gateway token or a device
-	// token on every release.
-	Token string
-	// DeviceToken goes into auth.deviceToken, which releases up to 2026.2.19
-	// refuse as an unknown property.
-	DeviceToken string
-	Password    string
-	// MinProtocol and MaxProtocol: zero means the package's.
-	MinProtocol int
-	MaxProtocol int
+	// Token goes into auth.token, which takes a gateway token or a device token on
+	// every release; up to 2026.2.19 auth.deviceToken is refused as an unknown property.
+	Token    string
+	Password string
 }
 
 // connectID names our one connect request on a connection.
@@ -188,9 +182,8 @@ type connectClient struct {
 }
 
 type connectAuth struct {
-	Token       string `json:"token,omitempty"`
-	DeviceToken string `json:"deviceToken,omitempty"`
-	Password    string `json:"password,omitempty"`
+	Token    string `json:"token,omitempty"`
+	Password string `json:"password,omitempty"`
 }
 
 // SignedDevice is the member "device" of a connect request.
@@ -204,8 +197,8 @@ type SignedDevice struct {
 
 func (r ConnectRequest) params(nonce string, now time.Time) (json.RawMessage, error) {
 	p := connectParams{
-		MinProtocol: orDefault(r.MinProtocol, MinProtocol),
-		MaxProtocol: orDefault(r.MaxProtocol, MaxProtocol),
+		MinProtocol: MinProtocol,
+		MaxProtocol: MaxProtocol,
 		Client: connectClient{
 			ID: r.ClientID, DisplayName: r.DisplayName, Version: r.Version,
 			Platform: r.Platform, DeviceFamily: r.DeviceFamily, Mode: r.ClientMode,
@@ -214,28 +207,20 @@ func (r ConnectRequest) params(nonce string, now time.Time) (json.RawMessage, er
 		// An absent list is not the same as an empty one on 2026.2.9.
 		Scopes: append([]string{}, r.Scopes...),
 	}
-	if auth := (connectAuth{Token: r.Token, DeviceToken: r.DeviceToken, Password: r.Password}); auth != (connectAuth{}) {
+	if auth := (connectAuth{Token: r.Token, Password: r.Password}); auth != (connectAuth{}) {
 		p.Auth = &auth
 	}
 	if !r.Identity.IsZero() {
-		p.Device = r.sign(nonce, now)
+		p.Device = SignDevice(r.Identity, r.Signature, identity.Claim{
+			ClientID: r.ClientID, ClientMode: r.ClientMode, Role: r.Role, Scopes: r.Scopes,
+			SignedAt: now, Token: r.Token, Nonce: nonce, Platform: r.Platform, DeviceFamily: r.DeviceFamily,
+		})
 	}
 	data, err := json.Marshal(p)
 	if err != nil {
 		return nil, fmt.Errorf("cannot write connect request: %w", err)
 	}
 	return data, nil
-}
-
-func (r ConnectRequest) sign(nonce string, now time.Time) *SignedDevice {
-	token := r.Token
-	if token == "" {
-		token = r.DeviceToken
-	}
-	return SignDevice(r.Identity, r.Signature, identity.Claim{
-		ClientID: r.ClientID, ClientMode: r.ClientMode, Role: r.Role, Scopes: r.Scopes,
-		SignedAt: now, Token: token, Nonce: nonce, Platform: r.Platform, DeviceFamily: r.DeviceFamily,
-	})
 }
 
 // SignDevice is a device that claims to connect so.
@@ -249,11 +234,4 @@ func SignDevice(device identity.Identity, signature Signature, claim identity.Cl
 		ID: id, PublicKey: device.PublicKey(), Signature: device.Sign(payload),
 		SignedAt: claim.SignedAt.UnixMilli(), Nonce: claim.Nonce,
 	}
-}
-
-func orDefault(n, or int) int {
-	if n == 0 {
-		return or
-	}
-	return n
 }
