@@ -36,8 +36,6 @@ type Refusal struct {
 	// ClockOffset is the gateway's clock minus ours when its challenge came;
 	// zero where there was none.
 	ClockOffset time.Duration `json:"-"`
-	// Details is error.details as received.
-	Details json.RawMessage `json:"-"`
 }
 
 // maxRetryAfter bounds what a peer may ask us to wait.
@@ -86,8 +84,7 @@ func (r *Refusal) readError(wireError json.RawMessage) {
 	r.Message = text(fields["message"])
 	r.Retryable = flag(fields["retryable"])
 	r.RetryAfterMs = milliseconds(fields["retryAfterMs"])
-	r.Details = fields["details"]
-	details := object(r.Details)
+	details := object(fields["details"])
 	r.DetailCode = text(details["code"])
 	r.Reason = text(details["reason"])
 	r.RecommendedNextStep = text(details["recommendedNextStep"])

@@ -12,33 +12,15 @@ type RPCError struct {
 	Method string
 	// Code is coarse: INVALID_REQUEST covers an unknown method, a missing scope
 	// and an unknown id alike.
-	Code string
-	// DetailCode and Reason are details.code and details.reason, empty on most
-	// methods.
-	DetailCode   string
-	Reason       string
-	Message      string
-	Retryable    bool
-	RetryAfterMs int64
-	// Details is error.details as received.
-	Details json.RawMessage
+	Code    string
+	Message string
 }
 
 // newRPCError takes field by field: one of an unexpected type must not hide
 // the others.
 func newRPCError(method string, wireError json.RawMessage) *RPCError {
 	fields := object(wireError)
-	details := object(fields["details"])
-	return &RPCError{
-		Method:       method,
-		Code:         text(fields["code"]),
-		Message:      text(fields["message"]),
-		DetailCode:   text(details["code"]),
-		Reason:       text(details["reason"]),
-		Retryable:    flag(fields["retryable"]) || flag(details["retryable"]),
-		RetryAfterMs: milliseconds(fields["retryAfterMs"]),
-		Details:      fields["details"],
-	}
+	return &RPCError{Method: method, Code: text(fields["code"]), Message: text(fields["message"])}
 }
 
 func (e *RPCError) Error() string {
