@@ -21,8 +21,6 @@ type Request struct {
 	// Repair says that the device is paired with another key.
 	Repair bool
 	At     time.Time
-	// Raw is the entry as received.
-	Raw json.RawMessage
 }
 
 // Paired is a device that may connect.
@@ -30,31 +28,26 @@ type Paired struct {
 	Device
 	Roles []string
 	// Scopes are those approved.
-	Scopes    []string
-	Tokens    []Token
-	CreatedAt time.Time
-	Raw       json.RawMessage
+	Scopes []string
+	Tokens []Token
 }
 
 // Device is who it is. DeviceID and PublicKey (base64url of the raw key) are as
 // received, fit to be compared; the other texts are made fit to be printed.
 type Device struct {
-	DeviceID     string
-	PublicKey    string
-	DisplayName  string
-	ClientID     string
-	ClientMode   string
-	Platform     string
-	DeviceFamily string
+	DeviceID    string
+	PublicKey   string
+	DisplayName string
+	ClientID    string
+	ClientMode  string
+	Platform    string
 	// RemoteIP is empty for a device on loopback.
 	RemoteIP string
 }
 
 // Token is a device token; gateways list it without its secret.
 type Token struct {
-	Role      string
-	Scopes    []string
-	CreatedAt time.Time
+	Role string
 	// RevokedAt is zero while the token is good.
 	RevokedAt time.Time
 }
@@ -105,7 +98,6 @@ func parseRequest(raw json.RawMessage) (Request, bool) {
 		Scopes:    e.Scopes,
 		Repair:    flag(fields["isRepair"]),
 		At:        moment(fields["ts"]),
-		Raw:       raw,
 	}, true
 }
 
@@ -115,12 +107,10 @@ func parsePaired(raw json.RawMessage) (Paired, bool) {
 		return Paired{}, false
 	}
 	return Paired{
-		Device:    device(e, fields),
-		Roles:     e.roles(),
-		Scopes:    e.Scopes,
-		Tokens:    tokens(fields["tokens"]),
-		CreatedAt: moment(fields["createdAtMs"]),
-		Raw:       raw,
+		Device: device(e, fields),
+		Roles:  e.roles(),
+		Scopes: e.Scopes,
+		Tokens: tokens(fields["tokens"]),
 	}, true
 }
 
@@ -142,14 +132,13 @@ func (e entry) roles() []string {
 
 func device(e entry, fields map[string]json.RawMessage) Device {
 	return Device{
-		DeviceID:     e.DeviceID,
-		PublicKey:    e.PublicKey,
-		DisplayName:  text(fields["displayName"]),
-		ClientID:     text(fields["clientId"]),
-		ClientMode:   text(fields["clientMode"]),
-		Platform:     text(fields["platform"]),
-		DeviceFamily: text(fields["deviceFamily"]),
-		RemoteIP:     text(fields["remoteIp"]),
+		DeviceID:    e.DeviceID,
+		PublicKey:   e.PublicKey,
+		DisplayName: text(fields["displayName"]),
+		ClientID:    text(fields["clientId"]),
+		ClientMode:  text(fields["clientMode"]),
+		Platform:    text(fields["platform"]),
+		RemoteIP:    text(fields["remoteIp"]),
 	}
 }
 
@@ -157,8 +146,6 @@ func device(e entry, fields map[string]json.RawMessage) Device {
 func tokens(raw json.RawMessage) []Token {
 	var list []struct {
 		Role      string          `json:"role"`
-		Scopes    []string        `json:"scopes"`
-		CreatedAt json.RawMessage `json:"createdAtMs"`
 		RevokedAt json.RawMessage `json:"revokedAtMs"`
 	}
 	if json.Unmarshal(raw, &list) != nil {
@@ -166,7 +153,7 @@ func tokens(raw json.RawMessage) []Token {
 	}
 	var out []Token
 	for _, t := range list {
-		out = append(out, Token{Role: t.Role, Scopes: t.Scopes, CreatedAt: moment(t.CreatedAt), RevokedAt: moment(t.RevokedAt)})
+		out = append(out, Token{Role: t.Role, RevokedAt: moment(t.RevokedAt)})
 	}
 	return out
 }

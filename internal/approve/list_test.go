@@ -1,9 +1,7 @@
 package approve
 
 import (
-	"encoding/json"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -34,7 +32,7 @@ func TestListIsReadOnOldAndNewReleases(t *testing.T) {
 	if err != nil || len(paired) != 1 {
 		t.Fatalf("got %v, %v", paired, err)
 	}
-	if p := paired[0]; p.DisplayName != "ops" || p.Tokens[0].RevokedAt.IsZero() || !strings.Contains(string(p.Raw), `"connected":false`) {
+	if p := paired[0]; p.DisplayName != "ops" || p.Tokens[0].RevokedAt.IsZero() {
 		t.Errorf("device is %+v", p)
 	}
 }
@@ -91,7 +89,7 @@ func FuzzList(f *testing.F) {
 			}
 		}
 		for _, p := range paired {
-			if p.DeviceID == "" || !json.Valid(p.Raw) {
+			if p.DeviceID == "" {
 				t.Fatalf("device %+v", p)
 			}
 		}

@@ -135,8 +135,8 @@ func (a approver) newDevice(t *testing.T) {
 	}
 	device := a.listed(t, id)
 	if !slices.Equal(device.Scopes, readWrite) || !slices.Equal(device.Roles, []string{"operator"}) ||
-		device.PublicKey != id.PublicKey() || len(device.Tokens) != 1 || device.CreatedAt.IsZero() {
-		t.Errorf("listed as %s", device.Raw)
+		device.PublicKey != id.PublicKey() || len(device.Tokens) != 1 {
+		t.Errorf("listed as %+v", device)
 	}
 	if again := a.pair(t, id, readWrite); again.DeviceToken != first.DeviceToken {
 		t.Error("the second time replaced the device token")
@@ -207,7 +207,7 @@ func (a approver) rejected(t *testing.T) {
 		t.Fatalf("the request %s is not listed", asked.RequestID)
 	}
 	if r := pending[i]; r.PublicKey != id.PublicKey() || !slices.Equal(r.Scopes, readOnly) || r.Platform != "darwin" || r.At.IsZero() {
-		t.Errorf("listed as %s", r.Raw)
+		t.Errorf("listed as %+v", r)
 	}
 	if err := approve.Reject(ctx, caller.Client, asked.RequestID); err != nil {
 		t.Fatal(err)
