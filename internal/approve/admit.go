@@ -71,7 +71,7 @@ func differs(request Request, got Paired, paired map[string]Paired) string {
 	before := paired[request.DeviceID]
 	switch {
 	case got.DeviceID != request.DeviceID || got.PublicKey != request.PublicKey:
-		return "the gateway approved another device or key: " + clip(got.DeviceID)
+		return "the gateway approved another device or key: " + protocol.Clean(got.DeviceID)
 	case !subset(got.Roles, slices.Concat(before.Roles, request.Roles)):
 		return "the device got roles that were not judged: " + list(got.Roles)
 	case !subset(got.Scopes, slices.Concat(before.Scopes, request.Scopes)):

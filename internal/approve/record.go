@@ -1,6 +1,10 @@
 package approve
 
-import "time"
+import (
+	"time"
+
+	"github.com/reflectt/bootstrap/internal/protocol"
+)
 
 // Action is what happened to a request.
 type Action string
@@ -36,7 +40,7 @@ type Asked struct {
 // Asked is the request as a person, or the audit file, may be shown it.
 func (r Request) Asked() Asked {
 	return Asked{
-		RequestID: r.RequestID, DeviceID: clip(r.DeviceID), PublicKey: clip(r.PublicKey),
+		RequestID: r.RequestID, DeviceID: protocol.Clean(r.DeviceID), PublicKey: protocol.Clean(r.PublicKey),
 		Name: r.DisplayName, ClientID: r.ClientID, ClientMode: r.ClientMode,
 		Platform: r.Platform, RemoteIP: r.RemoteIP,
 		Roles: clipAll(r.Roles), Scopes: clipAll(r.Scopes),

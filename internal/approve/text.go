@@ -17,16 +17,8 @@ func list(words []string) string {
 	return strings.Join(clipAll(words), ",")
 }
 
-// clip makes a peer's text fit for a line; an id or key as gateways make them
-// stays as it is.
-func clip(text string) string { return protocol.Clean(text) }
-
 func clipAll(words []string) []string {
-	out := []string{}
-	for _, word := range words[:min(len(words), maxListed)] {
-		out = append(out, clip(word))
-	}
-	return out
+	return protocol.CleanAll(words[:min(len(words), maxListed)])
 }
 
 func orDash(text string) string {

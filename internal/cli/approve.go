@@ -181,22 +181,14 @@ type requestReport struct {
 func newRequestReport(r approve.Request, paired []approve.Paired) requestReport {
 	out := requestReport{Asked: r.Asked(), Repair: r.Repair}
 	// All of it: who says yes must not be shown the first few only.
-	out.Roles, out.Scopes = cleaned(r.Roles), cleaned(r.Scopes)
+	out.Roles, out.Scopes = protocol.CleanAll(r.Roles), protocol.CleanAll(r.Scopes)
 	if !r.At.IsZero() {
 		out.AskedAt = r.At.UTC().Format(time.RFC3339)
 	}
 	for _, device := range paired {
 		if device.DeviceID == r.DeviceID {
-			out.ApprovedRoles, out.ApprovedScopes = cleaned(device.Roles), cleaned(device.Scopes)
+			out.ApprovedRoles, out.ApprovedScopes = protocol.CleanAll(device.Roles), protocol.CleanAll(device.Scopes)
 		}
-	}
-	return out
-}
-
-func cleaned(words []string) []string {
-	out := []string{}
-	for _, word := range words {
-		out = append(out, protocol.Clean(word))
 	}
 	return out
 }

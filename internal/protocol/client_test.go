@@ -328,7 +328,7 @@ func FuzzClient(f *testing.F) {
 		if (err == nil) != frame.OK || err != nil && !errors.As(err, &refused) {
 			t.Fatalf("payload %s, error %v", payload, err)
 		}
-		if err != nil && clean(refused.Message) != refused.Message && len(refused.Message) <= maxText {
+		if err != nil && Clean(refused.Message) != refused.Message && len(refused.Message) <= maxText {
 			t.Fatalf("unclean error %+v", refused)
 		}
 	})

@@ -88,7 +88,7 @@ func (e *CloseError) Error() string {
 func (c *Conn) wrap(ctx context.Context, err error) error {
 	var closed websocket.CloseError
 	if errors.As(err, &closed) {
-		return &CloseError{Code: int(closed.Code), Reason: clean(closed.Reason)}
+		return &CloseError{Code: int(closed.Code), Reason: Clean(closed.Reason)}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = &lateError{"nothing came from it in time", err}

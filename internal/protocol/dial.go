@@ -116,8 +116,8 @@ func upgradeRefused(shown string, response *http.Response) *TransportError {
 		Kind:     HTTP,
 		URL:      shown,
 		Status:   response.StatusCode,
-		Location: clean(location),
-		Body:     clean(string(body)),
+		Location: Clean(location),
+		Body:     Clean(string(body)),
 		Err:      errors.New("the upgrade to a WebSocket was answered with HTTP " + response.Status),
 	}
 }

@@ -56,10 +56,10 @@ func parseHello(payload json.RawMessage) (*Hello, error) {
 	if token := auth.DeviceToken; token != "" && !identity.IsToken(token) {
 		return nil, &TransportError{Kind: NotGateway, Err: errors.New("its hello gives a device token of a form that no gateway makes")}
 	}
-	auth.Method, auth.Role, auth.Scopes = clean(auth.Method), clean(auth.Role), cleanAll(auth.Scopes)
+	auth.Method, auth.Role, auth.Scopes = Clean(auth.Method), Clean(auth.Role), cleanAll(auth.Scopes)
 	return &Hello{
 		Protocol:      wire.Protocol,
-		ServerVersion: clean(wire.Server.Version),
+		ServerVersion: Clean(wire.Server.Version),
 		Auth:          auth,
 		TickInterval:  time.Duration(wire.Policy.TickIntervalMs) * time.Millisecond,
 		Snapshot:      wire.Snapshot,
@@ -75,7 +75,7 @@ func (h *Hello) AuthMode() string {
 	if json.Unmarshal(h.Snapshot, &snapshot) != nil {
 		return ""
 	}
-	return clean(snapshot.AuthMode)
+	return Clean(snapshot.AuthMode)
 }
 
 // SessionScopes are those of the requested scopes that this connection has. A

@@ -138,7 +138,7 @@ func text(raw json.RawMessage) string {
 	if json.Unmarshal(raw, &s) != nil {
 		return ""
 	}
-	return clean(s)
+	return Clean(s)
 }
 
 func texts(raw json.RawMessage) []string {
@@ -174,11 +174,7 @@ const maxText = 600
 // Clean makes text from a gateway fit for a terminal and a log line: no control
 // or formatting characters, no invalid UTF-8, one line, bounded. What is cleaned
 // is for people: it is no longer fit to be compared.
-func Clean(text string) string { return clean(text) }
-
-// clean makes the peer's text fit for a terminal and a log line: no control or
-// formatting characters, no invalid UTF-8, one line, bounded.
-func clean(text string) string {
+func Clean(text string) string {
 	if len(text) > maxText {
 		cut := maxText
 		for cut > 0 && !utf8.RuneStart(text[cut]) {
@@ -199,15 +195,17 @@ func clean(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// cleanAll bounds a list of names, as scopes and roles are.
-func cleanAll(list []string) []string {
-	const most = 64
-	if len(list) > most {
-		list = list[:most]
-	}
-	var out []string
+// CleanAll does so with each of a list, as of scopes.
+func CleanAll(list []string) []string {
+	out := []string{}
 	for _, text := range list {
-		out = append(out, clean(text))
+		out = append(out, Clean(text))
 	}
 	return out
+}
+
+// cleanAll bounds the list, too.
+func cleanAll(list []string) []string {
+	const most = 64
+	return CleanAll(list[:min(len(list), most)])
 }

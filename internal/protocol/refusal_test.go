@@ -117,7 +117,7 @@ func FuzzRefusal(f *testing.F) {
 	f.Add([]byte(`{"details":[]}`), 1000, "")
 	f.Add([]byte(`{"message":"`+"\xff"+`"}`), -1, "\x00")
 	f.Fuzz(func(t *testing.T, wire []byte, code int, reason string) {
-		r := newRefusal(wire, &CloseError{Code: code, Reason: clean(reason)})
+		r := newRefusal(wire, &CloseError{Code: code, Reason: Clean(reason)})
 		if r.Kind == "" {
 			t.Fatal("no kind")
 		}
@@ -128,7 +128,7 @@ func FuzzRefusal(f *testing.F) {
 			t.Fatalf("retryAfterMs %d", r.RetryAfterMs)
 		}
 		for _, s := range []string{r.Error(), r.Reason, r.DetailCode} {
-			if clean(s) != s && len(s) <= maxText {
+			if Clean(s) != s && len(s) <= maxText {
 				t.Fatalf("unclean text %q", s)
 			}
 		}
