@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -38,9 +39,8 @@ type Client struct {
 	// done is closed by the reader as its last act, after err was set.
 	done chan struct{}
 	err  error
-	// closed is closed by Close, which the reader then takes for the reason.
-	closed chan struct{}
-	close  func()
+	// closed is set by Close, which the reader then takes for the reason.
+	closed atomic.Bool
 
 	mu      sync.Mutex
 	lastID  uint64
@@ -66,10 +66,8 @@ func NewClient(conn *Conn, events ...string) *Client {
 		heard:   make(chan struct{}, 1),
 		writing: make(chan struct{}, 1),
 		done:    make(chan struct{}),
-		closed:  make(chan struct{}),
 		pending: map[string]chan<- Frame{},
 	}
-	c.close = sync.OnceFunc(func() { close(c.closed) })
 	go c.read()
 	return c
 }
@@ -168,7 +166,7 @@ func (c *Client) send(ctx context.Context, frame Frame) error {
 // read is the one goroutine that reads; it ends with the connection.
 func (c *Client) read() {
 	err := c.readAll()
-	if c.isClosed() {
+	if c.closed.Load() {
 		err = &TransportError{Kind: Canceled, URL: c.conn.url, Err: errors.New("the connection was closed on this side")}
 	}
 	c.conn.CloseNow()
@@ -235,18 +233,9 @@ func (c *Client) NextEvent(ctx context.Context) error {
 // Close ends the connection with the close handshake, and with it every
 // pending call. It returns when the reader has ended.
 func (c *Client) Close() {
-	c.close()
+	c.closed.Store(true)
 	// Where the close handshake fails, the connection has ended as well.
 	_ = c.conn.Close()
 	c.conn.CloseNow()
 	<-c.done
-}
-
-func (c *Client) isClosed() bool {
-	select {
-	case <-c.closed:
-		return true
-	default:
-		return false
-	}
 }
