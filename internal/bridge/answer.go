@@ -31,7 +31,7 @@ func parseAnswer(data []byte, id string) (answer, bool) {
 	}
 	a := answer{ok: frame.OK, raw: data}
 	if !a.ok {
-		a.refusal = gatewayRefusal{*protocol.NewRefusal(frame.Error)}
+		a.refusal = gatewayRefusal{*protocol.NewRefusal(frame.Error, nil)}
 	}
 	return a, true
 }

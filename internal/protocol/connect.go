@@ -64,7 +64,7 @@ func Connect(ctx context.Context, opts DialOptions, req ConnectRequest) (*Conn, 
 func Handshake(ctx context.Context, conn *Conn, req ConnectRequest) (*Hello, error) {
 	hello, err := handshake(ctx, conn, req)
 	if closed := (*CloseError)(nil); errors.As(err, &closed) {
-		return nil, newRefusal(nil, closed)
+		return nil, NewRefusal(nil, closed)
 	}
 	if err == nil {
 		conn.tick = hello.TickInterval
@@ -93,7 +93,7 @@ func handshake(ctx context.Context, conn *Conn, req ConnectRequest) (*Hello, err
 	if answer.OK {
 		return parseHello(answer.Payload)
 	}
-	refusal := newRefusal(answer.Error, readClose(ctx, conn))
+	refusal := NewRefusal(answer.Error, readClose(ctx, conn))
 	if challenge.TS > 0 {
 		refusal.ClockOffset = time.UnixMilli(challenge.TS).Sub(received).Round(time.Millisecond)
 	}

@@ -56,12 +56,9 @@ var closeRequestID = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`\(requestId: ([A-Za-z0-9][A-Za-z0-9._:-]{0,127})\)$`)
 })
 
-// NewRefusal reads the error of a response to a connect request.
-func NewRefusal(wireError json.RawMessage) *Refusal { return newRefusal(wireError, nil) }
-
-// newRefusal reads the error of a response (nil where there was none) and the
-// close frame (nil where none came).
-func newRefusal(wireError json.RawMessage, closed *CloseError) *Refusal {
+// NewRefusal reads the error of a response to a connect request (nil where there was
+// none) and the close frame (nil where none came).
+func NewRefusal(wireError json.RawMessage, closed *CloseError) *Refusal {
 	r := &Refusal{}
 	r.readError(wireError)
 	if closed != nil {

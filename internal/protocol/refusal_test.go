@@ -42,7 +42,7 @@ func recordings(t testing.TB) []recorded {
 }
 
 func (r recorded) refusal() *Refusal {
-	return newRefusal(r.Error, &CloseError{Code: r.Close.Code, Reason: r.Close.Reason})
+	return NewRefusal(r.Error, &CloseError{Code: r.Close.Code, Reason: r.Close.Reason})
 }
 
 func TestEveryRecordedRefusalIsUnderstood(t *testing.T) {
@@ -60,7 +60,7 @@ func TestRefusalIsUnderstoodWithoutItsCloseFrame(t *testing.T) {
 		if len(r.Error) == 0 || string(r.Error) == "null" {
 			continue
 		}
-		if got := newRefusal(r.Error, nil).Kind; got != r.Kind {
+		if got := NewRefusal(r.Error, nil).Kind; got != r.Kind {
 			t.Errorf("%s %s: kind is %s, want %s", r.Release, r.Case, got, r.Kind)
 		}
 	}
@@ -88,7 +88,7 @@ func TestPairingRefusalNamesItsRequest(t *testing.T) {
 		"not where it could be a command":   {`{"details":{"requestId":"x; rm -rf /"}}`, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := newRefusal(json.RawMessage(test.error), &CloseError{Code: 1008, Reason: test.reason})
+			got := NewRefusal(json.RawMessage(test.error), &CloseError{Code: 1008, Reason: test.reason})
 			if got.RequestID != test.want {
 				t.Errorf("requestId is %q, want %q", got.RequestID, test.want)
 			}
@@ -97,14 +97,14 @@ func TestPairingRefusalNamesItsRequest(t *testing.T) {
 }
 
 func TestOneOddFieldDoesNotHideTheOthers(t *testing.T) {
-	r := newRefusal(json.RawMessage(`{"code":7,"message":"protocol mismatch","retryAfterMs":-1,"details":{"expectedProtocol":"4","approvedScopes":"all","requestId":5,"code":"PROTOCOL_MISMATCH"}}`), nil)
+	r := NewRefusal(json.RawMessage(`{"code":7,"message":"protocol mismatch","retryAfterMs":-1,"details":{"expectedProtocol":"4","approvedScopes":"all","requestId":5,"code":"PROTOCOL_MISMATCH"}}`), nil)
 	if r.Kind != Protocol || r.Message != "protocol mismatch" || r.RetryAfterMs != 0 || r.ExpectedProtocol != 0 || r.RequestID != "" {
 		t.Errorf("got %+v", r)
 	}
 }
 
 func TestRefusalTextIsFitForATerminal(t *testing.T) {
-	r := newRefusal(json.RawMessage(`{"message":"evil\u001b[31m\r\ntext\u202e"}`), nil)
+	r := NewRefusal(json.RawMessage(`{"message":"evil\u001b[31m\r\ntext\u202e"}`), nil)
 	if r.Message != "evil[31m  text" {
 		t.Errorf("message is %q", r.Message)
 	}
@@ -117,7 +117,7 @@ func FuzzRefusal(f *testing.F) {
 	f.Add([]byte(`{"details":[]}`), 1000, "")
 	f.Add([]byte(`{"message":"`+"\xff"+`"}`), -1, "\x00")
 	f.Fuzz(func(t *testing.T, wire []byte, code int, reason string) {
-		r := newRefusal(wire, &CloseError{Code: code, Reason: Clean(reason)})
+		r := NewRefusal(wire, &CloseError{Code: code, Reason: Clean(reason)})
 		if r.Kind == "" {
 			t.Fatal("no kind")
 		}
@@ -141,7 +141,7 @@ func FuzzRefusal(f *testing.F) {
 func TestABridgeThatRefusesIsToldFromAGateway(t *testing.T) {
 	for code, want := range map[string]RefusalKind{"INVALID_REQUEST": Bridge, "UNAVAILABLE": Starting} {
 		raw := json.RawMessage(`{"code":"` + code + `","message":"bridge: no","details":{"code":"BRIDGE_REFUSED"}}`)
-		if got := newRefusal(raw, &CloseError{Code: 1008, Reason: "bridge: no"}); got.Kind != want {
+		if got := NewRefusal(raw, &CloseError{Code: 1008, Reason: "bridge: no"}); got.Kind != want {
 			t.Errorf("%s is %s, not %s", code, got.Kind, want)
 		}
 	}
