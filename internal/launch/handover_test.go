@@ -32,8 +32,7 @@ func codeOf(t *testing.T, err error) int {
 	if !errors.As(err, &exit) {
 		t.Fatalf("cannot run helper: %v", err)
 	}
-	code, _ := exitCode(exit.Sys().(syscall.WaitStatus))
-	return code
+	return exitCode(exit.Sys().(syscall.WaitStatus))
 }
 
 func bothWays(t *testing.T, test func(t *testing.T, mode string)) {

@@ -94,7 +94,7 @@ func (j Job) await(ctx context.Context, pid int, ended <-chan syscall.WaitStatus
 	for {
 		select {
 		case status := <-ended:
-			result.Code, _ = exitCode(status)
+			result.Code = exitCode(status)
 			if result.Told {
 				// What it has left running was told, too, and goes with it.
 				_ = syscall.Kill(-pid, syscall.SIGKILL)
@@ -105,7 +105,7 @@ func (j Job) await(ctx context.Context, pid int, ended <-chan syscall.WaitStatus
 		case <-gone:
 			select {
 			case status := <-ended: // reaped just before
-				result.Code, _ = exitCode(status)
+				result.Code = exitCode(status)
 				return result
 			default:
 			}

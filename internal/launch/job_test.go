@@ -53,7 +53,7 @@ func besideAChild(ctx context.Context, job Job, ends bool) int {
 	if ends {
 		command = "read line <ready"
 	}
-	process, err := Start(Options{Command: "/bin/sh", Argv: []string{"sh", "-c", command}, Env: os.Environ()})
+	process, err := start(Options{Command: "/bin/sh", Argv: []string{"sh", "-c", command}, Env: os.Environ()})
 	if err != nil {
 		return failed(err)
 	}

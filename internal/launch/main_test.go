@@ -49,7 +49,7 @@ func helper(mode string, args []string) int {
 	case "supervise-starved-files", "supervise-starved-processes":
 		return superviseStarved(mode, args)
 	case "supervise-talking":
-		process, err := Start(Options{Command: args[0], Argv: args, Env: os.Environ()})
+		process, err := start(Options{Command: args[0], Argv: args, Env: os.Environ()})
 		if err != nil {
 			return failed(err)
 		}
@@ -95,8 +95,14 @@ func failed(err error) int {
 	return 1
 }
 
+// start is [Start] with the signals caught here.
+func start(options Options) (*Process, error) {
+	options.Signals = Catch()
+	return Start(options)
+}
+
 func supervise(options Options) int {
-	process, err := Start(options)
+	process, err := start(options)
 	if err != nil {
 		return failed(err)
 	}
@@ -126,7 +132,7 @@ func superviseStarved(mode string, args []string) int {
 // superviseAndStop calls Stop from another goroutine when the child says so,
 // and again after its end.
 func superviseAndStop(args []string) int {
-	process, err := Start(Options{Command: args[0], Argv: args, Env: os.Environ()})
+	process, err := start(Options{Command: args[0], Argv: args, Env: os.Environ()})
 	if err != nil {
 		return failed(err)
 	}
@@ -168,11 +174,11 @@ type report struct {
 func superviseRounds(args []string) int {
 	rounds, _ := strconv.Atoi(args[0])
 	script := `i=0; while [ $i -lt ` + args[1] + ` ]; do (sleep 0.0$((i%4)) &); i=$((i+1)); done; exit $1`
-	sum := report{PID: os.Getpid()}
+	sum, signals := report{PID: os.Getpid()}, Catch()
 	for round := range rounds {
 		code := round % 256
 		process, err := Start(Options{
-			Command: "/bin/sh", Env: os.Environ(),
+			Command: "/bin/sh", Env: os.Environ(), Signals: signals,
 			Argv: []string{"sh", "-c", script, "sh", strconv.Itoa(code)},
 		})
 		if err != nil {
@@ -184,7 +190,7 @@ func superviseRounds(args []string) int {
 		runtime.ReadMemStats(&after)
 		sum.Mallocs = max(sum.Mallocs, after.Mallocs-before.Mallocs)
 		sum.Orphans += result.Orphans
-		if result.Code != code || result.Signal != 0 {
+		if result.Code != code {
 			sum.Lost = append(sum.Lost, fmt.Sprintf("round %d: %+v", round, result))
 		}
 	}

@@ -77,7 +77,7 @@ func (p *Process) reap() bool {
 			}
 		case pid == p.pid:
 			p.ended = true
-			p.result.Code, p.result.Signal = exitCode(status)
+			p.result.Code = exitCode(status)
 		case p.jobs.finish(pid, status):
 		default:
 			p.result.Orphans++
@@ -89,9 +89,9 @@ func (p *Process) reap() bool {
 }
 
 // exitCode is what a shell would say: the code, or 128 and the signal.
-func exitCode(status syscall.WaitStatus) (int, syscall.Signal) {
+func exitCode(status syscall.WaitStatus) int {
 	if status.Signaled() {
-		return 128 + int(status.Signal()), status.Signal()
+		return 128 + int(status.Signal())
 	}
-	return status.ExitStatus(), 0
+	return status.ExitStatus()
 }

@@ -25,8 +25,7 @@ type Options struct {
 	// for the child. 0 means never.
 	StopTimeout time.Duration
 	// Signals that have been held since an earlier Catch; they stay caught to the
-	// end of the program, so that one more cannot change its exit code. nil catches
-	// now, and until Run ends.
+	// end of the program, so that one more cannot change its exit code.
 	Signals *Signals
 	// Orphans, if set, counts the other processes reaped, while Run runs.
 	Orphans *atomic.Int64
@@ -39,7 +38,6 @@ type Process struct {
 	restart     syscall.Signal
 	stopTimeout time.Duration
 	signals     *Signals
-	caughtHere  bool      // and so released here
 	terminal    *terminal // nil when stdin is not our controlling terminal
 	subreaper   bool      // we made ourselves one
 	stops       chan syscall.Signal
@@ -58,8 +56,6 @@ type Process struct {
 type Result struct {
 	// Code is the child's exit code, or 128+n when signal n ended it.
 	Code int
-	// Signal is the one that ended it; 0 when it exited by itself.
-	Signal syscall.Signal
 	// Killed says that StopTimeout passed and we sent SIGKILL.
 	Killed bool
 	// Orphans counts the other processes reaped.
@@ -83,13 +79,9 @@ func Start(options Options) (*Process, error) {
 		jobs:        jobs{running: map[int]chan<- syscall.WaitStatus{}},
 		done:        make(chan struct{}),
 	}
-	if p.signals == nil {
-		p.signals, p.caughtHere = Catch(), true
-	}
 	p.signals.catchAll()
 	path, err := Find(options.Command, options.Env)
 	if err != nil {
-		p.release()
 		return nil, err
 	}
 	p.subreaper = becomeSubreaper()
@@ -144,9 +136,6 @@ func (p *Process) Stop(sig syscall.Signal) {
 
 // release undoes what Start changed in this process.
 func (p *Process) release() {
-	if p.caughtHere {
-		p.signals.Release()
-	}
 	if p.subreaper {
 		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 	}
