@@ -1,6 +1,7 @@
 package approve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -131,10 +132,7 @@ func (c *Caller) Close() {
 
 // connect makes one handshake with the gateway's secret.
 func (g Gateway) connect(ctx context.Context, request protocol.ConnectRequest) (conn *protocol.Conn, hello *protocol.Hello, err error) {
-	request.Role, request.Version = "operator", g.Version
-	if request.Version == "" {
-		request.Version = "dev"
-	}
+	request.Role, request.Version = "operator", cmp.Or(g.Version, "dev")
 	request.Token, request.Password = g.Token, g.Password
 	var signing protocol.Signing
 	err = signing.Try(func(form protocol.Signature) error {

@@ -1,6 +1,7 @@
 package approve
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,7 +63,7 @@ func (p Policy) check(authMode, version string) error {
 			"set gateway.auth.mode to token or password, or use cidr:NETWORK"}
 	}
 	if p.Uses(FromLoopback) && !marksLocal(version) {
-		return &PolicyError{FromLoopback, "before 2026.8.2 a remote client passes for local by sending an X-Forwarded-For header, and this gateway is " + orUnknown(version),
+		return &PolicyError{FromLoopback, "before 2026.8.2 a remote client passes for local by sending an X-Forwarded-For header, and this gateway is " + cmp.Or(version, "of an unknown release"),
 			"use token or cidr:NETWORK, or a newer gateway"}
 	}
 	return nil
@@ -74,13 +75,6 @@ func marksLocal(version string) bool {
 	v, err := gateway.ParseVersion(version)
 	since, _ := gateway.ParseVersion("2026.8.2")
 	return err == nil && v.Compare(since) >= 0
-}
-
-func orUnknown(version string) string {
-	if version == "" {
-		return "of an unknown release"
-	}
-	return version
 }
 
 // situation is what a request is judged in.
@@ -168,7 +162,7 @@ func (c Condition) refuses(request Request, upgrade bool, in situation) string {
 		return ""
 	case FromNetwork:
 		if !c.matches(request.RemoteIP) {
-			return fmt.Sprintf("its address %s is not in %s", orDash(request.RemoteIP), c.Network)
+			return fmt.Sprintf("its address %s is not in %s", cmp.Or(request.RemoteIP, "(none)"), c.Network)
 		}
 		return ""
 	}

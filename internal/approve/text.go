@@ -20,10 +20,3 @@ func list(words []string) string {
 func clipAll(words []string) []string {
 	return protocol.CleanAll(words[:min(len(words), maxListed)])
 }
-
-func orDash(text string) string {
-	if text == "" {
-		return "(none)"
-	}
-	return text
-}

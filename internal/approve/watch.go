@@ -1,6 +1,7 @@
 package approve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,11 +107,7 @@ func (w *watcher) session(ctx context.Context, retry *backoff) error {
 		return err
 	}
 	defer caller.Close()
-	mode := caller.AuthMode
-	if mode == "" {
-		mode = w.AuthMode
-	}
-	if err := w.Policy.check(mode, caller.Server); err != nil {
+	if err := w.Policy.check(cmp.Or(caller.AuthMode, w.AuthMode), caller.Server); err != nil {
 		return err
 	}
 	if w.own, err = w.Own(); err != nil {
@@ -254,11 +251,8 @@ func (b *backoff) reset() { b.next = 0 }
 // after tells how long to pause after this error, and whether to go on at all.
 // What a gateway refuses for good must not be repeated: it counts failures.
 func (b *backoff) after(err error) (pause time.Duration, again bool) {
-	if b.next == 0 {
-		b.next = firstPause
-	}
-	pause = b.next
-	b.next = min(2*b.next, maxPause)
+	pause = cmp.Or(b.next, firstPause)
+	b.next = min(2*pause, maxPause)
 	var refusal *protocol.Refusal
 	var transport *protocol.TransportError
 	var closed *protocol.CloseError
@@ -269,10 +263,7 @@ func (b *backoff) after(err error) (pause time.Duration, again bool) {
 		case protocol.Starting, protocol.InternalClose, protocol.AuthChanged:
 			return max(pause, asked), true
 		case protocol.RateLimited:
-			if asked == 0 {
-				asked = lockout
-			}
-			return asked, true
+			return cmp.Or(asked, lockout), true
 		}
 		return 0, false
 	case errors.As(err, &transport):

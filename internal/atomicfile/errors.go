@@ -1,6 +1,7 @@
 package atomicfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,11 +23,7 @@ type NotRegularError struct {
 }
 
 func (e *NotRegularError) Error() string {
-	want := e.Want
-	if want == "" {
-		want = "a regular file"
-	}
-	return fmt.Sprintf("%s is %s, not %s", e.Path, e.Kind, want)
+	return fmt.Sprintf("%s is %s, not %s", e.Path, e.Kind, cmp.Or(e.Want, "a regular file"))
 }
 
 // TooLargeError says that a file has more bytes than anything real would have.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -225,10 +226,7 @@ func (a *app) printRequest(request approve.Request, paired []approve.Paired) err
 	case r.Repair:
 		has = "it was paired with another key"
 	}
-	from := "loopback, or a proxy hides it"
-	if r.RemoteIP != "" {
-		from = r.RemoteIP
-	}
+	from := cmp.Or(r.RemoteIP, "loopback, or a proxy hides it")
 	var out strings.Builder
 	fmt.Fprintf(&out, "request %s\n", r.RequestID)
 	for _, line := range [][2]string{

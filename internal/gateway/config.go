@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -135,10 +136,7 @@ func (r *configReader) applyEnv() {
 	collect(nested)
 	collect(section)
 	names := slices.SortedFunc(maps.Keys(entries), func(a, b string) int {
-		if x, y := hasReference(entries[a]), hasReference(entries[b]); x != y {
-			return btoi(x) - btoi(y)
-		}
-		return strings.Compare(a, b)
+		return cmp.Or(btoi(hasReference(entries[a]))-btoi(hasReference(entries[b])), strings.Compare(a, b))
 	})
 	for _, name := range names {
 		if r.vars.trimmed(name) != "" {

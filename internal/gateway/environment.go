@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"io/fs"
 	"maps"
 	"net"
@@ -127,12 +128,7 @@ func homeDir(env Environment, release Release) string {
 }
 
 func systemHome(env Environment, release Release) string {
-	for _, name := range []string{"HOME", "USERPROFILE"} {
-		if home := homeValue(env.Vars[name], release); home != "" {
-			return home
-		}
-	}
-	return homeValue(env.Home, release)
+	return cmp.Or(homeValue(env.Vars["HOME"], release), homeValue(env.Vars["USERPROFILE"], release), homeValue(env.Home, release))
 }
 
 // homeValue drops the words that careless scripts leave behind: from 2026.5.28

@@ -16,6 +16,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,10 +83,7 @@ func Inspect(argv []string, env Environment, overrides Overrides) (Installation,
 		in.Auth.InDoubt = strings.Join(in.InDoubt, "; ")
 	}
 	in.Listen = resolveListen(in.Command, in.Config, vars, env, in.Release)
-	in.URL = in.Listen.URL()
-	if overrides.URL != "" {
-		in.URL = overrides.URL
-	}
+	in.URL = cmp.Or(overrides.URL, in.Listen.URL())
 	for _, doubt := range []string{in.Config.InDoubt, in.Auth.InDoubt} {
 		if doubt != "" && !slices.Contains(in.InDoubt, doubt) {
 			in.InDoubt = append(in.InDoubt, doubt)

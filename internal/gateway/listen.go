@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,19 +59,12 @@ func (l Listen) URL() string {
 // in a container from 2026.4.29, unless Tailscale serves it; auto is all addresses
 // in a container and loopback elsewhere.
 func resolveListen(command Command, config Config, vars variables, env Environment, release Release) Listen {
-	l := Listen{TLS: config.TLS, Dial: "127.0.0.1"}
 	autoIsOpen := env.Container && release.since(2026, 4, 29)
-	switch {
-	case command.Bind != "":
-		l.Bind = command.Bind
-	case config.Bind != "":
-		l.Bind = config.Bind
-	case tailscaleOn(command.Tailscale, config.Tailscale) || !autoIsOpen:
-		l.Bind = "loopback"
-	default:
-		l.Bind = "auto"
+	usual := "loopback"
+	if autoIsOpen && !tailscaleOn(command.Tailscale, config.Tailscale) {
+		usual = "auto"
 	}
-	l.Host = "127.0.0.1"
+	l := Listen{Bind: cmp.Or(command.Bind, config.Bind, usual), TLS: config.TLS, Host: "127.0.0.1", Dial: "127.0.0.1"}
 	switch l.Bind {
 	case "lan":
 		l.Host = "0.0.0.0"
@@ -103,10 +97,7 @@ func (l *Listen) only(host string, release Release) {
 }
 
 func tailscaleOn(flag, config string) bool {
-	mode := flag
-	if mode == "" {
-		mode = config
-	}
+	mode := cmp.Or(flag, config)
 	return mode != "" && mode != "off"
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -145,12 +146,8 @@ func (r *configReader) secretRef(ref map[string]any) (text string, source Source
 	id, _ := ref["id"].(string)
 	name, _ := ref["provider"].(string)
 	usual, _ := r.at("secrets.defaults." + kind).(string)
-	if usual == "" {
-		usual = "default"
-	}
-	if name == "" {
-		name = usual
-	}
+	usual = cmp.Or(usual, "default")
+	name = cmp.Or(name, usual)
 	providers, _ := r.at("secrets.providers").(map[string]any)
 	provider, configured := providers[name].(map[string]any)
 	switch {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,12 +109,8 @@ func withProfile(env Environment, profile string, release Release) Environment {
 			dir = ""
 		}
 	}
-	if dir == "" {
-		dir = selected
-	}
-	if config == "" {
-		config = filepath.Join(dir, configName)
-	}
+	dir = cmp.Or(dir, selected)
+	config = cmp.Or(config, filepath.Join(dir, configName))
 	env = env.with("OPENCLAW_PROFILE", profile).with("OPENCLAW_STATE_DIR", dir).with("OPENCLAW_CONFIG_PATH", config)
 	if profile == "dev" && env.trimmed("OPENCLAW_GATEWAY_PORT") == "" {
 		env = env.with("OPENCLAW_GATEWAY_PORT", "19001")

@@ -1,6 +1,7 @@
 package pairing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -38,10 +39,7 @@ func (t *Target) OpenApprover(ctx context.Context, url string, events ...string)
 
 // ApproverURL is the gateway that a person means: the local one unless --gateway-url names another.
 func (t *Target) ApproverURL() string {
-	if t.Settings.GatewayURL != "" {
-		return string(t.Settings.GatewayURL)
-	}
-	return t.Listen.URL()
+	return cmp.Or(string(t.Settings.GatewayURL), t.Listen.URL())
 }
 
 const whoMay = "beside the gateway, with its token: bootstrap approve REQUEST_ID; or with a device that has operator.admin and operator.pairing"

@@ -1,6 +1,8 @@
 package pairing
 
 import (
+	"cmp"
+
 	"github.com/reflectt/bootstrap/internal/bridge"
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/seed"
@@ -48,10 +50,7 @@ func (t *Target) readClients() ([]client, error) {
 
 // BundlesDir is where the clients' bundles are.
 func (t *Target) BundlesDir() string {
-	if t.Settings.BundleDir != "" {
-		return t.Settings.BundleDir
-	}
-	return seed.BundlesDir(t.StateDir)
+	return cmp.Or(t.Settings.BundleDir, seed.BundlesDir(t.StateDir))
 }
 
 func (t *Target) eachClient(all settings.Clients, bundleOf func(name string) (seed.Bundle, error)) ([]client, error) {
@@ -121,9 +120,4 @@ func (t *Target) finishingOf(bundle seed.Bundle, result seed.Result, url string)
 }
 
 // BundleURL is the gateway's address for clients, which is seldom the local one.
-func (t *Target) BundleURL() string {
-	if t.Settings.ClientURL != "" {
-		return string(t.Settings.ClientURL)
-	}
-	return t.URL
-}
+func (t *Target) BundleURL() string { return cmp.Or(string(t.Settings.ClientURL), t.URL) }

@@ -1,6 +1,7 @@
 package pairing
 
 import (
+	"cmp"
 	"errors"
 )
 
@@ -31,12 +32,7 @@ func (e *usageError) Class() string { return "usage" }
 func (e *usageError) Unwrap() error { return e.err }
 
 // Hint is what to do about it: its own, or that of the error in it.
-func (e *usageError) Hint() string {
-	if e.hint == "" {
-		return HintOf(e.err)
-	}
-	return e.hint
-}
+func (e *usageError) Hint() string { return cmp.Or(e.hint, HintOf(e.err)) }
 
 // RunningError says that a gateway serves here already.
 type RunningError struct {

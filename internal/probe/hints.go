@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -130,10 +131,7 @@ func gatewayAuthHints(refusal *protocol.Refusal) []string {
 }
 
 func rateLimitHints(retryAfterMs int64) []string {
-	wait := 5 * time.Minute
-	if retryAfterMs > 0 {
-		wait = time.Duration(retryAfterMs) * time.Millisecond
-	}
+	wait := cmp.Or(time.Duration(retryAfterMs)*time.Millisecond, 5*time.Minute)
 	return []string{
 		fmt.Sprintf("wait %s without any attempt from this address; the right token is refused as well until then", wait.Round(time.Second)),
 		"then find the client that keeps failing: the gateway's log names its address",

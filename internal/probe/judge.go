@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -64,10 +65,7 @@ func outcomeOf(auth Auth, kind protocol.RefusalKind) Outcome {
 }
 
 func message(outcome Outcome, refusal *protocol.Refusal) string {
-	said := refusal.Said()
-	if said == "" {
-		said = fmt.Sprintf("no reason given, close code %d", refusal.CloseCode)
-	}
+	said := cmp.Or(refusal.Said(), fmt.Sprintf("no reason given, close code %d", refusal.CloseCode))
 	switch {
 	case refusal.Kind == protocol.InternalClose:
 		return fmt.Sprintf("the gateway closed the connection without a word (%d): it probably cannot read its pairing store", refusal.CloseCode)

@@ -9,6 +9,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -89,20 +90,9 @@ func Run(ctx context.Context, opts Options) Verdict {
 }
 
 func (o Options) withDefaults() Options {
-	for _, field := range []struct {
-		value *string
-		or    string
-	}{
-		{&o.Role, "operator"}, {&o.ClientID, "cli"}, {&o.ClientMode, "cli"},
-		{&o.Platform, "linux"}, {&o.Version, "dev"},
-	} {
-		if *field.value == "" {
-			*field.value = field.or
-		}
-	}
-	if o.Auth == "" {
-		o.Auth = AuthDevice
-	}
+	o.Role, o.Auth = cmp.Or(o.Role, "operator"), cmp.Or(o.Auth, AuthDevice)
+	o.ClientID, o.ClientMode = cmp.Or(o.ClientID, "cli"), cmp.Or(o.ClientMode, "cli")
+	o.Platform, o.Version = cmp.Or(o.Platform, "linux"), cmp.Or(o.Version, "dev")
 	return o
 }
 

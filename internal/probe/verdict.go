@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/reflectt/bootstrap/internal/protocol"
@@ -79,9 +80,7 @@ type Verdict struct {
 func (r *runner) finish(v Verdict) Verdict {
 	v.OK = v.Outcome == OK
 	v.Auth = r.opts.Auth
-	if v.URL == "" {
-		v.URL = protocol.DisplayURL(r.opts.URL)
-	}
+	v.URL = cmp.Or(v.URL, protocol.DisplayURL(r.opts.URL))
 	if r.opts.Auth != AuthNone && !r.opts.Identity.IsZero() {
 		v.DeviceID = r.opts.Identity.DeviceID()
 	}
@@ -120,10 +119,7 @@ func (r *runner) missingCredential() *Verdict {
 func judgeHello(o Options, hello *protocol.Hello) Verdict {
 	v := Verdict{
 		Outcome: OK, Protocol: hello.Protocol, Server: hello.ServerVersion,
-		Role: hello.Auth.Role, Scopes: hello.SessionScopes(o.Scopes),
-	}
-	if v.Role == "" {
-		v.Role = o.Role
+		Role: cmp.Or(hello.Auth.Role, o.Role), Scopes: hello.SessionScopes(o.Scopes),
 	}
 	open := openGateway(hello)
 	switch {

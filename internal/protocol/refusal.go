@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -108,12 +109,7 @@ func (r *Refusal) Error() string {
 }
 
 // Said is the gateway's own reason: its message, else its close reason.
-func (r *Refusal) Said() string {
-	if r.Message != "" {
-		return r.Message
-	}
-	return r.CloseReason
-}
+func (r *Refusal) Said() string { return cmp.Or(r.Message, r.CloseReason) }
 
 // SignatureRejected tells whether the signature itself was at fault: releases
 // before 2026.2.26 say so about [SignatureV3].

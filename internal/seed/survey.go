@@ -1,12 +1,14 @@
 package seed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/reflectt/bootstrap/internal/statedb"
 )
@@ -85,10 +87,7 @@ func survey(ctx context.Context, from store, l *ledger) (Survey, error) {
 		out.Devices = append(out.Devices, Seen{DeviceID: id, Name: record.Name, Revoked: gone || record.RevokedAtMs != 0, NameRevoked: record.RevokedAtMs != 0})
 	}
 	slices.SortFunc(out.Devices, func(a, b Seen) int {
-		if a.Name != b.Name {
-			return compareNames(a.Name, b.Name)
-		}
-		return compareNames(a.DeviceID, b.DeviceID)
+		return cmp.Or(compareNames(a.Name, b.Name), strings.Compare(a.DeviceID, b.DeviceID))
 	})
 	return out, nil
 }
@@ -115,16 +114,7 @@ func compareNames(a, b string) int {
 		}
 		return 1
 	}
-	if d := rank(a) - rank(b); d != 0 {
-		return d
-	}
-	if a < b {
-		return -1
-	}
-	if a > b {
-		return 1
-	}
-	return 0
+	return cmp.Or(rank(a)-rank(b), strings.Compare(a, b))
 }
 
 // Stamp changes whenever a pairing store below a state directory is written. It

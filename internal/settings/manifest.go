@@ -2,6 +2,7 @@ package settings
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -85,9 +86,7 @@ func (c manifestClient) client() (Client, error) {
 		return Client{}, fmt.Errorf("client %s has a preset and scopes: keep one of them", c.Name)
 	}
 	client := Client(c)
-	if c.Preset == "" {
-		client.Preset = defaultPreset
-	}
+	client.Preset = cmp.Or(c.Preset, defaultPreset)
 	for _, scope := range c.Scopes {
 		if err := seed.CheckScope(scope); err != nil {
 			return Client{}, err

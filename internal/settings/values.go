@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -223,10 +224,7 @@ func (a *Address) UnmarshalText(text []byte) error {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return fmt.Errorf("%q is not HOST:PORT", text)
 	}
-	if host == "" {
-		host = "127.0.0.1"
-	}
-	*a = Address(net.JoinHostPort(host, port))
+	*a = Address(net.JoinHostPort(cmp.Or(host, "127.0.0.1"), port))
 	return nil
 }
 
