@@ -35,10 +35,7 @@ func MakeToken(bundle seed.Bundle) error {
 		}
 		random := make([]byte, 32)
 		_, _ = rand.Read(random) // never fails
-		if err := atomicfile.Create(path, []byte(base64.RawURLEncoding.EncodeToString(random)+"\n")); err != nil {
-			return &seed.StoreError{Path: path, Err: err}
-		}
-		return nil
+		return seed.Unusable(path, atomicfile.Create(path, []byte(base64.RawURLEncoding.EncodeToString(random)+"\n")))
 	})
 }
 

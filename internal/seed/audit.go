@@ -67,8 +67,5 @@ func Audit(stateDir string, record any) error {
 
 func appendAudit(stateDir string, lines []byte) error {
 	path := filepath.Join(Dir(stateDir), "audit.jsonl")
-	if err := atomicfile.Append(path, lines); err != nil {
-		return &StoreError{Path: path, Err: err}
-	}
-	return nil
+	return Unusable(path, atomicfile.Append(path, lines))
 }

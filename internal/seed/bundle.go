@@ -83,10 +83,7 @@ func (b Bundle) clearLeftovers() error {
 		return err
 	}
 	defer lock.Release()
-	if err := atomicfile.Clear(paths...); err != nil {
-		return &StoreError{Path: b.Dir, Err: err}
-	}
-	return nil
+	return Unusable(b.Dir, atomicfile.Clear(paths...))
 }
 
 // makeFolders makes the bundles' directory, if need be with its parents, and those

@@ -142,8 +142,5 @@ func (b Bundle) setVariables(wanted []variable) error {
 	if err != nil || changed == nil {
 		return err
 	}
-	if err := atomicfile.Replace(b.envPath(), changed); err != nil {
-		return &StoreError{Path: b.envPath(), Err: err}
-	}
-	return nil
+	return Unusable(b.envPath(), atomicfile.Replace(b.envPath(), changed))
 }

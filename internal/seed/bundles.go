@@ -80,10 +80,7 @@ func beginBundles(dir string, names []string, bundles map[string]Bundle) (err er
 		}
 		bundles[name] = bundle
 	}
-	if err := batch.Commit(); err != nil {
-		return &StoreError{Path: dir, Err: err}
-	}
-	return nil
+	return Unusable(dir, batch.Commit())
 }
 
 func asOwnerOf(dir string) atomicfile.As {
@@ -181,10 +178,7 @@ func finishSome(dirs []string, due map[string]Finishing) error {
 			return errors.Join(err, batch.Abandon())
 		}
 	}
-	if err := batch.Commit(); err != nil {
-		return &StoreError{Path: dir, Err: err}
-	}
-	return nil
+	return Unusable(dir, batch.Commit())
 }
 
 // finish is [Finishing.write] for a batch.
@@ -202,12 +196,10 @@ func (l *locks) finish(f Finishing, batch *atomicfile.Batch, as atomicfile.As) e
 			return tokenFile{path: path}.fail(err)
 		}
 	}
-	if env != nil {
-		if err := batch.Replace(f.bundle.envPath(), env, as); err != nil {
-			return &StoreError{Path: f.bundle.envPath(), Err: err}
-		}
+	if env == nil {
+		return nil
 	}
-	return nil
+	return Unusable(f.bundle.envPath(), batch.Replace(f.bundle.envPath(), env, as))
 }
 
 // asOwner does something in a bundle. As root, it does so with the rights of

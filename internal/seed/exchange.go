@@ -71,10 +71,7 @@ func readNote(stateDir string) (note exchangeNote, err error) {
 
 func (n exchangeNote) write(stateDir string) error {
 	n.Version = 1
-	if err := atomicfile.Replace(notePath(stateDir), marshal(n)); err != nil {
-		return &StoreError{Path: notePath(stateDir), Err: err}
-	}
-	return nil
+	return Unusable(notePath(stateDir), atomicfile.Replace(notePath(stateDir), marshal(n)))
 }
 
 func removeNote(stateDir string) error {

@@ -53,10 +53,7 @@ func (s *Session) unstage(devices []Device, formers [][]string) error {
 		paired[id] = true
 	}
 	if !slices.ContainsFunc(content.spans, func(s span) bool { return !paired[s.key] }) {
-		if err := os.Remove(staged.path()); err != nil {
-			return staged.fail(err, "")
-		}
-		return nil
+		return Unusable(staged.path(), os.Remove(staged.path()))
 	}
 	rest, some := cut(content.data, content.spans, paired)
 	if !some {

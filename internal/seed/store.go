@@ -79,6 +79,14 @@ type StoreError struct {
 	Fix string
 }
 
+// Unusable is a [StoreError] about a path; nil where err is.
+func Unusable(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &StoreError{Path: path, Err: err}
+}
+
 func (e *StoreError) Error() string {
 	why := e.Err
 	if database := (*statedb.Error)(nil); errors.As(why, &database) {
