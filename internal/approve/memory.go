@@ -54,15 +54,12 @@ func OpenMemory(ctx context.Context, dir string) (*Memory, error) {
 		return nil, &MemoryError{path, err}
 	}
 	m := &Memory{path: path, lock: lock, data: memoryData{Version: 1}}
-	err = m.read()
-	if err == nil {
-		if err = atomicfile.Clear(path); err != nil {
-			err = &MemoryError{path, err}
-		}
+	if err = m.read(); err == nil {
+		err = atomicfile.Clear(path)
 	}
 	if err != nil {
 		lock.Release()
-		return nil, err
+		return nil, &MemoryError{path, err}
 	}
 	return m, nil
 }
@@ -99,10 +96,7 @@ func (m *Memory) read() error {
 	if err == nil && (m.data.Version != 1 || m.data.Approved < 0) {
 		err = fmt.Errorf("its version is %d, and this bootstrap knows 1", m.data.Version)
 	}
-	if err != nil {
-		return &MemoryError{m.path, err}
-	}
-	return nil
+	return err
 }
 
 // Close lets another process have it.
