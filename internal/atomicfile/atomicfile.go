@@ -228,6 +228,12 @@ func checkFolder(path string) error {
 	return nil
 }
 
+// Exists tells whether anything is at a path that can be looked at, be it a link.
+func Exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
 // Temporary is the path under which a file is written before it takes path's place.
 func Temporary(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".bootstrap-tmp")

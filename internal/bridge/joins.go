@@ -125,7 +125,7 @@ func noRoom(name string) error {
 // mark in its bundle, which outlives this process and goes with the bundle. One that
 // has a device token was named by a person. It is called for one client at a time.
 func claim(c client, bundleDir string) error {
-	if c.missing == nil || isThere(markPath(bundleDir, c.name)) {
+	if c.missing == nil || atomicfile.Exists(markPath(bundleDir, c.name)) {
 		return nil
 	}
 	bundles, err := os.ReadDir(bundleDir)
@@ -134,7 +134,7 @@ func claim(c client, bundleDir string) error {
 	}
 	joined := 0
 	for _, bundle := range bundles {
-		if isThere(markPath(bundleDir, bundle.Name())) {
+		if atomicfile.Exists(markPath(bundleDir, bundle.Name())) {
 			joined++
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -26,22 +25,17 @@ func tokenPath(bundleDir string) string { return filepath.Join(bundleDir, "bridg
 // base64url, where there is none; one that is there stays.
 func MakeToken(bundle seed.Bundle) error {
 	path := tokenPath(bundle.Dir)
-	if isThere(path) {
+	if atomicfile.Exists(path) {
 		return nil
 	}
 	return bundle.Locked(func() error {
-		if isThere(path) {
+		if atomicfile.Exists(path) {
 			return nil // somebody else was quicker
 		}
 		random := make([]byte, 32)
 		_, _ = rand.Read(random) // never fails
 		return seed.Unusable(path, atomicfile.Create(path, []byte(base64.RawURLEncoding.EncodeToString(random)+"\n")))
 	})
-}
-
-func isThere(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
 }
 
 // readToken is the token in a bundle; empty where there is none.

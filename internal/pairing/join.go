@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/approve"
@@ -112,12 +112,9 @@ func (j *joining) folderIsHere() bool {
 	if !(approve.Gateway{URL: j.URL}).IsLoopback() {
 		return false
 	}
-	for _, name := range []string{"openclaw.json", "devices", "state"} {
-		if _, err := os.Lstat(filepath.Join(j.StateDir, name)); err == nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{"openclaw.json", "devices", "state"}, func(name string) bool {
+		return atomicfile.Exists(filepath.Join(j.StateDir, name))
+	})
 }
 
 // bySeeding is false where the store cannot be written, or is not the one that

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -68,11 +67,7 @@ func (b Bundle) clearLeftovers() error {
 		filepath.Join(b.Dir, "env"), filepath.Join(b.Dir, "bridge-token"),
 		identity.FilePath(b.Dir), filepath.Join(b.Dir, "identity", "device-auth.json"),
 	}
-	left := slices.ContainsFunc(paths, func(path string) bool {
-		_, err := os.Lstat(atomicfile.Temporary(path))
-		return err == nil
-	})
-	if !left {
+	if !slices.ContainsFunc(paths, func(path string) bool { return atomicfile.Exists(atomicfile.Temporary(path)) }) {
 		return nil
 	}
 	lock, err := lockFolder(context.Background(), b.Dir, 0)

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 
+	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
@@ -33,10 +33,7 @@ func ReadLease(ctx context.Context, stateDir string) (lease Lease, held bool, er
 }
 
 // HasDatabase tells whether a gateway has made its database, or is at it.
-func HasDatabase(stateDir string) bool {
-	_, err := os.Lstat(statedb.Path(stateDir))
-	return err == nil
-}
+func HasDatabase(stateDir string) bool { return atomicfile.Exists(statedb.Path(stateDir)) }
 
 // Undecided tells whether a gateway that boots may still turn to another store:
 // there is no database, or one in which nothing was made yet.

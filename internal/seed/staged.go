@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/gateway"
 )
 
@@ -21,24 +22,19 @@ func filesOf(options Options) *jsonStore {
 	files := &jsonStore{stateDir: options.StateDir, live: options.Live != nil, reason: "there is no database"}
 	staged := stagedIn(options.StateDir)
 	switch {
-	case options.Era == gateway.EraJSON, exists(files.path()):
+	case options.Era == gateway.EraJSON, atomicfile.Exists(files.path()):
 		return files
-	case options.Stage, exists(staged.path()):
+	case options.Stage, atomicfile.Exists(staged.path()):
 		return staged
 	}
 	return files
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
 }
 
 // unstage removes what was staged for devices that are in a gateway's store now,
 // and for the former keys whose place they took.
 func (s *Session) unstage(devices []Device, formers [][]string) error {
 	staged := stagedIn(s.options.StateDir)
-	if s.store.kind() == Staged || !exists(staged.path()) {
+	if s.store.kind() == Staged || !atomicfile.Exists(staged.path()) {
 		return nil
 	}
 	content, err := staged.read()
@@ -67,7 +63,7 @@ func (s *Session) unstage(devices []Device, formers [][]string) error {
 // file stays removed.
 func (s *Session) withdraw(ctx context.Context) error {
 	files, isFile := s.store.(*jsonStore)
-	if !s.options.Withdraw || !isFile || files.staged || !exists(files.path()) {
+	if !s.options.Withdraw || !isFile || files.staged || !atomicfile.Exists(files.path()) {
 		return nil
 	}
 	content, err := files.read()
