@@ -61,10 +61,9 @@ func readOpen(file *os.File, path string, limit int64) ([]byte, error) {
 
 // Stamp tells one state of a file from a later one.
 type Stamp struct {
-	inode     uint64
-	size      int64
-	changed   unix.Timespec
-	isPresent bool
+	inode   uint64
+	size    int64
+	changed unix.Timespec
 }
 
 // StampOf reads a file's stamp, without following a link.
@@ -73,7 +72,7 @@ func StampOf(path string) (Stamp, error) {
 	if err := unix.Lstat(path, &stat); err != nil {
 		return Stamp{}, &fs.PathError{Op: "lstat", Path: path, Err: err}
 	}
-	return Stamp{inode: stat.Ino, size: stat.Size, changed: stat.Ctim, isPresent: true}, nil
+	return Stamp{inode: stat.Ino, size: stat.Size, changed: stat.Ctim}, nil
 }
 
 // readInto reads to the end, even of a file that grows meanwhile.

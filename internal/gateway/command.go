@@ -14,8 +14,6 @@ import (
 type Command struct {
 	Understood bool // it starts an OpenClaw gateway in the foreground
 
-	Executable string // absolute path of argv[0], "" when it cannot be run
-	Script     string // absolute path of the script that node runs, "" otherwise
 	PackageDir string // directory of the openclaw package, "" when not found
 
 	Profile      string // --profile; "dev" for --dev before the subcommand
@@ -36,13 +34,12 @@ type Command struct {
 // ParseCommand reads an argv. It understands `openclaw gateway …`, with or without
 // `run`, by any path or link, and the same started through node; everything else
 // (another subcommand, a shell, npx, a supervisor) is not understood and not
-// guessed at. Executable and PackageDir are set wherever they can be.
+// guessed at. PackageDir is set wherever it can be.
 func ParseCommand(argv []string, env Environment) Command {
 	var command Command
 	if len(argv) == 0 {
 		return command
 	}
-	command.Executable = findExecutable(argv[0], env)
 	arguments, ok := command.splitProgram(argv, env)
 	if !ok {
 		return command
@@ -67,17 +64,16 @@ var nodeName = pattern(`^node(js)?(-?\d+(\.\d+)*)?$`)
 func (c *Command) splitProgram(argv []string, env Environment) ([]string, bool) {
 	switch name := filepath.Base(argv[0]); {
 	case slices.Contains(launchers, name):
-		c.PackageDir = findPackage(c.Executable)
+		c.PackageDir = findPackage(findExecutable(argv[0], env))
 		return argv[1:], true
 	case nodeName().MatchString(name):
 		index := nodeScript(argv)
 		if index < 0 {
 			return nil, false
 		}
-		c.Script = resolveScript(argv[index], env)
-		c.PackageDir = findPackage(c.Script)
-		script := filepath.Base(c.Script)
-		ours := c.PackageDir != "" && slices.Contains(entryScripts, script) || slices.Contains(launchers, filepath.Base(argv[index]))
+		script := resolveScript(argv[index], env)
+		c.PackageDir = findPackage(script)
+		ours := c.PackageDir != "" && slices.Contains(entryScripts, filepath.Base(script)) || slices.Contains(launchers, filepath.Base(argv[index]))
 		return argv[index+1:], ours
 	}
 	return nil, false

@@ -13,9 +13,7 @@ import (
 // Config is the little of openclaw.json that decides where and how a gateway can
 // be reached. Other keys are not looked at.
 type Config struct {
-	Path   string
-	Exists bool
-	Files  []string // files included into it
+	Files []string // files included into it
 
 	Mode           string // gateway.mode: without "local" the gateway does not start
 	Port           int    // gateway.port, 0 when unset
@@ -51,12 +49,11 @@ type SecretInput struct {
 // readConfig reads the file, puts its env section into vars, and resolves what
 // remains with them, in the gateway's order: includes, env, ${NAME}.
 func readConfig(path string, env Environment, release Release, vars variables) Config {
-	config := Config{Path: path}
+	var config Config
 	data, err := readRegular(path, maxConfigBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return config
 	}
-	config.Exists = true
 	if err != nil {
 		config.InDoubt = err.Error()
 		return config

@@ -75,7 +75,6 @@ type Options struct {
 
 // Waiting says why the probe is about to pause.
 type Waiting struct {
-	Attempt int
 	Elapsed time.Duration
 	// Remaining is the time left until the deadline.
 	Remaining time.Duration

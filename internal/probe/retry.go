@@ -71,7 +71,7 @@ func (r *runner) run(ctx context.Context) Verdict {
 		next = min(2*next, maxPause)
 		if r.opts.Progress != nil {
 			r.opts.Progress(Waiting{
-				Attempt: r.attempts, Elapsed: r.now().Sub(r.start), Remaining: remaining, Reason: reason(err),
+				Elapsed: r.now().Sub(r.start), Remaining: remaining, Reason: reason(err),
 			})
 		}
 		if r.pause(ctx, wait) != nil {

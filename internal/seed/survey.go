@@ -37,8 +37,7 @@ type Seen struct {
 	Revoked bool
 	// NameRevoked: so it is for every key of that name; another one made for it
 	// stays out too.
-	NameRevoked  bool
-	ApprovedAtMs int64
+	NameRevoked bool
 }
 
 // Take makes a survey. It takes no lock and writes nothing, but see [statedb.Open].
@@ -73,7 +72,6 @@ func survey(ctx context.Context, from store, l *ledger) (Survey, error) {
 			Present: true, TokenRevoked: e.tokenRevoked(), NameRevoked: record.RevokedAtMs != 0,
 		}
 		seen.Roles, _ = decode[[]string](e.get("roles"))
-		seen.ApprovedAtMs, _ = decode[int64](e.get("approvedAtMs"))
 		out.Devices = append(out.Devices, seen)
 	}
 	for id, record := range l.data.Devices {
