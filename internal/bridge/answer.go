@@ -80,22 +80,18 @@ func (a answer) forClient(r request, c client) ([]byte, error) {
 		put(payload, "protocol", min(max(version, r.least), r.most))
 	}
 	put(frame, "payload", payload)
-	out, err := marshal(frame)
-	if err == nil && bytes.Contains(out, []byte(c.token)) {
-		err = errors.New("the gateway's hello repeats the device token in a place that is not known")
+	out := marshal(frame)
+	if bytes.Contains(out, []byte(c.token)) {
+		return nil, errors.New("the gateway's hello repeats the device token in a place that is not known")
 	}
-	return out, err
+	return out, nil
 }
 
 // refusalFrame is the bridge's own no to a request, in the gateway's form.
 func refusalFrame(id, code, reason string) []byte {
-	data, err := marshal(map[string]any{"type": protocol.TypeResponse, "id": id, "ok": false, "error": map[string]any{
+	return marshal(map[string]any{"type": protocol.TypeResponse, "id": id, "ok": false, "error": map[string]any{
 		"code": code, "message": reason, "retryable": code == "UNAVAILABLE", "details": map[string]string{"code": "BRIDGE_REFUSED"},
 	}})
-	if err != nil {
-		panic("a frame of ours always marshals: " + err.Error())
-	}
-	return data
 }
 
 // ownChallenge is one of ours, for a client whose signature nobody will ask for:
@@ -103,11 +99,7 @@ func refusalFrame(id, code, reason string) []byte {
 func ownChallenge() []byte {
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails
-	data, err := marshal(map[string]any{"type": protocol.TypeEvent, "event": "connect.challenge", "payload": map[string]any{
+	return marshal(map[string]any{"type": protocol.TypeEvent, "event": "connect.challenge", "payload": map[string]any{
 		"nonce": fmt.Sprintf("%x-%x-%x-%x-%x", nonce[:4], nonce[4:6], nonce[6:8], nonce[8:10], nonce[10:]), "ts": time.Now().UnixMilli(),
 	}})
-	if err != nil {
-		panic("a frame of ours always marshals: " + err.Error())
-	}
-	return data
 }

@@ -84,10 +84,7 @@ func (s *session) connect(ctx context.Context, who client, asked request, gatewa
 				return err
 			}
 		}
-		frame, err := asked.signed(who, scopes, gateway.nonce, signature)
-		if err != nil {
-			return err
-		}
+		frame := asked.signed(who, scopes, gateway.nonce, signature)
 		if said, err = s.exchange(ctx, asked.id, frame, gateway); err == nil && !said.ok {
 			return &said.refusal.Refusal
 		}

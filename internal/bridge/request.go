@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"time"
@@ -177,7 +176,7 @@ func grant(r request, has []string) (granted, dropped []string) {
 }
 
 // signed is the connect request in the name of a client's device.
-func (r request) signed(c client, scopes []string, nonce string, signature protocol.Signature) ([]byte, error) {
+func (r request) signed(c client, scopes []string, nonce string, signature protocol.Signature) []byte {
 	device := protocol.SignDevice(c.identity, signature, identity.Claim{
 		ClientID: c.id, ClientMode: c.mode, Role: roleOperator, Scopes: scopes,
 		SignedAt: time.Now(), Token: c.token, Nonce: nonce, Platform: c.platform, DeviceFamily: c.family,
@@ -205,22 +204,19 @@ func (r request) signed(c client, scopes []string, nonce string, signature proto
 
 // put sets a field to a value of ours.
 func put(object map[string]json.RawMessage, key string, value any) {
-	data, err := marshal(value)
-	if err != nil {
-		panic("a value of ours always marshals: " + err.Error())
-	}
-	object[key] = data
+	object[key] = marshal(value)
 }
 
-// marshal writes JSON as JavaScript does: without escapes for HTML.
-func marshal(value any) ([]byte, error) {
+// marshal writes JSON as JavaScript does: without escapes for HTML. The values are
+// ours, or were JSON when they came.
+func marshal(value any) []byte {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		return nil, fmt.Errorf("cannot write frame: %w", err)
+		panic("a frame always marshals: " + err.Error())
 	}
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }
 
 func text(raw json.RawMessage) string {
