@@ -75,14 +75,7 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
-
-// Hint is what to do about it.
-func (e *Error) Hint() string {
-	if len(e.Verdict.Hints) == 0 {
-		return ""
-	}
-	return e.Verdict.Hints[0]
-}
+func (e *Error) Hint() string  { return e.Verdict.Hint() }
 
 // maxAsked is how often the device asks: once, once more after a stale request
 // of its own was cleared away, and once after the approval.

@@ -53,14 +53,7 @@ type RefusedError struct {
 func (e *RefusedError) Error() string { return e.Verdict.Message }
 func (e *RefusedError) Class() string { return string(e.Verdict.Outcome) }
 func (e *RefusedError) Unwrap() error { return e.Cause }
-
-// Hint is what to do about it.
-func (e *RefusedError) Hint() string {
-	if len(e.Verdict.Hints) == 0 {
-		return ""
-	}
-	return e.Verdict.Hints[0]
-}
+func (e *RefusedError) Hint() string  { return e.Verdict.Hint() }
 
 // MayNot says who may, where we may not. Errors of our own stay as they are.
 func MayNot(url string, err error) error {

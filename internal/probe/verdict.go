@@ -76,6 +76,14 @@ type Verdict struct {
 	Hints []string `json:"hints,omitempty"`
 }
 
+// Hint is the first of them; empty where there is none.
+func (v Verdict) Hint() string {
+	if len(v.Hints) == 0 {
+		return ""
+	}
+	return v.Hints[0]
+}
+
 // finish fills in what every verdict says.
 func (r *runner) finish(v Verdict) Verdict {
 	v.OK = v.Outcome == OK

@@ -146,11 +146,7 @@ func publicFinding(ctx context.Context, t *pairing.Target, running bool) []Findi
 	if verdict.Outcome == probe.OK || verdict.Outcome == probe.NotPaired {
 		return nil
 	}
-	out := Finding{What: verdict.Message}
-	if len(verdict.Hints) > 0 {
-		out.Fix = verdict.Hints[0]
-	}
-	return []Finding{out}
+	return []Finding{{What: verdict.Message, Fix: verdict.Hint()}}
 }
 
 // allowedOrigins are those of the configuration, else those that the gateway takes by
