@@ -77,14 +77,20 @@ type exitError struct{ code Code }
 func (e *exitError) Error() string { return "exit" }
 func (e *exitError) ExitCode() int { return int(e.code) }
 
-// classes is what each class of error ends with: its method Class names it, and a
-// refusal's is the outcome of the probe. Of several in one error the first
-// here counts.
-func classes() []struct {
-	class string
-	code  Code
-} {
-	return []struct {
+// codeOf is the exit code of an error: its own, or that of its class, which its method
+// Class names; a refusal's is the outcome of the probe. Of several in one error the
+// first here counts.
+func codeOf(err error) Code {
+	var exits interface{ ExitCode() int }
+	switch {
+	case err == nil:
+		return OK
+	case errors.As(err, &exits):
+		return Code(exits.ExitCode())
+	}
+	found := map[string]bool{}
+	classesIn(err, found)
+	for _, known := range []struct {
 		class string
 		code  Code
 	}{
@@ -105,21 +111,7 @@ func classes() []struct {
 		{"lock", Locked},
 		{"running", GatewayRunning},
 		{"store", StoreUnusable},
-	}
-}
-
-// codeOf is the exit code of an error: its own, or that of its class.
-func codeOf(err error) Code {
-	var exits interface{ ExitCode() int }
-	switch {
-	case err == nil:
-		return OK
-	case errors.As(err, &exits):
-		return Code(exits.ExitCode())
-	}
-	found := map[string]bool{}
-	classesIn(err, found)
-	for _, known := range classes() {
+	} {
 		if found[known.class] {
 			return known.code
 		}
