@@ -16,7 +16,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
@@ -224,8 +223,6 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (*pairing
 	}
 	return pairing.Settle(pairing.Invocation{Log: a.log, OwnCommand: a.command, Version: Release}, s, argv, vars, prepare)
 }
-
-func (a *app) now() time.Time { return time.Now() }
 
 // typedFlags says which flags were typed, and where: before a subcommand as well
 // as behind it, where the library would pass over the former. Those that mean

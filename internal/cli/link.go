@@ -65,13 +65,13 @@ func (a *app) link(c *cli.Context) error {
 	}
 	return seed.InSession(c.Context, t.SessionOptions(false), func(session *seed.Session) error {
 		if c.Bool("revoke") {
-			links, err := session.RevokeLinks(c.Context, a.now(), asker)
+			links, err := session.RevokeLinks(c.Context, time.Now(), asker)
 			if err != nil {
 				return err
 			}
 			return a.printRevoked(c, links)
 		}
-		made, err := session.MakeLink(c.Context, a.now(), asker)
+		made, err := session.MakeLink(c.Context, time.Now(), asker)
 		if err != nil {
 			return err
 		}

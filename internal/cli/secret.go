@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
@@ -32,7 +33,7 @@ func (a *app) importedIdentity(s settings.Settings) (identity.Identity, error) {
 	if text == "" && s.IdentityFile == "" {
 		return identity.Identity{}, nil
 	}
-	id, err := identity.Parse(text, a.now())
+	id, err := identity.Parse(text, time.Now())
 	if fault := (*identity.Error)(nil); errors.As(err, &fault) {
 		fault.Path = from
 	}

@@ -35,7 +35,7 @@ func (a *app) status(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	out := status.Of(c.Context, t, a.now())
+	out := status.Of(c.Context, t, time.Now())
 	for i, finding := range out.Findings {
 		if finding.Err != nil {
 			out.Findings[i].Code = int(codeOf(finding.Err))
@@ -59,7 +59,7 @@ func (a *app) status(c *cli.Context) error {
 
 // warnAbout tells what a gateway would refuse or read otherwise than expected.
 func (a *app) warnAbout(t *pairing.Target) {
-	for _, wrong := range status.BeforeStart(a.now(), t) {
+	for _, wrong := range status.BeforeStart(time.Now(), t) {
 		event := a.log.Warn()
 		if wrong.Fix != "" {
 			event = event.Str("hint", wrong.Fix)
