@@ -82,7 +82,11 @@ func (t *Target) Pair(ctx context.Context, w Wishes) (out Paired, err error) {
 
 func (t *Target) pairIn(ctx context.Context, session *seed.Session, w Wishes) (out Paired, err error) {
 	if w.vacant {
-		if err := t.leaseAllows(ctx, session); err != nil {
+		lease, held, err := session.OwnerLease(ctx)
+		if err == nil && held {
+			err = t.judgeLease(lease)
+		}
+		if err != nil {
 			return out, err
 		}
 	}

@@ -76,15 +76,6 @@ func (e *heldError) Error() string {
 	return fmt.Sprintf("the owner lease is held by pid %d on host %s until %s", e.lease.PID, e.lease.Host, e.lease.Expires.Format(time.TimeOnly))
 }
 
-// leaseAllows reads the lease through a session that is open already.
-func (t *Target) leaseAllows(ctx context.Context, session *seed.Session) error {
-	lease, held, err := session.OwnerLease(ctx)
-	if err != nil || !held {
-		return err
-	}
-	return t.judgeLease(lease)
-}
-
 // leaseLength is five minutes in 2026.9.5 and 2026.9.6, and a margin.
 const leaseLength = 6 * time.Minute
 
