@@ -63,11 +63,7 @@ func (s *Session) Revoke(ctx context.Context, name string) ([]Result, error) {
 	if err := s.keepLedger(); err != nil {
 		return nil, err
 	}
-	var ids []string
-	for _, device := range devices {
-		ids = append(ids, device.ID())
-	}
-	out, err := s.removeDevices(ctx, "revoked", ids)
+	out, err := s.removeDevices(ctx, "revoked", idsOf(devices))
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +111,7 @@ func PlanPrune(options Options, wanted ...Device) ([]Result, error) {
 
 // unwanted are the ids of devices that were seeded and are not wanted any more.
 func (l *ledger) unwanted(wanted []Device) (ids []string) {
-	isWanted := idsOf(wanted)
+	isWanted := setOf(idsOf(wanted))
 	for _, name := range l.names() {
 		for _, id := range l.byName(name) {
 			if !isWanted[id] && name != SelfName && l.data.Devices[id].RevokedAtMs == 0 {
@@ -165,11 +161,7 @@ func (s *Session) Rotate(ctx context.Context, name string, handOver func([]Resul
 	if err != nil {
 		return nil, err
 	}
-	var ids []string
-	for _, device := range devices {
-		ids = append(ids, device.ID())
-	}
-	present, err := s.store.lookup(ctx, ids)
+	present, err := s.store.lookup(ctx, idsOf(devices))
 	if err != nil {
 		return nil, err
 	}

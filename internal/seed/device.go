@@ -36,6 +36,14 @@ type Device struct {
 // ID is the device id.
 func (d Device) ID() string { return identity.DeviceID(d.PublicKey) }
 
+// idsOf are the ids of devices.
+func idsOf(devices []Device) (ids []string) {
+	for _, device := range devices {
+		ids = append(ids, device.ID())
+	}
+	return ids
+}
+
 // publicKey is the key as the stores hold it.
 func (d Device) publicKey() string { return base64.RawURLEncoding.EncodeToString(d.PublicKey) }
 

@@ -76,7 +76,7 @@ func plan(ctx context.Context, from store, l *ledger, devices []Device) (planned
 	}
 	out := planned{formers: make([][]string, len(devices))}
 	var ids []string
-	wanted := idsOf(devices)
+	wanted := setOf(idsOf(devices))
 	for i, device := range devices {
 		out.formers[i] = l.formers(device, wanted)
 		ids = append(append(ids, device.ID()), out.formers[i]...)

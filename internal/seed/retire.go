@@ -8,15 +8,6 @@ import "context"
 // keys that bootstrap made alone, by the ledger; a key that its client keeps itself
 // is its client's concern.
 
-// idsOf are the ids of devices.
-func idsOf(devices []Device) map[string]bool {
-	ids := make(map[string]bool, len(devices))
-	for _, device := range devices {
-		ids[device.ID()] = true
-	}
-	return ids
-}
-
 // formers are the ids of the keys that a device takes the place of.
 func (l *ledger) formers(device Device, wanted map[string]bool) (ids []string) {
 	if !device.Made || device.Local {

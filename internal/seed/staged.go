@@ -41,13 +41,7 @@ func (s *Session) unstage(devices []Device, formers [][]string) error {
 	if err != nil {
 		return err
 	}
-	paired := map[string]bool{}
-	for _, device := range devices {
-		paired[device.ID()] = true
-	}
-	for _, id := range slices.Concat(formers...) {
-		paired[id] = true
-	}
+	paired := setOf(append(idsOf(devices), slices.Concat(formers...)...))
 	if !slices.ContainsFunc(content.spans, func(s span) bool { return !paired[s.key] }) {
 		return Unusable(staged.path(), os.Remove(staged.path()))
 	}
