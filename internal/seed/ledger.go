@@ -112,12 +112,7 @@ func (l *ledger) revokedByUs(deviceID string) bool { return l.data.Devices[devic
 // nameRevoked tells whether any key of that name was revoked: a bundle that was
 // lost and made anew must not bring it back.
 func (l *ledger) nameRevoked(name string) bool {
-	for _, id := range l.byName(name) {
-		if l.data.Devices[id].RevokedAtMs != 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(l.byName(name), func(id string) bool { return l.data.Devices[id].RevokedAtMs != 0 })
 }
 
 // seededInto tells whether the device was last seeded into a store of that kind.

@@ -32,13 +32,7 @@ func parseObject(data []byte) (object, error) {
 
 // objectOrEmpty reads an object; anything else is as good as an empty one.
 func objectOrEmpty(raw json.RawMessage) object {
-	if raw == nil {
-		return object{}
-	}
-	o, err := parseObject(raw)
-	if err != nil {
-		return object{}
-	}
+	o, _ := parseObject(raw)
 	return o
 }
 
