@@ -191,26 +191,23 @@ type Finishing struct {
 
 // Finishing is what [Bundle.Finish] writes, for many of them: see [Finish].
 func (b Bundle) Finishing(result Result, gatewayURL string) (Finishing, error) {
-	if !ValidName(result.Name) || !identity.IsToken(result.Token) || strings.ContainsFunc(gatewayURL, unicode.IsControl) {
-		return Finishing{}, b.unwritable()
-	}
-	return Finishing{b, result, []variable{
-		{name: "OPENCLAW_GATEWAY_URL", value: gatewayURL, comment: aboutClient(result.Name), untrue: aboutBridge},
-		{name: "OPENCLAW_GATEWAY_TOKEN", value: result.Token, comment: aboutToken},
-	}}, nil
+	return b.finishing(result, variable{value: gatewayURL, untrue: aboutBridge}, variable{value: result.Token, comment: aboutToken})
 }
 
 // FinishingBridged is [Bundle.Finishing] for a client that connects through a bridge:
 // its variables lead there, and hold the bridge's token, or [NoToken] where that is empty.
 func (b Bundle) FinishingBridged(result Result, bridgeURL, bridgeToken string) (Finishing, error) {
-	if !ValidName(result.Name) || !identity.IsToken(result.Token) || strings.ContainsFunc(bridgeURL, unicode.IsControl) || bridgeToken != "" && !identity.IsToken(bridgeToken) {
-		return Finishing{}, b.unwritable()
-	}
 	url := strings.TrimSuffix(bridgeURL, "/") + "/" + result.Name
-	return Finishing{b, result, []variable{
-		{name: "OPENCLAW_GATEWAY_URL", value: url, comment: aboutClient(result.Name)},
-		{name: "OPENCLAW_GATEWAY_TOKEN", value: cmp.Or(bridgeToken, NoToken), comment: aboutBridge, untrue: aboutToken},
-	}}, nil
+	return b.finishing(result, variable{value: url}, variable{value: cmp.Or(bridgeToken, NoToken), comment: aboutBridge, untrue: aboutToken})
+}
+
+func (b Bundle) finishing(result Result, url, token variable) (Finishing, error) {
+	if !ValidName(result.Name) || !identity.IsToken(result.Token) || !identity.IsToken(token.value) || strings.ContainsFunc(url.value, unicode.IsControl) {
+		return Finishing{}, &StoreError{Path: b.envPath(), Err: errors.New("a name, a URL or a token of this form is not written where a shell would read it")}
+	}
+	url.name, token.name = "OPENCLAW_GATEWAY_URL", "OPENCLAW_GATEWAY_TOKEN"
+	url.comment = "# Client " + result.Name + ": read by a shell (set -a; . ./env) or by docker --env-file."
+	return Finishing{b, result, []variable{url, token}}, nil
 }
 
 // What is said in env, beside the variables.
@@ -218,14 +215,6 @@ const (
 	aboutToken  = "# This is the device's own token, not the gateway's."
 	aboutBridge = "# The bridge signs for this client: bootstrap bridge."
 )
-
-func aboutClient(name string) string {
-	return "# Client " + name + ": read by a shell (set -a; . ./env) or by docker --env-file."
-}
-
-func (b Bundle) unwritable() error {
-	return &StoreError{Path: b.envPath(), Err: errors.New("a name, a URL or a token of this form is not written where a shell would read it")}
-}
 
 // changes is what the token file and env are to hold; nil where they say so already.
 func (f Finishing) changes() (token, env []byte, err error) {
