@@ -27,12 +27,8 @@ type Bundle struct {
 func BundlesDir(stateDir string) string { return filepath.Join(Dir(stateDir), "clients") }
 
 // OpenBundle finds a client's bundle below dir, or begins one with a new key.
-func OpenBundle(dir, name string) (bundle Bundle, err error) {
-	err = asOwner(filepath.Join(dir, name), func() (err error) {
-		bundle, err = openBundle(dir, name)
-		return err
-	})
-	return bundle, err
+func OpenBundle(dir, name string) (Bundle, error) {
+	return getAsOwner(filepath.Join(dir, name), func() (Bundle, error) { return openBundle(dir, name) })
 }
 
 func openBundle(dir, name string) (Bundle, error) {
@@ -99,16 +95,15 @@ func makeFolders(dir string, inside ...string) error {
 // and each might end the other's token. It locks the key's directory, which it
 // makes if need be; nobody who seeds waits for that, for a join may wait for the
 // very gateway that is about to be seeded.
-func ClaimBundle(ctx context.Context, dir, name string, timeout time.Duration) (lock *atomicfile.Lock, err error) {
+func ClaimBundle(ctx context.Context, dir, name string, timeout time.Duration) (*atomicfile.Lock, error) {
 	bundle := filepath.Join(dir, name)
 	keys := filepath.Dir(identity.FilePath(bundle))
-	err = asOwner(bundle, func() (err error) {
-		if err = makeFolders(dir, bundle, keys); err == nil {
-			lock, err = lockFolder(ctx, keys, timeout)
+	return getAsOwner(bundle, func() (*atomicfile.Lock, error) {
+		if err := makeFolders(dir, bundle, keys); err != nil {
+			return nil, err
 		}
-		return err
+		return lockFolder(ctx, keys, timeout)
 	})
-	return lock, err
 }
 
 // writePatience is how long another writer of a bundle may take: it has a few
@@ -143,11 +138,7 @@ func lockFolder(ctx context.Context, path string, timeout time.Duration) (*atomi
 // is none. It writes nothing.
 func ReadBundle(dir, name string) (Bundle, error) {
 	bundle := Bundle{Dir: filepath.Join(dir, name)}
-	var id identity.Identity
-	err := asOwner(bundle.Dir, func() (err error) {
-		id, err = identity.Load(identity.FilePath(bundle.Dir))
-		return err
-	})
+	id, err := getAsOwner(bundle.Dir, func() (identity.Identity, error) { return identity.Load(identity.FilePath(bundle.Dir)) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return bundle, nil
 	}

@@ -42,11 +42,7 @@ func (k ClientKind) variables() []variable {
 
 // Kind is what the bundle records; zero where there is no bundle.
 func (b Bundle) Kind() (ClientKind, error) {
-	var lines []string
-	err := asOwner(b.Dir, func() (err error) {
-		lines, err = b.envLines()
-		return err
-	})
+	lines, err := getAsOwner(b.Dir, b.envLines)
 	known := map[string]string{}
 	for _, line := range lines {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")

@@ -229,3 +229,12 @@ func asOwner(dir string, do func() error) error {
 		Fix: fmt.Sprintf("let that user reach and write it (as root: chown -R %d %s), or choose a directory that root alone can write", owner.UID, shell.Quote(absolute)),
 	}
 }
+
+// getAsOwner is [asOwner] for what has a result.
+func getAsOwner[T any](dir string, get func() (T, error)) (result T, err error) {
+	err = asOwner(dir, func() (err error) {
+		result, err = get()
+		return err
+	})
+	return result, err
+}
