@@ -29,9 +29,6 @@ func (r *Rules) UnmarshalText(text []byte) error {
 // Role is a device's role.
 type Role string
 
-// UnmarshalText reads a Role.
-func (r *Role) UnmarshalText(text []byte) error { return oneOf(r, text, "operator", "node") }
-
 // ClientKinds are client ids, each with a mode or without.
 type ClientKinds []string
 

@@ -25,11 +25,6 @@ const (
 	Supervise Handover = "supervise"
 )
 
-// UnmarshalText reads a Handover.
-func (h *Handover) UnmarshalText(text []byte) error {
-	return oneOf(h, text, Auto, Exec, Supervise)
-}
-
 // LogFormat is the form of the messages on stderr.
 type LogFormat string
 
@@ -40,11 +35,6 @@ const (
 	FormatJSON    LogFormat = "json"
 )
 
-// UnmarshalText reads a LogFormat.
-func (f *LogFormat) UnmarshalText(text []byte) error {
-	return oneOf(f, text, FormatAuto, FormatConsole, FormatJSON)
-}
-
 // HookFailure is what becomes of a start whose hook fails.
 type HookFailure string
 
@@ -54,11 +44,6 @@ const (
 	WarnOnFailure HookFailure = "warn"
 )
 
-// UnmarshalText reads a HookFailure.
-func (f *HookFailure) UnmarshalText(text []byte) error {
-	return oneOf(f, text, StopOnFailure, WarnOnFailure)
-}
-
 // HookRepeat is how often a hook runs that waits for the proof.
 type HookRepeat string
 
@@ -67,21 +52,6 @@ const (
 	Once   HookRepeat = "once"
 	Always HookRepeat = "always"
 )
-
-// UnmarshalText reads a HookRepeat.
-func (r *HookRepeat) UnmarshalText(text []byte) error { return oneOf(r, text, Once, Always) }
-
-func oneOf[T ~string](target *T, text []byte, choices ...T) error {
-	var names []string
-	for _, choice := range choices {
-		if string(text) == string(choice) {
-			*target = choice
-			return nil
-		}
-		names = append(names, string(choice))
-	}
-	return fmt.Errorf("%q is not one of %s", text, strings.Join(names, ", "))
-}
 
 // Preset names a set of scopes; see [seed.Scopes].
 type Preset string
@@ -95,9 +65,6 @@ func (p *Preset) UnmarshalText(text []byte) error {
 
 // Secret is key material. It never prints itself.
 type Secret string
-
-// UnmarshalText takes the text as it is.
-func (s *Secret) UnmarshalText(text []byte) error { *s = Secret(text); return nil }
 
 func (s Secret) String() string { return "(secret)" }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/caarlos0/env/v10"
 )
 
-// parsers read the values that have no type of ours. The libraries say "parse
-// error" or "invalid syntax", and not what to write instead.
+// parsers read the values that have no type of ours, or are one of a few words. The
+// libraries say "parse error" or "invalid syntax", and not what to write instead.
 func parsers() map[reflect.Type]env.ParserFunc {
 	return map[reflect.Type]env.ParserFunc{
 		reflect.TypeFor[time.Duration](): func(text string) (any, error) { return ParseTime(text) },
@@ -23,6 +23,24 @@ func parsers() map[reflect.Type]env.ParserFunc {
 			}
 			return number, nil
 		},
+		reflect.TypeFor[Handover]():    oneOf(Auto, Exec, Supervise),
+		reflect.TypeFor[LogFormat]():   oneOf(FormatAuto, FormatConsole, FormatJSON),
+		reflect.TypeFor[HookFailure](): oneOf(StopOnFailure, WarnOnFailure),
+		reflect.TypeFor[HookRepeat]():  oneOf(Once, Always),
+		reflect.TypeFor[Role]():        oneOf[Role]("operator", "node"),
+	}
+}
+
+func oneOf[T ~string](choices ...T) env.ParserFunc {
+	return func(text string) (any, error) {
+		var names []string
+		for _, choice := range choices {
+			if text == string(choice) {
+				return choice, nil
+			}
+			names = append(names, string(choice))
+		}
+		return nil, fmt.Errorf("%q is not one of %s", text, strings.Join(names, ", "))
 	}
 }
 
