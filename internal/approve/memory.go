@@ -77,7 +77,6 @@ func (e *MemoryError) Error() string {
 func (e *MemoryError) Class() string { return "store" }
 func (e *MemoryError) Unwrap() error { return e.Err }
 
-// Hint is what to do about it.
 func (e *MemoryError) Hint() string {
 	if fix := atomicfile.HintFor(e.Path, e.Err); fix != "" {
 		return fix

@@ -48,7 +48,6 @@ func (e *PolicyError) Error() string {
 }
 func (e *PolicyError) Class() string { return "usage" }
 
-// Hint is what to do about it.
 func (e *PolicyError) Hint() string { return e.Fix }
 
 // check refuses conditions that prove nothing on this gateway. authMode is what

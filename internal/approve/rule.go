@@ -11,7 +11,6 @@ import (
 // Kind is one condition that a request can meet.
 type Kind string
 
-// The kinds of conditions.
 const (
 	// PassedAuth ("token"): whoever asks has passed the gateway's token or
 	// password authentication. Every release seen checks that before it looks at

@@ -79,7 +79,6 @@ func since(release string, major, minor int) bool {
 	return err == nil && minorErr == nil && (isMajor > major || isMajor == major && isMinor >= minor)
 }
 
-// MakeDir is [MakeDir].
 func (b *Batch) MakeDir(path string, as As) error {
 	made, err := MakeDirUnsynced(path)
 	if made {
@@ -89,13 +88,11 @@ func (b *Batch) MakeDir(path string, as As) error {
 	return err
 }
 
-// Create is [Create].
 func (b *Batch) Create(path string, data []byte, as As) error {
 	temporary, err := writeTemporary(path, filepath.Dir(path), fileMode, data, b.durability(path))
 	return b.add(temporary, path, create, as, err)
 }
 
-// Replace is [Replace].
 func (b *Batch) Replace(path string, data []byte, as As) error {
 	temporary, err := writeReplacement(path, data, b.durability(path))
 	return b.add(temporary, path, replace, as, err)

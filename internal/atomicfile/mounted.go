@@ -24,7 +24,6 @@ func (e *PlantedError) Error() string {
 	return fmt.Sprintf("%s is %s, and others than root can write %s: root does not read it", e.Path, e.Kind, e.Dir)
 }
 
-// Hint is what to do about it.
 func (e *PlantedError) Hint() string {
 	return "look at it (ls -l " + shell.Quote(e.Path) + "); then name a file of its own, in a directory that root alone can write"
 }

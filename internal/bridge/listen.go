@@ -38,7 +38,6 @@ func (e *ExposedError) Error() string {
 	return "other machines can reach " + e.Address + ", so the bridge wants a token there"
 }
 
-// Hint is what to do about it.
 func (e *ExposedError) Hint() string {
 	return "--bridge-token-file FILE, or listen on 127.0.0.1 or on unix:PATH"
 }

@@ -217,7 +217,6 @@ func (w *ListenerEnd) Wait(ctx context.Context, limit time.Duration) (ended bool
 	return err == nil, err
 }
 
-// Close ends it.
 func (w *ListenerEnd) Close() { _ = w.file.Close() }
 
 // askListeners asks the kernel for the sockets that listen on a TCP port, by

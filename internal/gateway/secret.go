@@ -11,13 +11,11 @@ import (
 // that a struct that holds one can be logged by mistake and nothing is lost.
 type Secret struct{ value string }
 
-// NewSecret wraps a secret.
 func NewSecret(value string) Secret { return Secret{value} }
 
 // Reveal returns the secret itself, for the wire and for nothing else.
 func (s Secret) Reveal() string { return s.value }
 
-// IsSet tells whether there is one.
 func (s Secret) IsSet() bool { return s.value != "" }
 
 // String, GoString and MarshalText never show the secret.

@@ -26,7 +26,6 @@ import (
 // Stage is a directory of hooks, and when they run.
 type Stage string
 
-// The stages.
 const (
 	PreStart Stage = "pre-start.d"
 	Proven   Stage = "proven.d"

@@ -108,7 +108,6 @@ type Error struct {
 	Fix string
 }
 
-// Hint is what to do about it.
 func (e *Error) Hint() string {
 	if fix := atomicfile.HintFor(e.Path, e.Err); fix != "" && e.Path != "" {
 		return fix

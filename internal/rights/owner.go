@@ -29,7 +29,6 @@ func (e *OwnerError) Class() string { return "store" }
 
 func (e *OwnerError) Unwrap() error { return e.Err }
 
-// Hint is a command to type.
 func (e *OwnerError) Hint() string { return e.hint }
 
 // OwnerOf returns the user to whom the state directory at path is left, where

@@ -33,7 +33,6 @@ type Device struct {
 	token string
 }
 
-// ID is the device id.
 func (d Device) ID() string { return identity.DeviceID(d.PublicKey) }
 
 // idsOf are the ids of devices.
@@ -50,7 +49,6 @@ func (d Device) publicKey() string { return base64.RawURLEncoding.EncodeToString
 // Outcome is what seeding did, or would do, with one device.
 type Outcome string
 
-// The outcomes.
 const (
 	Created   Outcome = "created"
 	Updated   Outcome = "updated"

@@ -183,7 +183,6 @@ func (s *Session) check() error {
 	return s.sync()
 }
 
-// keepLedger saves the ledger.
 func (s *Session) keepLedger() error {
 	if err := s.check(); err != nil {
 		return err

@@ -18,7 +18,6 @@ import (
 // Handover is how the gateway is started.
 type Handover string
 
-// The ways of handing over.
 const (
 	Auto      Handover = "auto"
 	Exec      Handover = "exec"
@@ -28,7 +27,6 @@ const (
 // LogFormat is the form of the messages on stderr.
 type LogFormat string
 
-// The log formats.
 const (
 	FormatAuto    LogFormat = "auto"
 	FormatConsole LogFormat = "console"
@@ -38,7 +36,6 @@ const (
 // HookFailure is what becomes of a start whose hook fails.
 type HookFailure string
 
-// The policies.
 const (
 	StopOnFailure HookFailure = "stop"
 	WarnOnFailure HookFailure = "warn"
@@ -47,7 +44,6 @@ const (
 // HookRepeat is how often a hook runs that waits for the proof.
 type HookRepeat string
 
-// How often.
 const (
 	Once   HookRepeat = "once"
 	Always HookRepeat = "always"
@@ -56,7 +52,6 @@ const (
 // Preset names a set of scopes; see [seed.Scopes].
 type Preset string
 
-// UnmarshalText reads a Preset.
 func (p *Preset) UnmarshalText(text []byte) error {
 	_, err := seed.Scopes(string(text), gateway.Release{})
 	*p = Preset(text)
@@ -93,7 +88,6 @@ type Client struct {
 	PublicKey string
 }
 
-// Clients is a list of them.
 type Clients []Client
 
 // UnmarshalText reads NAME[:PRESET][=KEY] with commas between them.

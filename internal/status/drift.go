@@ -12,7 +12,6 @@ import (
 // Drift is how a device in the store differs from what is wanted.
 type Drift string
 
-// The ways to differ.
 const (
 	InStep    Drift = "none"
 	Missing   Drift = "missing"
