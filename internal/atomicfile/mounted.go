@@ -65,8 +65,8 @@ type named struct {
 	links   int
 }
 
-// maxLinks is the kernel's own bound on symbolic links in one path.
-const maxLinks = 40
+// MaxLinks is the kernel's own bound on symbolic links in one path.
+const MaxLinks = 40
 
 func openNamed(path string) (*os.File, error) {
 	n := &named{dir: -1}
@@ -74,7 +74,7 @@ func openNamed(path string) (*os.File, error) {
 		return nil, err
 	}
 	defer func() { _ = unix.Close(n.dir) }()
-	for rest := parts(path); len(rest) > 0; {
+	for rest := Parts(path); len(rest) > 0; {
 		name, more := rest[0], rest[1:]
 		var dir, entry unix.Stat_t
 		if err := unix.Fstat(n.dir, &dir); err != nil {
@@ -108,7 +108,8 @@ func openNamed(path string) (*os.File, error) {
 	return nil, &NotRegularError{Path: path, Kind: "a directory"}
 }
 
-func parts(path string) []string {
+// Parts are the names in a path, for a walk from one to the next.
+func Parts(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
@@ -136,7 +137,7 @@ func (n *named) enter(at int, name, here string) error {
 // readLink returns the parts of a link's target; for an absolute one the walk is
 // at the root again.
 func (n *named) readLink(name string) ([]string, error) {
-	if n.links++; n.links > maxLinks {
+	if n.links++; n.links > MaxLinks {
 		return nil, n.fail("readlink", name, unix.ELOOP)
 	}
 	target := make([]byte, unix.PathMax)
@@ -147,7 +148,7 @@ func (n *named) readLink(name string) ([]string, error) {
 	if size > 0 && target[0] == '/' {
 		err = n.enter(unix.AT_FDCWD, "/", "/")
 	}
-	return parts(string(target[:size])), err
+	return Parts(string(target[:size])), err
 }
 
 // open opens the file itself. In a directory that others can write it must be one

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/shell"
 )
 
@@ -22,9 +22,6 @@ func (e *TrustError) Error() string { return "hooks are not run: " + e.Path + " 
 // Hint is the command that fixes it.
 func (e *TrustError) Hint() string { return e.hint }
 
-// maxLinks is the kernel's own bound on symbolic links in one path.
-const maxLinks = 40
-
 // trusted checks every part of a path, links and all that they lead through included:
 // none may belong to, or be writable by, another user than root and this one. Others may
 // write a directory that has the sticky bit, which keeps names from them, but not the
@@ -34,7 +31,7 @@ func trusted(path string) error {
 	if err != nil {
 		return fmt.Errorf("cannot find out where the hooks are: %w", err)
 	}
-	here, rest, links := "/", split(absolute), 0
+	here, rest, links := "/", atomicfile.Parts(absolute), 0
 	for {
 		last := len(rest) == 0
 		stat, err := trustedPart(here, last)
@@ -43,7 +40,7 @@ func trusted(path string) error {
 			return err
 		case stat.Mode&unix.S_IFMT == unix.S_IFLNK:
 			target, err := os.Readlink(here)
-			if links++; err == nil && links > maxLinks {
+			if links++; err == nil && links > atomicfile.MaxLinks {
 				err = &os.PathError{Op: "readlink", Path: here, Err: unix.ELOOP}
 			}
 			if err != nil {
@@ -52,7 +49,7 @@ func trusted(path string) error {
 			if here = filepath.Dir(here); filepath.IsAbs(target) {
 				here = "/"
 			}
-			rest = append(split(target), rest...)
+			rest = append(atomicfile.Parts(target), rest...)
 		case last:
 			return nil
 		}
@@ -60,10 +57,6 @@ func trusted(path string) error {
 			here, rest = filepath.Join(here, rest[0]), rest[1:]
 		}
 	}
-}
-
-func split(path string) []string {
-	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
 func trustedPart(path string, last bool) (stat unix.Stat_t, err error) {

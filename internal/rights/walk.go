@@ -4,16 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/shell"
 )
-
-// maxLinks is the kernel's own bound on symbolic links in one path.
-const maxLinks = 40
 
 const openDir = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
@@ -46,7 +43,7 @@ func (w *walk) open() (int, error) {
 		return -1, w.fail("/", "cannot open it", err)
 	}
 	w.here = "/"
-	rest := split(w.path)
+	rest := atomicfile.Parts(w.path)
 	for len(rest) > 0 {
 		if w.before != nil {
 			w.before(rest[0])
@@ -108,7 +105,7 @@ func (w *walk) follow(fd int, name string, rest []string) (int, []string, error)
 		return -1, nil, w.fail(name, "is a symbolic link in a place that others than root can write, so root does not follow it; name its target instead", nil)
 	}
 	w.links++
-	if w.links > maxLinks {
+	if w.links > atomicfile.MaxLinks {
 		return -1, nil, w.fail(name, "too many symbolic links", syscall.ELOOP)
 	}
 	target := make([]byte, unix.PathMax)
@@ -116,7 +113,7 @@ func (w *walk) follow(fd int, name string, rest []string) (int, []string, error)
 	if err != nil {
 		return -1, nil, w.fail(name, "cannot read the link", err)
 	}
-	more := append(split(string(target[:n])), rest...)
+	more := append(atomicfile.Parts(string(target[:n])), rest...)
 	if n > 0 && target[0] != '/' {
 		return fd, more, nil
 	}
@@ -216,8 +213,4 @@ func (w *walk) fail(part, reason string, err error) error {
 		e.hint = fmt.Sprintf("mount a writable volume at %s", shell.Quote(w.path))
 	}
 	return e
-}
-
-func split(path string) []string {
-	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
