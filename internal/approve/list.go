@@ -96,7 +96,7 @@ func parseRequest(raw json.RawMessage) (Request, bool) {
 		Device:    device(e, fields),
 		Roles:     e.roles(),
 		Scopes:    e.Scopes,
-		Repair:    flag(fields["isRepair"]),
+		Repair:    protocol.Flag(fields["isRepair"]),
 		At:        moment(fields["ts"]),
 	}, true
 }
@@ -134,11 +134,11 @@ func device(e entry, fields map[string]json.RawMessage) Device {
 	return Device{
 		DeviceID:    e.DeviceID,
 		PublicKey:   e.PublicKey,
-		DisplayName: text(fields["displayName"]),
-		ClientID:    text(fields["clientId"]),
-		ClientMode:  text(fields["clientMode"]),
-		Platform:    text(fields["platform"]),
-		RemoteIP:    text(fields["remoteIp"]),
+		DisplayName: protocol.Text(fields["displayName"]),
+		ClientID:    protocol.Text(fields["clientId"]),
+		ClientMode:  protocol.Text(fields["clientMode"]),
+		Platform:    protocol.Text(fields["platform"]),
+		RemoteIP:    protocol.Text(fields["remoteIp"]),
 	}
 }
 
@@ -156,19 +156,6 @@ func tokens(raw json.RawMessage) []Token {
 		out = append(out, Token{Role: t.Role, RevokedAt: moment(t.RevokedAt)})
 	}
 	return out
-}
-
-func text(raw json.RawMessage) string {
-	var s string
-	if json.Unmarshal(raw, &s) != nil {
-		return ""
-	}
-	return protocol.Clean(s)
-}
-
-func flag(raw json.RawMessage) bool {
-	var b bool
-	return json.Unmarshal(raw, &b) == nil && b
 }
 
 // moment reads milliseconds; anything else, and what no calendar holds, is the

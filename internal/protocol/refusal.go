@@ -78,22 +78,19 @@ func NewRefusal(wireError json.RawMessage, closed *CloseError) *Refusal {
 // others.
 func (r *Refusal) readError(wireError json.RawMessage) {
 	fields := object(wireError)
-	r.Code = text(fields["code"])
-	r.Message = text(fields["message"])
-	r.Retryable = flag(fields["retryable"])
+	r.Code = Text(fields["code"])
+	r.Message = Text(fields["message"])
 	r.RetryAfterMs = milliseconds(fields["retryAfterMs"])
 	details := object(fields["details"])
-	r.DetailCode = text(details["code"])
-	r.Reason = text(details["reason"])
-	r.RecommendedNextStep = text(details["recommendedNextStep"])
-	if flag(details["retryable"]) {
-		r.Retryable = true
-	}
+	r.Retryable = Flag(fields["retryable"]) || Flag(details["retryable"])
+	r.DetailCode = Text(details["code"])
+	r.Reason = Text(details["reason"])
+	r.RecommendedNextStep = Text(details["recommendedNextStep"])
 	r.ApprovedRoles = texts(details["approvedRoles"])
 	r.ApprovedScopes = texts(details["approvedScopes"])
 	r.RequestedScopes = texts(details["requestedScopes"])
 	r.ExpectedProtocol = int(number(details["expectedProtocol"], 1000))
-	if id := text(details["requestId"]); requestIDPattern().MatchString(id) {
+	if id := Text(details["requestId"]); requestIDPattern().MatchString(id) {
 		r.RequestID = id
 	}
 }
@@ -126,7 +123,8 @@ func object(raw json.RawMessage) map[string]json.RawMessage {
 	return fields
 }
 
-func text(raw json.RawMessage) string {
+// Text is a string of a peer's, made fit to print; empty where it is none.
+func Text(raw json.RawMessage) string {
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
 		return ""
@@ -142,7 +140,8 @@ func texts(raw json.RawMessage) []string {
 	return cleanAll(list)
 }
 
-func flag(raw json.RawMessage) bool {
+// Flag is a boolean; false where it is none.
+func Flag(raw json.RawMessage) bool {
 	var b bool
 	return json.Unmarshal(raw, &b) == nil && b
 }

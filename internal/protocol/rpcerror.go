@@ -20,7 +20,7 @@ type RPCError struct {
 // the others.
 func newRPCError(method string, wireError json.RawMessage) *RPCError {
 	fields := object(wireError)
-	return &RPCError{Method: method, Code: text(fields["code"]), Message: text(fields["message"])}
+	return &RPCError{Method: method, Code: Text(fields["code"]), Message: Text(fields["message"])}
 }
 
 func (e *RPCError) Error() string {
