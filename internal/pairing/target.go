@@ -72,11 +72,7 @@ func (t *Target) Environ() []string {
 			delete(variables, field.Env)
 		}
 	}
-	var out []string
-	for _, name := range slices.Sorted(maps.Keys(variables)) {
-		out = append(out, name+"="+variables[name])
-	}
-	return out
+	return EnvironOf(variables)
 }
 
 // SeedOptions are for reading the stores.
@@ -201,11 +197,11 @@ func runAs(s settings.Settings, stateDir string, prepare bool) (user rights.User
 	return user, true, err
 }
 
-// EnvironOf is the other way round than [Variables].
+// EnvironOf is the other way round than [Variables], in the order of the names.
 func EnvironOf(variables map[string]string) []string {
 	var out []string
-	for name, value := range variables {
-		out = append(out, name+"="+value)
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		out = append(out, name+"="+variables[name])
 	}
 	return out
 }
