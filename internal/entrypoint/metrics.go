@@ -131,10 +131,8 @@ func (e *Entrypoint) metrics(bridge *openedBridge) []health.Metric {
 
 // approvals is for who has the lock, as is bridges.
 func (c *tally) approvals(s settings.Settings) []health.Metric {
-	byRule := maps.Clone(c.approved)
-	if byRule == nil {
-		byRule = map[string]int{}
-	}
+	byRule := map[string]int{}
+	maps.Copy(byRule, c.approved)
 	for _, rule := range s.Approve {
 		byRule[ruleLabel(s, rule)] += 0
 	}
