@@ -35,8 +35,7 @@ func (a *app) approveCommand() *cli.Command {
 			&cli.StringFlag{Name: "role", Value: "operator", Usage: "`ROLE` that the request has to ask for: operator or node"},
 			&cli.StringFlag{Name: "device", Usage: "`ID` of the device that the request has to be by (default: any)"},
 		),
-		OnUsageError: onUsageError,
-		Action:       a.approve,
+		Action: a.approve,
 	}
 }
 

@@ -23,8 +23,7 @@ func (a *app) bridgeCommand() *cli.Command {
 			// Not among the settings: for run the same variable is called --bridge.
 			&cli.StringSliceFlag{Name: "listen", Usage: "`ADDR`: where clients connect: HOST:PORT, a PORT of this machine, or unix:PATH for the one client that the file is named after; repeatable [$BOOTSTRAP_BRIDGE]"},
 		),
-		OnUsageError: onUsageError,
-		Action:       noArguments(a.bridge),
+		Action: noArguments(a.bridge),
 	}
 }
 

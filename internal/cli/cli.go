@@ -78,7 +78,7 @@ func (a *app) commands() *cli.App {
 		a.runCommand(), a.seedCommand(), a.probeCommand(), a.statusCommand(), a.approveCommand(),
 		a.joinCommand(), a.linkCommand(), a.bridgeCommand(), a.identityCommand(), a.versionCommand(),
 	}
-	wrapHelp(commands, lineWidth(a.stdout))
+	complete(commands, lineWidth(a.stdout))
 	return &cli.App{
 		Name:                 "bootstrap",
 		Usage:                "pair an OpenClaw gateway's operators before it starts",

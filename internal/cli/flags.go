@@ -118,16 +118,18 @@ func singleDeviceFlags(all []cli.Flag, more ...string) []cli.Flag {
 	return slices.DeleteFunc(all, func(f cli.Flag) bool { return !slices.Contains(wanted, f.Names()[0]) })
 }
 
-// wrapHelp breaks the lines of all help so that they fit into a width.
-func wrapHelp(commands []*cli.Command, width int) {
+// complete gives all commands what each has: its answer to wrong flags, and lines of
+// help that fit into a width.
+func complete(commands []*cli.Command, width int) {
 	for _, command := range commands {
+		command.OnUsageError = onUsageError
 		command.Description = wrapText(command.Description, width-helpIndent)
 		for _, flag := range command.Flags {
 			if o, ok := flag.(*option); ok {
 				o.width = width - 2*helpIndent - optionIndent
 			}
 		}
-		wrapHelp(command.Subcommands, width)
+		complete(command.Subcommands, width)
 	}
 }
 

@@ -15,30 +15,29 @@ import (
 
 func (a *app) identityCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "identity",
-		Usage:        "show, create, import or export the state directory's own device",
-		OnUsageError: onUsageError,
-		Action:       a.noCommand,
+		Name:   "identity",
+		Usage:  "show, create, import or export the state directory's own device",
+		Action: a.noCommand,
 		Subcommands: []*cli.Command{
 			{
 				Name: "show", Usage: "say which device this state directory is",
 				Description: "For example:\n\n  bootstrap identity show --json",
-				Flags:       flags("identity", jsonFlag()), OnUsageError: onUsageError,
-				Action: noArguments(a.identityShow),
+				Flags:       flags("identity", jsonFlag()),
+				Action:      noArguments(a.identityShow),
 			},
 			{
 				Name: "create", Usage: "make a device identity where there is none",
 				Description: "A second run changes nothing. For example:\n\n  bootstrap identity create --state-dir /data",
-				Flags:       flags("identity", jsonFlag()), OnUsageError: onUsageError,
-				Action: noArguments(a.identityKeep),
+				Flags:       flags("identity", jsonFlag()),
+				Action:      noArguments(a.identityKeep),
 			},
 			{
 				Name: "import", Usage: "take a private key as the identity, where there is none",
 				Description: "From a file, from standard input with -, or with its device token from a client's bundle. For example:\n\n" +
 					"  openssl genpkey -algorithm ed25519 | bootstrap identity import -\n  bootstrap identity import --state-dir /cli /data/bootstrap/clients/agent-1",
 				ArgsUsage: "[FILE | - | BUNDLE]",
-				Flags:     flags("identity", jsonFlag()), OnUsageError: onUsageError,
-				Action: a.identityImport,
+				Flags:     flags("identity", jsonFlag()),
+				Action:    a.identityImport,
 			},
 			{
 				Name: "export", Usage: "print the public key, which is no secret",
@@ -46,7 +45,7 @@ func (a *app) identityCommand() *cli.Command {
 					"  bootstrap seed --state-dir /other --client viewer:read=$(bootstrap identity export)",
 				Flags: flags("identity", &cli.StringFlag{
 					Name: "format", Value: "base64url", Usage: "`FORMAT`: base64url, as the gateway lists it, or pem",
-				}), OnUsageError: onUsageError,
+				}),
 				Action: noArguments(a.identityExport),
 			},
 		},

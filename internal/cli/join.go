@@ -30,8 +30,7 @@ func (a *app) joinCommand() *cli.Command {
 			&cli.StringFlag{Name: "client-id", Usage: "`ID` that the client will send; recorded likewise (default: cli)"},
 			&cli.StringFlag{Name: "client-mode", Usage: "`MODE` that the client will send; recorded likewise (default: cli)"},
 		),
-		OnUsageError: onUsageError,
-		Action:       noArguments(a.join),
+		Action: noArguments(a.join),
 	}
 }
 

@@ -31,8 +31,7 @@ func (a *app) linkCommand() *cli.Command {
 			&cli.BoolFlag{Name: "qr", Usage: "draw it as a QR code, too, for a telephone"},
 			&cli.BoolFlag{Name: "revoke", Usage: "make no link, and end all that were not used yet"},
 		),
-		OnUsageError: onUsageError,
-		Action:       noArguments(a.link),
+		Action: noArguments(a.link),
 	}
 }
 

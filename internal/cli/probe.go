@@ -27,8 +27,7 @@ func (a *app) probeCommand() *cli.Command {
 			&cli.BoolFlag{Name: "preflight", Usage: "print the JSON of reflectt-node's check openclaw-gateway instead; the exit code stays"},
 			&cli.DurationFlag{Name: "wait", Usage: "`TIME`: how long a gateway that does not answer yet is waited for, and a device that is not paired here yet"},
 		),
-		OnUsageError: onUsageError,
-		Action:       noArguments(a.probe),
+		Action: noArguments(a.probe),
 	}
 }
 

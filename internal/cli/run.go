@@ -13,13 +13,12 @@ import (
 
 func (a *app) runCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "run",
-		Usage:        "pair the operator, prove it, and hand over to the gateway",
-		ArgsUsage:    "-- GATEWAY [ARGUMENT...]",
-		Description:  "For the ENTRYPOINT of an image, for example:\n\n  bootstrap run -- openclaw gateway --bind lan --port 18789 --allow-unconfigured",
-		Flags:        flags("run"),
-		OnUsageError: onUsageError,
-		Action:       a.run,
+		Name:        "run",
+		Usage:       "pair the operator, prove it, and hand over to the gateway",
+		ArgsUsage:   "-- GATEWAY [ARGUMENT...]",
+		Description: "For the ENTRYPOINT of an image, for example:\n\n  bootstrap run -- openclaw gateway --bind lan --port 18789 --allow-unconfigured",
+		Flags:       flags("run"),
+		Action:      a.run,
 	}
 }
 

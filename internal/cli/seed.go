@@ -26,18 +26,17 @@ func (a *app) seedCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "reseed", Usage: "`NAME`: pair this device as if for the first time, even where somebody removed it: a new token, and exactly the scopes asked for; repeatable"},
 			&cli.BoolFlag{Name: "prune", Usage: "remove the clients that were seeded and are not named any more"},
 		),
-		OnUsageError: onUsageError,
-		Action:       noArguments(a.seed),
+		Action: noArguments(a.seed),
 		Subcommands: []*cli.Command{
 			{
 				Name: "revoke", Usage: "remove what was seeded under a name, for good", ArgsUsage: "NAME",
 				Description: "A later start does not bring it back. For example:\n\n  bootstrap seed revoke agent-1",
-				Flags:       singleDeviceFlags(flags("seed")), OnUsageError: onUsageError, Action: a.seedRevoke,
+				Flags:       singleDeviceFlags(flags("seed")), Action: a.seedRevoke,
 			},
 			{
 				Name: "rotate", Usage: "give what was seeded under a name another device token", ArgsUsage: "NAME",
 				Description: "The old one is refused from the next connect on. For example:\n\n  bootstrap seed rotate agent-1",
-				Flags:       singleDeviceFlags(flags("seed"), "bundle-dir", "client-url"), OnUsageError: onUsageError, Action: a.seedRotate,
+				Flags:       singleDeviceFlags(flags("seed"), "bundle-dir", "client-url"), Action: a.seedRotate,
 			},
 		},
 	}

@@ -17,12 +17,11 @@ import (
 
 func (a *app) statusCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "status",
-		Usage:        "say what is installed and paired here, what is wrong, and what to do about it",
-		Description:  "Changes no pairing, and asks the gateway nothing but whether browsers at BOOTSTRAP_PUBLIC_URL would get in. Name the clients that you expect, to hear how they differ. For example:\n\n  bootstrap status --client agent-1",
-		Flags:        flags("status", jsonFlag()),
-		OnUsageError: onUsageError,
-		Action:       noArguments(a.status),
+		Name:        "status",
+		Usage:       "say what is installed and paired here, what is wrong, and what to do about it",
+		Description: "Changes no pairing, and asks the gateway nothing but whether browsers at BOOTSTRAP_PUBLIC_URL would get in. Name the clients that you expect, to hear how they differ. For example:\n\n  bootstrap status --client agent-1",
+		Flags:       flags("status", jsonFlag()),
+		Action:      noArguments(a.status),
 	}
 }
 

@@ -36,11 +36,10 @@ type version struct {
 
 func (a *app) versionCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "version",
-		Usage:        "say which bootstrap this is",
-		Description:  "For example:\n\n  bootstrap version --json",
-		OnUsageError: onUsageError,
-		Flags:        flags("version", jsonFlag()),
+		Name:        "version",
+		Usage:       "say which bootstrap this is",
+		Description: "For example:\n\n  bootstrap version --json",
+		Flags:       flags("version", jsonFlag()),
 		Action: noArguments(func(c *cli.Context) error {
 			info, _ := debug.ReadBuildInfo()
 			v := thisVersion(info)
