@@ -116,12 +116,9 @@ func (c *jsonContent) since(base map[string]string) map[string]gatewayWrite {
 
 // newer is what was written, where both are about one entry by the later ones.
 func newer(earlier, later map[string]gatewayWrite) map[string]gatewayWrite {
-	out := maps.Clone(later)
-	for id, write := range earlier {
-		if _, again := later[id]; !again {
-			out[id] = write
-		}
-	}
+	out := map[string]gatewayWrite{}
+	maps.Copy(out, earlier)
+	maps.Copy(out, later)
 	return out
 }
 
