@@ -169,7 +169,7 @@ type connectParams struct {
 	Role        string        `json:"role"`
 	Scopes      []string      `json:"scopes"`
 	Device      *SignedDevice `json:"device,omitempty"`
-	Auth        *connectAuth  `json:"auth,omitempty"`
+	Auth        connectAuth   `json:"auth,omitzero"`
 }
 
 type connectClient struct {
@@ -206,9 +206,7 @@ func (r ConnectRequest) params(nonce string, now time.Time) (json.RawMessage, er
 		Role: r.Role,
 		// An absent list is not the same as an empty one on 2026.2.9.
 		Scopes: append([]string{}, r.Scopes...),
-	}
-	if auth := (connectAuth{Token: r.Token, Password: r.Password}); auth != (connectAuth{}) {
-		p.Auth = &auth
+		Auth:   connectAuth{Token: r.Token, Password: r.Password},
 	}
 	if !r.Identity.IsZero() {
 		p.Device = SignDevice(r.Identity, r.Signature, identity.Claim{
