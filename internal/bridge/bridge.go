@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/health"
@@ -106,8 +107,10 @@ type Bridge struct {
 	joins    joins
 	guesses  guesses
 	state    gatewayState
-	chunks   chunks
 	crowd    crowd
+	// chunks are lent to a direction of a relay while a message passes, so that an idle
+	// connection holds none.
+	chunks sync.Pool
 	// Turns for connections to the gateway that it has not let in: challenges for
 	// those of clients that wait for one, requests for those that have sent theirs,
 	// tries for those among both that show a secret of the client's own.
@@ -133,6 +136,7 @@ func New(options Options) (*Bridge, error) {
 	}
 	return &Bridge{
 		options: options, upstream: up, asking: make(chan struct{}, 1),
+		chunks:     sync.Pool{New: func() any { return new([chunk]byte) }},
 		challenges: newTurns(maxHandshakes/2, challengesPerPeer), requests: newTurns(maxHandshakes/2, maxHandshakes/2),
 		tries:          newTurns(maxTries, triesPerPeer),
 		requestTimeout: requestTimeout, earlyTimeout: earlyTimeout, answerTimeout: answerTimeout, stallTimeout: stallTimeout,

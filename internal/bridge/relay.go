@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -15,20 +14,6 @@ import (
 // goes on as one frame; a longer message goes on in fragments of this size: 25
 // MB are 800, and gateways take 16,384 (ws 8.21).
 const chunk = 32 << 10
-
-// chunks are lent to a direction while a message passes, so that an idle
-// connection holds none.
-type chunks struct{ pool sync.Pool }
-
-func (c *chunks) get() *[]byte {
-	if buffer, ok := c.pool.Get().(*[]byte); ok {
-		return buffer
-	}
-	buffer := make([]byte, chunk)
-	return &buffer
-}
-
-func (c *chunks) put(buffer *[]byte) { c.pool.Put(buffer) }
 
 // ending is why one direction of a relay is over.
 type ending struct {
@@ -96,9 +81,9 @@ func (b *Bridge) pump(from, to *websocket.Conn) ending {
 		if err != nil {
 			return ending{from: from, to: to, reading: true, err: err}
 		}
-		buffer := b.chunks.get()
-		reading, err := out.pass(ctx, kind, message, *buffer)
-		b.chunks.put(buffer)
+		buffer := b.chunks.Get().(*[chunk]byte)
+		reading, err := out.pass(ctx, kind, message, buffer[:])
+		b.chunks.Put(buffer)
 		if err != nil {
 			return ending{from: from, to: to, reading: reading, err: err}
 		}
