@@ -77,7 +77,7 @@ func readClient(options Options, name string) (client, error) {
 // wantedToken is what a client has to show: its own token, else everybody's. It is
 // never empty where each client is to have its own: that would let in anybody.
 func wantedToken(options Options, bundle seed.Bundle) (string, error) {
-	own, err := readToken(bundle.Dir)
+	own, err := Token(bundle)
 	if own != "" || err != nil {
 		return own, err
 	}
@@ -87,7 +87,7 @@ func wantedToken(options Options, bundle seed.Bundle) (string, error) {
 	if err := MakeToken(bundle); err != nil {
 		return "", err
 	}
-	if own, err = readToken(bundle.Dir); own == "" && err == nil {
+	if own, err = Token(bundle); own == "" && err == nil {
 		err = errors.New("cannot use " + tokenPath(bundle.Dir) + ": it is gone again")
 	}
 	return own, err

@@ -38,9 +38,10 @@ func MakeToken(bundle seed.Bundle) error {
 	})
 }
 
-// readToken is the token in a bundle; empty where there is none.
-func readToken(bundleDir string) (string, error) {
-	path := tokenPath(bundleDir)
+// Token is what the bundle's client has to show to the bridge; empty where it has
+// no bridge-token of its own.
+func Token(bundle seed.Bundle) (string, error) {
+	path := tokenPath(bundle.Dir)
 	data, err := atomicfile.Read(path, maxClientFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -54,10 +55,6 @@ func readToken(bundleDir string) (string, error) {
 	}
 	return token, nil
 }
-
-// Token is what the bundle's client has to show to the bridge; empty where it has
-// no bridge-token of its own.
-func Token(bundle seed.Bundle) (string, error) { return readToken(bundle.Dir) }
 
 // takes tells whether a token that was shown is the one wanted.
 func takes(wanted, shown string) bool {

@@ -61,7 +61,7 @@ func TestAClientWithATokenOfItsOwnHasToShowIt(t *testing.T) {
 	if got := p.closed(); got.Code != 1008 || len(b.seen(LetIn)) > 0 {
 		t.Fatalf("closed with %d %q", got.Code, got.Reason)
 	}
-	own, err := readToken(bundle.Dir)
+	own, err := Token(bundle)
 	if err != nil {
 		t.Fatal(err)
 	}
