@@ -32,7 +32,7 @@ func TestEachBitOfAPublicKeyButTheSignIsMissed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for bit := range 256 {
-		wrong := append(ed25519.PublicKey(nil), id.public()...)
+		wrong := append(ed25519.PublicKey(nil), id.RawPublicKey()...)
 		wrong[bit/8] ^= 1 << (bit % 8)
 		const sign = 255 // which the first signature tells
 		if _, ok := quickPair(publicPEM(wrong), id.PrivatePEM()); ok != (bit == sign) {
@@ -47,7 +47,7 @@ func TestASignatureIsThePrivateKeysAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrong := append(ed25519.PublicKey(nil), id.public()...)
+	wrong := append(ed25519.PublicKey(nil), id.RawPublicKey()...)
 	wrong[31] ^= 0x80
 	read, err := FromRecord(DeviceID(wrong), publicPEM(wrong), id.PrivatePEM(), time.Now())
 	if err != nil {

@@ -91,7 +91,7 @@ func fromPEMs(publicPEM, privatePEM string, created time.Time) (Identity, error)
 	if err != nil {
 		return Identity{}, err
 	}
-	if !public.Equal(id.public()) {
+	if !public.Equal(id.RawPublicKey()) {
 		return Identity{}, &Error{Fault: "the public key does not belong to the private key"}
 	}
 	return id, nil

@@ -59,12 +59,12 @@ func (id Identity) Equal(other Identity) bool { return id.private.Equal(other.pr
 
 // DeviceID is the 64 lower-case hex digits of the SHA-256 of the raw public
 // key: the name by which the gateway knows the device.
-func (id Identity) DeviceID() string { return DeviceID(id.public()) }
+func (id Identity) DeviceID() string { return DeviceID(id.RawPublicKey()) }
 
 // PublicKey is the raw public key in base64url without padding (43
 // characters). Gateways compare this string byte for byte.
 func (id Identity) PublicKey() string {
-	return base64.RawURLEncoding.EncodeToString(id.public())
+	return base64.RawURLEncoding.EncodeToString(id.RawPublicKey())
 }
 
 // Sign returns the Ed25519 signature of a payload in base64url without padding. The
@@ -75,9 +75,7 @@ func (id Identity) Sign(payload string) string {
 }
 
 // RawPublicKey is the public key's 32 bytes.
-func (id Identity) RawPublicKey() ed25519.PublicKey { return id.public() }
-
-func (id Identity) public() ed25519.PublicKey { return id.private.Public().(ed25519.PublicKey) }
+func (id Identity) RawPublicKey() ed25519.PublicKey { return id.private.Public().(ed25519.PublicKey) }
 
 // DeviceID derives the device id of a raw public key.
 func DeviceID(public ed25519.PublicKey) string {

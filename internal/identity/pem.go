@@ -9,7 +9,7 @@ import (
 )
 
 // PublicPEM is the public key as SPKI in PEM, byte for byte as Node writes it.
-func (id Identity) PublicPEM() string { return publicPEM(id.public()) }
+func (id Identity) PublicPEM() string { return publicPEM(id.RawPublicKey()) }
 
 // PrivatePEM is the private key as PKCS #8 in PEM, byte for byte as Node
 // writes it. It is a secret.
