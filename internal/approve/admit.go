@@ -3,7 +3,6 @@ package approve
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 
 	"github.com/reflectt/bootstrap/internal/protocol"
@@ -18,7 +17,7 @@ func (w *watcher) admit(ctx context.Context, client *protocol.Client, request Re
 			return Paired{}, err
 		}
 	}
-	if err := w.Audit(newRecord(Approving, request, v, "", os.Geteuid())); err != nil {
+	if err := w.Audit(newRecord(Approving, request, v, "")); err != nil {
 		return Paired{}, errors.Join(err, w.cancel(first))
 	}
 	calling, cancel := context.WithTimeout(ctx, callTimeout)
@@ -40,7 +39,7 @@ func (w *watcher) admit(ctx context.Context, client *protocol.Client, request Re
 	if fault := differs(request, device, in.paired); fault != "" {
 		return Paired{}, w.undo(calling, client, request, device, v, fault, in)
 	}
-	w.Report(newRecord(Approving, request, v, "", os.Geteuid()))
+	w.Report(newRecord(Approving, request, v, ""))
 	return device, nil
 }
 
@@ -99,7 +98,7 @@ func (w *watcher) undo(ctx context.Context, client *protocol.Client, request Req
 }
 
 func (w *watcher) record(action Action, request Request, v verdict, reason string) error {
-	record := newRecord(action, request, v, reason, os.Geteuid())
+	record := newRecord(action, request, v, reason)
 	w.Report(record)
 	return w.Audit(record)
 }

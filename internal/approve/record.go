@@ -1,6 +1,8 @@
 package approve
 
 import (
+	"os"
+	"strings"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/protocol"
@@ -60,9 +62,24 @@ type Record struct {
 	UID    int    `json:"uid"`
 }
 
-func newRecord(action Action, request Request, v verdict, reason string, uid int) Record {
+func newRecord(action Action, request Request, v verdict, reason string) Record {
 	return Record{
 		Time: time.Now().UTC().Format(time.RFC3339Nano), Action: action, Asked: request.Asked(),
-		Upgrade: v.upgrade, Rule: v.rule.String(), Reason: reason, UID: uid,
+		Upgrade: v.upgrade, Rule: v.rule.String(), Reason: reason, UID: os.Geteuid(),
 	}
+}
+
+// maxListed bounds what one line repeats of a peer's list.
+const maxListed = 32
+
+// list is roles or scopes of a peer on one line, fit to print.
+func list(words []string) string {
+	if len(words) == 0 {
+		return "none"
+	}
+	return strings.Join(clipAll(words), ",")
+}
+
+func clipAll(words []string) []string {
+	return protocol.CleanAll(words[:min(len(words), maxListed)])
 }
