@@ -140,13 +140,7 @@ func Beyond(asked, have []string) []string {
 
 // missing lists what of want is not in have.
 func missing(have, want []string) []string {
-	var out []string
-	for _, scope := range want {
-		if !slices.Contains(have, scope) {
-			out = append(out, scope)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(want), func(scope string) bool { return slices.Contains(have, scope) })
 }
 
 // union is both, sorted, each once.
