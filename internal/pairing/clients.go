@@ -31,13 +31,9 @@ func (t *Target) openClients(wanted settings.Clients) ([]client, error) {
 			names = append(names, one.Name)
 		}
 	}
-	opened, err := seed.OpenBundles(t.BundlesDir(), names)
+	bundles, err := seed.OpenBundles(t.BundlesDir(), names)
 	if err != nil {
 		return nil, err
-	}
-	bundles := make(map[string]seed.Bundle, len(names))
-	for i, name := range names {
-		bundles[name] = opened[i]
 	}
 	return t.eachClient(wanted, func(name string) (seed.Bundle, error) { return bundles[name], nil })
 }

@@ -26,16 +26,13 @@ const (
 	batchSize = 128
 )
 
-// OpenBundles is [OpenBundle] for many clients, in the order of their names.
-func OpenBundles(dir string, names []string) ([]Bundle, error) {
+// OpenBundles is [OpenBundle] for many clients, by their names.
+func OpenBundles(dir string, names []string) (map[string]Bundle, error) {
 	bundles := map[string]Bundle{}
 	var missing []string
 	for _, name := range names {
 		bundle := filepath.Join(dir, name)
-		err := asOwner(bundle, func() error {
-			_, err := os.Lstat(identity.FilePath(bundle))
-			return err
-		})
+		_, err := getAsOwner(bundle, func() (fs.FileInfo, error) { return os.Lstat(identity.FilePath(bundle)) })
 		if errors.Is(err, fs.ErrNotExist) {
 			missing = append(missing, name)
 		} else if bundles[name], err = OpenBundle(dir, name); err != nil {
@@ -48,11 +45,7 @@ func OpenBundles(dir string, names []string) ([]Bundle, error) {
 			return nil, err
 		}
 	}
-	out := make([]Bundle, len(names))
-	for i, name := range names {
-		out[i] = bundles[name]
-	}
-	return out, nil
+	return bundles, nil
 }
 
 // beginBundles makes some of the bundles, in one batch where they are many.

@@ -30,10 +30,10 @@ func TestManyBundlesAreThoseOfTheirNamesAndStay(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen := map[string]bool{}
-		for i, bundle := range first {
-			one, err := seed.ReadBundle(dir, names[i])
-			if err != nil || one.Identity.IsZero() || !one.Identity.Equal(bundle.Identity) || !one.Identity.Equal(again[i].Identity) || bundle.Dir != one.Dir {
-				t.Fatalf("%s of %d: %v", names[i], count, err)
+		for name, bundle := range first {
+			one, err := seed.ReadBundle(dir, name)
+			if err != nil || one.Identity.IsZero() || !one.Identity.Equal(bundle.Identity) || !one.Identity.Equal(again[name].Identity) || bundle.Dir != one.Dir {
+				t.Fatalf("%s of %d: %v", name, count, err)
 			}
 			seen[one.Identity.DeviceID()] = true
 		}
@@ -62,9 +62,9 @@ func TestManyBundlesBelongToTheOwnerOfTheirFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	var all []seed.Finishing
-	for i, bundle := range bundles {
+	for name, bundle := range bundles {
 		finishing, err := bundle.Finishing(seed.Result{
-			Name: clientNames(10)[i], DeviceID: bundle.Identity.DeviceID(), Token: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", Scopes: []string{"operator.read"},
+			Name: name, DeviceID: bundle.Identity.DeviceID(), Token: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", Scopes: []string{"operator.read"},
 		}, "ws://gateway:18789")
 		if err != nil {
 			t.Fatal(err)
