@@ -159,7 +159,7 @@ func (g *ViaGateway) admit(ctx context.Context, c client, here bool, result *see
 	}
 	result.Token, result.Scopes = paired.DeviceToken, paired.Scopes
 	g.beside.Paired(c.device, result.Outcome)
-	return paired.How, g.finishClients([]client{c}, []seed.Result{*result})
+	return paired.How, g.FinishBundle(c.bundle, *result, g.BundleURL())
 }
 
 func revokedToken(device approve.Paired) bool {
@@ -219,7 +219,6 @@ func (g *ViaGateway) Rotate(ctx context.Context, name string) error {
 				Msg("token rotated, by the gateway: the old one is refused from now on; the client gets the new one when it connects with the gateway's token")
 			continue
 		}
-		c := client{device: device, bundle: bundle}
 		paired, err := approve.PairOverLoopback(ctx, approve.Options{
 			Gateway: g.Loopback(), Identity: bundle.Identity, Scopes: device.Scopes, DisplayName: "bootstrap: " + name,
 		})
@@ -227,7 +226,7 @@ func (g *ViaGateway) Rotate(ctx context.Context, name string) error {
 			return err
 		}
 		result := seed.Result{Name: name, DeviceID: device.ID(), Token: paired.DeviceToken, Scopes: paired.Scopes}
-		if err := g.finishClients([]client{c}, []seed.Result{result}); err != nil {
+		if err := g.FinishBundle(bundle, result, g.BundleURL()); err != nil {
 			return err
 		}
 		g.Log.Info().Str("name", name).Str("device", ShortID(device.ID())).Msg("token rotated, by the gateway: the old one is refused from now on")
