@@ -159,12 +159,7 @@ func (t *Target) alreadyPaired(ctx context.Context, failed error) (Paired, error
 	}
 	out := Paired{Self: credentials.Identity, Devices: t.wantedDevices(credentials.Identity, clients)}
 	out.Results, out.Store, err = seed.Plan(ctx, t.SeedOptions(), out.Devices...)
-	for _, result := range out.Results {
-		if result.Outcome != seed.Unchanged {
-			return Paired{}, failed
-		}
-	}
-	if err != nil {
+	if err != nil || slices.ContainsFunc(out.Results, func(r seed.Result) bool { return r.Outcome != seed.Unchanged }) {
 		return Paired{}, failed
 	}
 	for i := range out.Results {
