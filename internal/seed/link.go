@@ -139,22 +139,20 @@ func (s *Session) RevokeLinks(ctx context.Context, now time.Time, by int) ([]Lin
 // Links lists the links that could still be used; none where the gateway knows no
 // links. It takes no lock.
 func Links(ctx context.Context, options Options, now time.Time) ([]Link, error) {
-	opened, err := openStore(ctx, options)
-	if err != nil {
-		return nil, err
-	}
-	var links []Link
-	database, err := linkStore(ctx, options.StateDir, opened)
-	if err == nil {
-		links, err = database.links(ctx, now)
-	}
-	if errors.Is(err, errNoLinks) {
-		err = nil
-	}
+	links, err := fromStore(ctx, options, func(from store) ([]Link, error) {
+		database, err := linkStore(ctx, options.StateDir, from)
+		if errors.Is(err, errNoLinks) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		return database.links(ctx, now)
+	})
 	for i := range links {
 		links[i].Token = ""
 	}
-	return links, errors.Join(err, opened.close())
+	return links, err
 }
 
 // links are those that are young enough, with their tokens.

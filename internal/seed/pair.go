@@ -274,11 +274,10 @@ func Plan(ctx context.Context, options Options, devices ...Device) ([]Result, In
 	if err != nil {
 		return nil, Info{}, err
 	}
-	opened, err := openStore(ctx, options)
-	if err != nil {
-		return nil, Info{}, err
-	}
-	found, err := plan(ctx, opened, l, devices)
-	info := infoOf(opened)
-	return found.results, info, errors.Join(err, opened.close())
+	var info Info
+	found, err := fromStore(ctx, options, func(from store) (planned, error) {
+		info = infoOf(from)
+		return plan(ctx, from, l, devices)
+	})
+	return found.results, info, err
 }

@@ -257,12 +257,7 @@ type Credentials struct {
 // ReadCredentials reads them, as far as they are there. It takes no lock and
 // writes nothing, but see [statedb.Open].
 func ReadCredentials(ctx context.Context, options Options) (Credentials, error) {
-	opened, err := openStore(ctx, options)
-	if err != nil {
-		return Credentials{}, err
-	}
-	credentials, err := credentialsOf(ctx, opened)
-	return credentials, errors.Join(err, opened.close())
+	return fromStore(ctx, options, func(from store) (Credentials, error) { return credentialsOf(ctx, from) })
 }
 
 func credentialsOf(ctx context.Context, from store) (credentials Credentials, err error) {

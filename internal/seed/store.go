@@ -143,6 +143,16 @@ func openStore(ctx context.Context, options Options) (store, error) {
 	return opened, nil
 }
 
+// fromStore reads something of the store that counts, which it opens for that.
+func fromStore[T any](ctx context.Context, options Options, read func(store) (T, error)) (result T, err error) {
+	opened, err := openStore(ctx, options)
+	if err != nil {
+		return result, err
+	}
+	result, err = read(opened)
+	return result, errors.Join(err, opened.close())
+}
+
 // openSettled opens the database. One of version 0 is being made at this moment,
 // by a first boot that has looked for files already: what is written as a file
 // now, 2026.8.2 and 2026.9.6 refuse ("Legacy device identity exists").

@@ -3,7 +3,6 @@ package seed
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -46,12 +45,7 @@ func Take(ctx context.Context, options Options) (Survey, error) {
 	if err != nil {
 		return Survey{}, err
 	}
-	opened, err := openStore(ctx, options)
-	if err != nil {
-		return Survey{}, err
-	}
-	survey, err := survey(ctx, opened, l)
-	return survey, errors.Join(err, opened.close())
+	return fromStore(ctx, options, func(from store) (Survey, error) { return survey(ctx, from, l) })
 }
 
 func survey(ctx context.Context, from store, l *ledger) (Survey, error) {
