@@ -8,6 +8,7 @@
 package atomicfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -55,8 +56,16 @@ func readOpen(file *os.File, path string, limit int64) ([]byte, error) {
 	if info.Size() > limit {
 		return nil, &TooLargeError{Path: path, Size: info.Size(), Limit: limit}
 	}
-	data := make([]byte, 0, info.Size()+1)
-	return readInto(file, data, path, limit)
+	var data bytes.Buffer
+	data.Grow(int(info.Size()) + bytes.MinRead)
+	// To its end, though it may grow meanwhile.
+	if _, err := data.ReadFrom(io.LimitReader(file, limit+1)); err != nil {
+		return nil, err
+	}
+	if size := int64(data.Len()); size > limit {
+		return nil, &TooLargeError{Path: path, Size: size, Limit: limit}
+	}
+	return data.Bytes(), nil
 }
 
 // Stamp tells one state of a file from a later one.
@@ -73,26 +82,6 @@ func StampOf(path string) (Stamp, error) {
 		return Stamp{}, &fs.PathError{Op: "lstat", Path: path, Err: err}
 	}
 	return Stamp{inode: stat.Ino, size: stat.Size, changed: stat.Ctim}, nil
-}
-
-// readInto reads to the end, even of a file that grows meanwhile.
-func readInto(file *os.File, data []byte, path string, limit int64) ([]byte, error) {
-	for {
-		if len(data) == cap(data) {
-			data = append(data, 0)[:len(data)]
-		}
-		n, err := file.Read(data[len(data):cap(data)])
-		data = data[:len(data)+n]
-		if int64(len(data)) > limit {
-			return nil, &TooLargeError{Path: path, Size: int64(len(data)), Limit: limit}
-		}
-		if errors.Is(err, io.EOF) {
-			return data, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
 }
 
 // Replace writes data to path, with the mode and owner of the file that is
