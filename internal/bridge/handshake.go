@@ -21,13 +21,7 @@ func (s *session) open(ctx context.Context, turns *turns) (*conversation, error)
 	if err != nil {
 		return nil, errTooMany
 	}
-	gateway, err := s.bridge.dial(ctx)
-	if err != nil {
-		done()
-		return nil, err
-	}
-	gateway.settled = done
-	return gateway, nil
+	return s.bridge.dial(ctx, done)
 }
 
 // mayJoin tells whether a refusal is one that a join can help: the gateway does

@@ -58,7 +58,7 @@ func (b *Bridge) Ready(ctx context.Context) error {
 	}
 	reason, known := b.state.recent()
 	if !known {
-		gateway, err := b.dial(ctx)
+		gateway, err := b.dial(ctx, func() {})
 		reason = ""
 		if err != nil {
 			reason = "gateway unreachable: " + err.Error()

@@ -104,12 +104,10 @@ func (s *session) introduce(ctx context.Context, who client) (*conversation, err
 	default:
 		return nil, errTooMany
 	}
-	gateway, err := s.bridge.dial(ctx)
+	gateway, err := s.bridge.dial(ctx, done)
 	if err != nil {
-		done()
 		return nil, err
 	}
-	gateway.settled = done
 	if err = s.tell(websocket.MessageText, gateway.challenge); err != nil {
 		gateway.drop()
 	}

@@ -47,8 +47,13 @@ func (c *conversation) end() {
 	c.settled()
 }
 
-// dial connects and waits for the challenge.
-func (b *Bridge) dial(ctx context.Context) (*conversation, error) {
+// dial connects and waits for the challenge. Where that fails, it is settled.
+func (b *Bridge) dial(ctx context.Context, settled func()) (gateway *conversation, err error) {
+	defer func() {
+		if err != nil {
+			settled()
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	conn, err := b.upstream.Dial(ctx)
@@ -60,7 +65,7 @@ func (b *Bridge) dial(ctx context.Context) (*conversation, error) {
 		conn.CloseNow()
 		return nil, unreached(err)
 	}
-	return &conversation{ws: conn.WebSocket(), challenge: challenge.Raw, nonce: challenge.Nonce, settled: func() {}}, nil
+	return &conversation{ws: conn.WebSocket(), challenge: challenge.Raw, nonce: challenge.Nonce, settled: settled}, nil
 }
 
 // unreached says in few words why no gateway answered: a close reason has room
