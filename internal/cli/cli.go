@@ -224,6 +224,15 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (*pairing
 	return pairing.Settle(pairing.Invocation{Log: a.log, OwnCommand: a.command, Version: Release}, s, argv, vars, prepare)
 }
 
+// target is what a command works on that starts nothing and makes nothing.
+func (a *app) target(c *cli.Context) (*pairing.Target, error) {
+	s, err := a.load(c)
+	if err != nil {
+		return nil, err
+	}
+	return a.settle(s, nil, false)
+}
+
 // typedFlags says which flags were typed, and where: before a subcommand as well
 // as behind it, where the library would pass over the former. Those that mean
 // nothing to the subcommand are refused: "seed --dry-run revoke" would revoke.

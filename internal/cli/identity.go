@@ -79,11 +79,7 @@ func (a *app) identityExport(c *cli.Context) error {
 // readSelf reads the identity that is there, and says how to get one where
 // there is none.
 func (a *app) readSelf(c *cli.Context) (identity.Identity, error) {
-	s, err := a.load(c)
-	if err != nil {
-		return identity.Identity{}, err
-	}
-	t, err := a.settle(s, nil, false)
+	t, err := a.target(c)
 	if err != nil {
 		return identity.Identity{}, err
 	}

@@ -172,11 +172,7 @@ func (a *app) byName(c *cli.Context, ask func(*pairing.ViaGateway, string) error
 	if c.NArg() != 1 {
 		return pairing.Usage(errors.New("one name is wanted"), "bootstrap "+commandName(c)+" NAME")
 	}
-	s, err := a.load(c)
-	if err != nil {
-		return err
-	}
-	t, err := a.settle(s, nil, false)
+	t, err := a.target(c)
 	if err != nil {
 		return err
 	}

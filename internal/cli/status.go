@@ -26,11 +26,7 @@ func (a *app) statusCommand() *cli.Command {
 }
 
 func (a *app) status(c *cli.Context) error {
-	s, err := a.load(c)
-	if err != nil {
-		return err
-	}
-	t, err := a.settle(s, nil, false)
+	t, err := a.target(c)
 	if err != nil {
 		return err
 	}
