@@ -65,8 +65,7 @@ func thisVersion(info *debug.BuildInfo) version {
 		Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
 	}
 	if modified := cmp.Or(Modified, recorded["vcs.modified"]); modified != "" {
-		yes := modified == "true"
-		v.Modified = &yes
+		v.Modified = new(modified == "true")
 	}
 	return v
 }

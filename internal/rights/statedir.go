@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -187,10 +188,8 @@ func isEmpty(fd int) (bool, error) {
 // writableBy asks the mode bits for the user; the directory is not the user's own.
 func writableBy(stat *unix.Stat_t, u User) bool {
 	const writeAndEnter = 0o3
-	for _, gid := range append([]int{u.GID}, u.Groups...) {
-		if gid == int(stat.Gid) {
-			return stat.Mode>>3&writeAndEnter == writeAndEnter
-		}
+	if slices.Contains(append([]int{u.GID}, u.Groups...), int(stat.Gid)) {
+		return stat.Mode>>3&writeAndEnter == writeAndEnter
 	}
 	return stat.Mode&writeAndEnter == writeAndEnter
 }
