@@ -276,8 +276,7 @@ func (a *app) report(err error) {
 	if hint := hintOf(err); hint != "" {
 		event = event.Str("hint", hint)
 	}
-	var wrong *settings.Error
-	if errors.As(err, &wrong) && len(wrong.Problems) > 1 {
+	if wrong, is := errors.AsType[*settings.Error](err); is && len(wrong.Problems) > 1 {
 		event = event.Strs("problems", wrong.Problems)
 		event.Msg("several settings are wrong")
 		return

@@ -267,8 +267,7 @@ func readRegular(path string, limit int64) ([]byte, error) {
 
 // unwrapPath drops the "open /path:" that our own message already says.
 func unwrapPath(err error) error {
-	var wrapped *os.PathError
-	if errors.As(err, &wrapped) {
+	if wrapped, is := errors.AsType[*os.PathError](err); is {
 		return wrapped.Err
 	}
 	return err

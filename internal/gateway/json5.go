@@ -38,8 +38,7 @@ func parseJSON5(data []byte) (any, error) {
 	if err == nil {
 		return value, nil
 	}
-	var syntax *json5.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, is := errors.AsType[*json5.SyntaxError](err); is {
 		return nil, fmt.Errorf("%s: not JSON5", position(data, int(syntax.Offset)-1))
 	}
 	return nil, errors.New("not JSON5")

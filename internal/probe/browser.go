@@ -94,8 +94,8 @@ const dialPatience = 10 * time.Second
 
 // unseen tells that the page is not seen from here, which says nothing about others.
 func unseen(err error) bool {
-	failed := (*protocol.TransportError)(nil)
-	if !errors.As(err, &failed) {
+	failed, is := errors.AsType[*protocol.TransportError](err)
+	if !is {
 		return false
 	}
 	switch failed.Kind {

@@ -12,10 +12,10 @@ import (
 
 // judgeError decides about the last attempt that failed.
 func (r *runner) judgeError(err error) Verdict {
-	if refusal := (*protocol.Refusal)(nil); errors.As(err, &refusal) {
+	if refusal, is := errors.AsType[*protocol.Refusal](err); is {
 		return judgeRefusal(r.opts, refusal)
 	}
-	if transport := (*protocol.TransportError)(nil); errors.As(err, &transport) {
+	if transport, is := errors.AsType[*protocol.TransportError](err); is {
 		return r.judgeTransport(transport)
 	}
 	return Verdict{Outcome: Unreachable, Message: err.Error()}

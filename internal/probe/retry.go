@@ -118,8 +118,8 @@ func (r *runner) isStarting(ctx context.Context) bool {
 
 // note remembers what the final verdict needs from earlier attempts.
 func (r *runner) note(err error) {
-	switch refusal := (*protocol.Refusal)(nil); {
-	case !errors.As(err, &refusal):
+	switch refusal, is := errors.AsType[*protocol.Refusal](err); {
+	case !is:
 	case refusal.Kind == protocol.Starting:
 		r.sawStarting = true
 	case refusal.Kind == protocol.InternalClose:
@@ -130,8 +130,7 @@ func (r *runner) note(err error) {
 // passes tells whether the same attempt may succeed later without anybody
 // doing anything, and costs nothing on the gateway's count of failures.
 func (r *runner) passes(err error) bool {
-	var refusal *protocol.Refusal
-	if errors.As(err, &refusal) {
+	if refusal, is := errors.AsType[*protocol.Refusal](err); is {
 		switch refusal.Kind {
 		case protocol.Starting:
 			return true
@@ -140,8 +139,8 @@ func (r *runner) passes(err error) bool {
 		}
 		return false
 	}
-	var transport *protocol.TransportError
-	if !errors.As(err, &transport) {
+	transport, is := errors.AsType[*protocol.TransportError](err)
+	if !is {
 		return false
 	}
 	switch transport.Kind {
@@ -157,17 +156,16 @@ func (r *runner) passes(err error) bool {
 // isBooting tells whether a gateway says that it is starting, or does not listen
 // yet. Either costs it a few milliseconds at most.
 func isBooting(err error) bool {
-	var refusal *protocol.Refusal
-	if errors.As(err, &refusal) {
+	if refusal, is := errors.AsType[*protocol.Refusal](err); is {
 		return refusal.Kind == protocol.Starting
 	}
-	var transport *protocol.TransportError
-	return errors.As(err, &transport) && transport.Kind == protocol.Refused
+	transport, is := errors.AsType[*protocol.TransportError](err)
+	return is && transport.Kind == protocol.Refused
 }
 
 func askedPause(err error, next time.Duration) time.Duration {
-	var refusal *protocol.Refusal
-	if !errors.As(err, &refusal) {
+	refusal, is := errors.AsType[*protocol.Refusal](err)
+	if !is {
 		return next
 	}
 	asked := time.Duration(refusal.RetryAfterMs) * time.Millisecond
@@ -176,12 +174,10 @@ func askedPause(err error, next time.Duration) time.Duration {
 
 // reason is one line for the progress message.
 func reason(err error) string {
-	var transport *protocol.TransportError
-	if errors.As(err, &transport) && transport.Kind == protocol.Refused {
+	if transport, is := errors.AsType[*protocol.TransportError](err); is && transport.Kind == protocol.Refused {
 		return "nobody listens there yet"
 	}
-	var refusal *protocol.Refusal
-	if errors.As(err, &refusal) && refusal.Said() != "" {
+	if refusal, is := errors.AsType[*protocol.Refusal](err); is && refusal.Said() != "" {
 		return refusal.Said()
 	}
 	return err.Error()

@@ -86,8 +86,7 @@ func (e *CloseError) Error() string {
 }
 
 func (c *Conn) wrap(ctx context.Context, err error) error {
-	var closed websocket.CloseError
-	if errors.As(err, &closed) {
+	if closed, is := errors.AsType[websocket.CloseError](err); is {
 		return &CloseError{Code: int(closed.Code), Reason: Clean(closed.Reason)}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {

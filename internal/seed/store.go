@@ -89,7 +89,7 @@ func Unusable(path string, err error) error {
 
 func (e *StoreError) Error() string {
 	why := e.Err
-	if database := (*statedb.Error)(nil); errors.As(why, &database) {
+	if database, is := errors.AsType[*statedb.Error](why); is {
 		why = database.Err // which names the same file
 	}
 	return "cannot use the pairing store " + e.Path + ": " + why.Error()
@@ -102,8 +102,7 @@ func (e *StoreError) Hint() string {
 	if fix := atomicfile.HintFor(e.Path, e.Err); fix != "" {
 		return fix
 	}
-	var database *statedb.Error
-	if errors.As(e.Err, &database) && database.Hint() != "" {
+	if database, is := errors.AsType[*statedb.Error](e.Err); is && database.Hint() != "" {
 		return database.Hint()
 	}
 	return e.Fix
