@@ -175,7 +175,7 @@ func (s *jsonStore) gatewayWrites(note exchangeNote) (map[string]gatewayWrite, e
 		return nil, nil
 	}
 	if err != nil {
-		return nil, s.fail(err, "")
+		return nil, Unusable(s.path(), err)
 	}
 	left, err := scanned(data)
 	if whole := digest(data); err != nil || whole == note.Read || whole == note.Wrote {

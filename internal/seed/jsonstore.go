@@ -77,7 +77,7 @@ func (s *jsonStore) syncKey() error {
 		return nil
 	}
 	if err := atomicfile.SyncDir(filepath.Dir(s.identityPath())); err != nil {
-		return s.fail(err, "")
+		return Unusable(s.path(), err)
 	}
 	s.keyUnsynced = false
 	return nil
@@ -221,11 +221,12 @@ func (s *jsonStore) read() (*jsonContent, error) {
 		content.data, err = []byte("{}"), nil
 	}
 	if err != nil {
-		return nil, s.fail(err, "")
+		return nil, Unusable(s.path(), err)
 	}
 	content.spans, content.closing, err = scanMembers(content.data)
 	if err != nil {
-		return nil, s.fail(err, "restore "+shell.Quote(s.path())+" from a backup; or, to give up every pairing in it: mv "+shell.Quote(s.path())+" "+shell.Quote(s.path()+".broken"))
+		fix := "restore " + shell.Quote(s.path()) + " from a backup; or, to give up every pairing in it: mv " + shell.Quote(s.path()) + " " + shell.Quote(s.path()+".broken")
+		return nil, &StoreError{Path: s.path(), Err: err, Fix: fix}
 	}
 	s.last = content
 	return content, nil
@@ -237,10 +238,6 @@ func (c *jsonContent) entry(at span) entry {
 	return entry{objectOrEmpty(c.data[at.start:at.end])}
 }
 
-func (s *jsonStore) fail(err error, fix string) error {
-	return &StoreError{Path: s.path(), Err: err, Fix: fix}
-}
-
 // update splices the new entries into the old bytes, so that all else stays as
 // it was, to the byte.
 func (s *jsonStore) update(_ context.Context, devices map[string]Device, without []string, change func(*entry, Device)) error {
@@ -249,7 +246,7 @@ func (s *jsonStore) update(_ context.Context, devices map[string]Device, without
 		return err
 	}
 	if err := atomicfile.MakeDir(filepath.Dir(s.path())); err != nil {
-		return s.fail(err, "")
+		return Unusable(s.path(), err)
 	}
 	if err := s.syncKey(); err != nil {
 		return err
@@ -268,7 +265,7 @@ func (s *jsonStore) replace(content *jsonContent, build func(*jsonContent) []byt
 	written := build(s.withPending(content))
 	if !s.live {
 		if err := atomicfile.Replace(s.path(), written); err != nil {
-			return s.fail(err, "")
+			return Unusable(s.path(), err)
 		}
 		s.pending = nil
 		return nil
@@ -280,7 +277,7 @@ func (s *jsonStore) replace(content *jsonContent, build func(*jsonContent) []byt
 		}
 		before, err := atomicfile.Exchange(s.path(), written, maxStoreSize)
 		if err != nil {
-			return s.fail(err, "")
+			return Unusable(s.path(), err)
 		}
 		if before == nil || bytes.Equal(before, expected.data) {
 			s.pending = nil
@@ -288,15 +285,15 @@ func (s *jsonStore) replace(content *jsonContent, build func(*jsonContent) []byt
 		}
 		found, err := scanned(before)
 		if err != nil {
-			return s.fail(err, "")
+			return Unusable(s.path(), err)
 		}
 		s.pending = newer(s.pending, found.since(expected.digests()))
 		if expected, err = scanned(written); err != nil {
-			return s.fail(err, "")
+			return Unusable(s.path(), err)
 		}
 		written = build(s.withPending(found))
 	}
-	return s.fail(errors.New("the running gateway replaced it every time"), "stop the gateway first, or try again")
+	return &StoreError{Path: s.path(), Err: errors.New("the running gateway replaced it every time"), Fix: "stop the gateway first, or try again"}
 }
 
 // scanned is what was read, or is about to be read.

@@ -78,7 +78,7 @@ func (s *Session) withdraw(ctx context.Context) error {
 	}
 	staged := stagedIn(s.options.StateDir)
 	if err := os.Rename(files.path(), staged.path()); err != nil {
-		return staged.fail(err, "")
+		return Unusable(staged.path(), err)
 	}
 	s.store = staged
 	return nil
