@@ -19,23 +19,21 @@ func (t *Target) SessionOptions(live bool) seed.Options {
 	options := t.SeedOptions()
 	options.Log = t.Log
 	if live {
-		options.Live = t.connect()
+		options.Live = t.connect
 	}
 	return options
 }
 
 // connect dials the local address, not --gateway-url: the gateway of this state
 // directory is local. One that serves nobody yet has no connect under way either.
-func (t *Target) connect() seed.Connect {
-	return func(ctx context.Context, own seed.Credentials) bool {
-		options := t.Proof(own.Identity, own.Token, own.Scopes)
-		options.URL = t.Listen.URL()
-		switch probe.Run(ctx, options).Outcome {
-		case probe.OK, probe.Unreachable, probe.StillStarting:
-			return true
-		}
-		return false
+func (t *Target) connect(ctx context.Context, own seed.Credentials) bool {
+	options := t.Proof(own.Identity, own.Token, own.Scopes)
+	options.URL = t.Listen.URL()
+	switch probe.Run(ctx, options).Outcome {
+	case probe.OK, probe.Unreachable, probe.StillStarting:
+		return true
 	}
+	return false
 }
 
 // Proof is the handshake that proves a pairing: the device token alone, asking
