@@ -2,6 +2,7 @@ package pairing
 
 import (
 	"context"
+	"slices"
 
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/seed"
@@ -16,7 +17,7 @@ func (t *Target) Wanted(self identity.Identity) ([]seed.Device, error) {
 
 // Keyless are the names that shall be paired, our own device's too, and have no key
 // here yet.
-func (t *Target) Keyless(wanted []seed.Device) (names []string) {
+func (t *Target) Keyless(wanted []seed.Device) []string {
 	hasKey := map[string]bool{}
 	for _, device := range wanted {
 		hasKey[device.Name] = true
@@ -25,12 +26,7 @@ func (t *Target) Keyless(wanted []seed.Device) (names []string) {
 	for _, client := range t.Settings.Clients {
 		all = append(all, client.Name)
 	}
-	for _, name := range all {
-		if !hasKey[name] {
-			names = append(names, name)
-		}
-	}
-	return names
+	return slices.DeleteFunc(all, func(name string) bool { return hasKey[name] })
 }
 
 // Plan says what [Target.Pair] would do, and writes nothing. A device that has no key

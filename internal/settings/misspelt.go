@@ -23,11 +23,8 @@ func misspelt(environ map[string]string) (problems []string) {
 		if known[name] || !strings.HasPrefix(name, ownPrefix) {
 			continue
 		}
-		for _, field := range fields {
-			if isMeantFor(field, name) {
-				problems = append(problems, fmt.Sprintf("there is no variable %s: did you mean %s?", name, field.Env))
-				break
-			}
+		if i := slices.IndexFunc(fields, func(f Field) bool { return isMeantFor(f, name) }); i >= 0 {
+			problems = append(problems, fmt.Sprintf("there is no variable %s: did you mean %s?", name, fields[i].Env))
 		}
 	}
 	return problems
