@@ -31,7 +31,7 @@ func TestTheDatabaseOfAGatewayThatBootsIsLeftAlone(t *testing.T) {
 	defer func() { _ = listener.Close() }()
 	listen := gateway.Listen{Dial: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port}
 	target := &Target{Installation: gateway.Installation{StateDir: state, Listen: listen, URL: listen.URL()}}
-	target.Invocation.OwnCommand = func(string, ...string) string { return "bootstrap" }
+	target.OwnCommand = func(string, ...string) string { return "bootstrap" }
 
 	cmd := exec.Command("/bin/sh")
 	cmd.Args, cmd.Env = []string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state}
