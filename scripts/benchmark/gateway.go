@@ -27,26 +27,37 @@ func (b *bench) gatewayConfig() (path string, err error) {
 	return path, os.WriteFile(path, []byte(content), 0o600)
 }
 
-// realGateway boots the gateway from an empty directory, supervised, measures
-// memory once the pairing is proven, and compares the two ways to ask it.
-func (b *bench) realGateway(ctx context.Context) error {
+// provenGateway boots the gateway in the migrated state directory, supervised, and waits
+// for the proof; done ends it.
+func (b *bench) provenGateway(ctx context.Context) (env []string, pid int, done func(), err error) {
 	config, err := b.gatewayConfig()
 	if err != nil {
-		return err
+		return nil, 0, nil, err
 	}
-	env := b.environ(b.migrated(), "OPENCLAW_CONFIG_PATH="+config, "OPENCLAW_GATEWAY_PORT="+realPort)
+	env = b.environ(b.migrated(), "OPENCLAW_CONFIG_PATH="+config, "OPENCLAW_GATEWAY_PORT="+realPort)
 	log := filepath.Join(b.work, "gateway-log")
 	cmd, done, err := b.start(ctx, append(env, "OPENCLAW_GATEWAY_TOKEN=measured"), log,
 		b.program, "run", "--handover=supervise", "--prove-timeout=150s", "--", b.node, b.entry, "gateway")
 	if err != nil {
+		return nil, 0, nil, err
+	}
+	if err := waitForLine(ctx, log, "ready: the pairing is proven", 150*time.Second); err != nil {
+		done()
+		return nil, 0, nil, err
+	}
+	return env, cmd.Process.Pid, done, nil
+}
+
+// realGateway boots the gateway from an empty directory, measures memory once the
+// pairing is proven, and compares the two ways to ask it.
+func (b *bench) realGateway(ctx context.Context) error {
+	env, pid, done, err := b.provenGateway(ctx)
+	if err != nil {
 		return err
 	}
 	defer done()
-	if err := waitForLine(ctx, log, "ready: the pairing is proven", 150*time.Second); err != nil {
-		return err
-	}
 	time.Sleep(rest)
-	ours, err := readMemory(cmd.Process.Pid)
+	ours, err := readMemory(pid)
 	if err != nil {
 		return err
 	}
@@ -64,7 +75,7 @@ func (b *bench) realGateway(ctx context.Context) error {
 		}
 		probe, list = append(probe, one), append(list, other)
 	}
-	if err := b.atRest(ctx, cmd.Process.Pid); err != nil {
+	if err := b.atRest(ctx, pid); err != nil {
 		return err
 	}
 	b.table.section("asking a running gateway")

@@ -65,8 +65,7 @@ func run(ctx context.Context) error {
 	if err := b.notInMemory(ctx); err != nil {
 		return err
 	}
-	// The gateway comes before the boots: it leaves the migrated state directory
-	// that the later ones are measured on.
+	// The gateway leaves the migrated state directory that later boots are measured on.
 	for _, step := range []struct {
 		name    string
 		measure func(context.Context) error
