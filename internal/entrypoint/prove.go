@@ -76,7 +76,8 @@ func (r *prover) keep(ctx context.Context) error {
 	}()
 	socketWhenTold := r.socketWhenTold(ctx)
 	patience, retry := r.Settings.ProveTimeout, firstRetry
-	for !r.process.Stopping() && ctx.Err() == nil {
+	var failed error
+	for failed == nil && !r.process.Stopping() && ctx.Err() == nil {
 		verdict := r.prove(ctx, patience)
 		// Setup is done: return its memory before idling as init.
 		debug.FreeOSMemory()
@@ -96,7 +97,7 @@ func (r *prover) keep(ctx context.Context) error {
 		case r.Settings.RequirePaired && !r.proven:
 			r.Log.Error().Msg("stopping the gateway, because --require-paired is set")
 			r.process.Stop(syscall.SIGTERM)
-			return &pairing.RefusedError{Verdict: verdict}
+			failed = &pairing.RefusedError{Verdict: verdict}
 		default:
 			patience = 0 // the pauses are the waiting
 			if r.restarted(ctx, "", retry) {
@@ -112,7 +113,7 @@ func (r *prover) keep(ctx context.Context) error {
 			r.tellAgain(ctx)
 		}
 	}
-	return nil
+	return failed
 }
 
 // socketWhenTold is the gateway's listening socket at the moment when it was told to

@@ -1,10 +1,13 @@
 package entrypoint
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -120,5 +123,67 @@ func TestARestartBetweenTheProofAndTheFirstLookIsSeen(t *testing.T) {
 		if err := again.Close(); err != nil && state == "listens anew" {
 			t.Fatal(err)
 		}
+	}
+}
+
+// deaf is a gateway that restarts in place when it is told to end for the first time,
+// and takes no notice: it listens anew, and ends when it is told again.
+type deaf struct {
+	asked chan struct{}
+	again func()
+	end   context.CancelFunc
+
+	mu   sync.Mutex
+	told int
+}
+
+func (p *deaf) Stopping() bool         { p.mu.Lock(); defer p.mu.Unlock(); return p.told > 0 }
+func (p *deaf) Asked() <-chan struct{} { return p.asked }
+func (p *deaf) Stop(_ syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.told++; p.told > 1 {
+		p.end()
+		return
+	}
+	close(p.asked)
+	time.AfterFunc(time.Second, p.again) // by then it is noted that nobody listens
+}
+
+// It would run on, with nobody to look after its pairing.
+func TestAGatewayThatRequirePairedStopsIsToldAgainWhereItRestartsInstead(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	self, err := identity.New(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	process := &deaf{asked: make(chan struct{}), end: cancel}
+	process.again = func() {
+		if again, err := net.Listen("tcp", address); err == nil {
+			context.AfterFunc(ctx, func() { _ = again.Close() })
+		}
+	}
+	listen := gateway.Listen{Dial: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port}
+	target := &pairing.Target{Installation: gateway.Installation{Listen: listen, URL: listen.URL()}}
+	target.Settings.RequirePaired = true
+	e := &Entrypoint{Target: target, ready: &readiness{}, ExitCode: func(error) int { return 10 }}
+	r := prover{Entrypoint: e, process: process, seeded: pairing.Paired{
+		Self: self, Store: seed.Info{Kind: seed.SQLite},
+		Results: []seed.Result{{Name: seed.SelfName, DeviceID: self.DeviceID(), Token: "token"}},
+	}}
+	if err := r.keep(ctx); !errors.As(err, new(*pairing.RefusedError)) {
+		t.Errorf("it ends with %v", err)
+	}
+	if process.told != 2 {
+		t.Errorf("the gateway was told %d times", process.told)
 	}
 }
