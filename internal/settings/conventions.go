@@ -46,7 +46,7 @@ func (e ExitCodes) Of(code int) int {
 }
 
 // UnmarshalText reads CODE or CODE=TO, with commas between several. Codes go from 0
-// to 255.
+// to 255, and each becomes one other.
 func (e *ExitCodes) UnmarshalText(text []byte) error {
 	var codes ExitCodes
 	for each := range strings.SplitSeq(string(text), ",") {
@@ -61,6 +61,11 @@ func (e *ExitCodes) UnmarshalText(text []byte) error {
 		becomes, err := strconv.ParseUint(to, 10, 8)
 		if err != nil {
 			return fmt.Errorf("%q is not an exit code from 0 to 255", to)
+		}
+		for _, known := range codes {
+			if known.from == int(code) && known.to != int(becomes) {
+				return fmt.Errorf("%d cannot become both %d and %d", code, known.to, becomes)
+			}
 		}
 		codes = append(codes, struct{ from, to int }{int(code), int(becomes)})
 	}

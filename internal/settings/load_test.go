@@ -55,6 +55,7 @@ func TestValuesAreTakenOrRefusedByTheirForm(t *testing.T) {
 		"a preset":   {"BOOTSTRAP_PRESET", []string{"full", "standard", "read", "pairing"}, []string{"Full", "full,read", "admin"}},
 		"a time":     {"BOOTSTRAP_PROVE_TIMEOUT", []string{"0s", "90s", "1m30s"}, []string{"90", "-1s", "1 m", "1d"}},
 		"a yes":      {"BOOTSTRAP_REQUIRE_PAIRED", []string{"true", "false", "1", "0"}, []string{"yes", "on", "2"}},
+		"exit codes": {"BOOTSTRAP_REMAP_EXIT", []string{"143", "143,143=0", "7=5,5=7"}, []string{"256", "143=-1", "143=0,143=1"}},
 		"a handover": {"BOOTSTRAP_HANDOVER", []string{"auto", "exec", "supervise"}, []string{"Exec", "init"}},
 		"a client":   {"BOOTSTRAP_CLIENTS", []string{"a", "a:read", "A.b_c-9", "a,b"}, []string{"self", ".", "..", "a/b", "-a", "a:", "a:b:c", "a=", "a=key", "a,a", "a=" + goldenKey + ",b=" + goldenKey, strings.Repeat("a", 65)}},
 	} {

@@ -31,6 +31,7 @@ func TestARefusalSaysWhatToWriteInstead(t *testing.T) {
 		"a whole scope":           {"BOOTSTRAP_CLIENTS", "agent-1,operator.read", `"operator.read" is a word for scopes, not a client`},
 		"a scope with a dot":      {"BOOTSTRAP_CLIENTS", "talk.secrets", "a client that is really called so is talk.secrets:standard"},
 		"a preset as a client":    {"BOOTSTRAP_CLIENTS", "standard", "several scopes go into --manifest"},
+		"an exit code with two":   {"BOOTSTRAP_REMAP_EXIT", "143=0,7=5,143=1", "143 cannot become both 0 and 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := settings.Load(map[string]string{c.variable: c.value}, nil)
