@@ -20,9 +20,9 @@ func (s *Settings) takePUID(merged map[string]string) (problems []string) {
 	case uid == "":
 		return []string{"PGID is set and PUID is not: set both, or --user (BOOTSTRAP_USER)"}
 	}
-	for name, value := range map[string]string{"PUID": uid, "PGID": gid} {
-		if _, err := strconv.ParseUint(value, 10, 31); err != nil && value != "" {
-			problems = append(problems, fmt.Sprintf("%s: %q is no number of a user or group", name, value))
+	for _, id := range []struct{ name, value string }{{"PUID", uid}, {"PGID", gid}} {
+		if _, err := strconv.ParseUint(id.value, 10, 31); err != nil && id.value != "" {
+			problems = append(problems, fmt.Sprintf("%s: %q is no number of a user or group", id.name, id.value))
 		}
 	}
 	if gid != "" {

@@ -104,3 +104,12 @@ func TestABlankBehindACommaIsNoPartOfAValue(t *testing.T) {
 		}
 	}
 }
+
+func TestTheSameIsSaidInTheSameOrder(t *testing.T) {
+	for range 50 {
+		_, err := settings.Load(map[string]string{"PUID": "abc", "PGID": "def"}, nil)
+		if err == nil || !strings.HasPrefix(err.Error(), "PUID: ") {
+			t.Fatalf("got %v", err)
+		}
+	}
+}
