@@ -78,6 +78,25 @@ func TestValuesAreTakenOrRefusedByTheirForm(t *testing.T) {
 	}
 }
 
+func TestATimeInWhichNoGatewayAnswersEndsNone(t *testing.T) {
+	for timeout, refused := range map[string]bool{"0": true, "0s": true, "1ms": false, "soon": true, "": false} {
+		_, err := settings.Load(map[string]string{"BOOTSTRAP_REQUIRE_PAIRED": "true", "BOOTSTRAP_PROVE_TIMEOUT": timeout}, nil)
+		problems := (*settings.Error)(nil)
+		if errors.As(err, &problems) != refused || refused && len(problems.Problems) != 1 {
+			t.Errorf("%q: %v", timeout, err)
+		}
+	}
+	// One that runs already may be the one that has to let this device in.
+	for _, environ := range []map[string]string{
+		{"BOOTSTRAP_PROVE_TIMEOUT": "0"},
+		{"BOOTSTRAP_PROVE_TIMEOUT": "0", "BOOTSTRAP_REQUIRE_PAIRED": "true", "OPENCLAW_GATEWAY_URL": "ws://gateway:18789"},
+	} {
+		if _, err := settings.Load(environ, nil); err != nil {
+			t.Errorf("%v: %v", environ, err)
+		}
+	}
+}
+
 func TestAPasswordInAURLIsNotRepeated(t *testing.T) {
 	for _, url := range []string{
 		"ws://name:pa55word@host", "ws://:pa55word@host:no-port", "ftp://name:pa55word@host", "ws://name:pa55word@",

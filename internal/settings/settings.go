@@ -196,6 +196,9 @@ func (s *Settings) conflicts(merged map[string]string) (problems []string) {
 	}
 	problems = append(problems, s.bridgeConflicts()...)
 	problems = append(problems, s.browserConflicts(merged)...)
+	if timeout, err := ParseTime(merged["BOOTSTRAP_PROVE_TIMEOUT"]); err == nil && timeout == 0 && s.RequirePaired && s.GatewayURL == "" {
+		problems = append(problems, "--prove-timeout 0 (BOOTSTRAP_PROVE_TIMEOUT) and --require-paired do not go together: no gateway answers as soon as it is started, so each would be stopped; leave the time out, or give a longer one, such as 10m")
+	}
 	if s.HookTimeout <= 0 {
 		problems = append(problems, "--hook-timeout (BOOTSTRAP_HOOK_TIMEOUT): a hook needs some time, such as 5m")
 	}
