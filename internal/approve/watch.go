@@ -289,6 +289,7 @@ type noteBudget struct {
 	since    time.Time
 	reported int
 	skipped  int
+	flushed  time.Time
 }
 
 func (b *noteBudget) take(now time.Time) bool {
@@ -303,11 +304,12 @@ func (b *noteBudget) take(now time.Time) bool {
 	return true
 }
 
-// flush says how many were skipped.
+// flush says how many were skipped, as often: of those who come one by one each is a
+// reason to look.
 func (b *noteBudget) flush(now time.Time, tell func(Record)) {
-	if b.skipped == 0 {
+	if b.skipped == 0 || now.Sub(b.flushed) <= notesEach {
 		return
 	}
 	tell(Record{Action: LeftPending, Reason: fmt.Sprintf("%d more requests stay pending and are not told one by one", b.skipped)})
-	b.skipped = 0
+	b.skipped, b.flushed = 0, now
 }

@@ -385,3 +385,22 @@ func TestTwoCannotWatchWithOneMemory(t *testing.T) {
 	}
 	first.Close()
 }
+
+// Those who come one by one are each a reason to look at the list.
+func TestAFloodThatTricklesIsToldInPart(t *testing.T) {
+	var told []string
+	budget, now := noteBudget{}, time.Now()
+	for range 6000 {
+		now = now.Add(100 * time.Millisecond)
+		if budget.take(now) {
+			told = append(told, "a request")
+		}
+		budget.flush(now, func(r Record) { told = append(told, r.Reason) })
+	}
+	if limit := 10 * (notesAtAll + 2); len(told) > limit {
+		t.Errorf("%d lines in ten minutes, and %d are enough", len(told), limit)
+	}
+	if !slices.ContainsFunc(told, func(line string) bool { return strings.HasPrefix(line, "5") && strings.Contains(line, "more requests") }) {
+		t.Errorf("the others are not counted")
+	}
+}
