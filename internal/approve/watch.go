@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/protocol"
@@ -35,7 +37,7 @@ type WatchOptions struct {
 	// counts first.
 	AuthMode string
 	// Own are the devices, by id, that are not somebody's for FirstOperator. It
-	// is asked once a connection.
+	// is asked once a connection, and where an operator is paired whom it did not have.
 	Own    func() (map[string]bool, error)
 	Memory *Memory
 	// Audit keeps a record for good. Where it fails nothing is approved.
@@ -74,6 +76,7 @@ type watcher struct {
 	relist  time.Duration
 	started time.Time // when the gateway first answered
 	own     map[string]bool
+	ownAt   time.Time // when they were asked for
 	// noted are the pending requests that were reported, by requestId. What is not
 	// listed any more is forgotten.
 	noted  map[string]note
@@ -113,7 +116,7 @@ func (w *watcher) session(ctx context.Context, retry *backoff) error {
 	if w.own, err = w.Own(); err != nil {
 		return err
 	}
-	w.own[caller.stored] = true
+	w.own[caller.stored], w.ownAt = true, w.now()
 	if w.started.IsZero() {
 		w.started = w.now()
 	}
@@ -152,6 +155,9 @@ func (w *watcher) pass(ctx context.Context, client *protocol.Client) error {
 			return err
 		}
 		listed := w.now()
+		if len(pending) > 0 {
+			w.learnOwn(paired)
+		}
 		in := situation{paired: map[string]Paired{}, own: w.own, watchedFor: listed.Sub(w.started)}
 		for _, device := range paired {
 			in.paired[device.DeviceID] = device
@@ -165,6 +171,24 @@ func (w *watcher) pass(ctx context.Context, client *protocol.Client) error {
 			return err
 		}
 	}
+}
+
+// ownAge is how long our own devices are not asked for again, where an operator is
+// paired who is not among them: that one may be a stranger's, and stay.
+const ownAge = time.Second
+
+// learnOwn finds out whether an operator is ours whom somebody has seeded since the
+// connection was made, or the bridge has joined. What cannot be read at this moment
+// says nothing.
+func (w *watcher) learnOwn(paired []Paired) {
+	isUnknown := func(device Paired) bool { return !w.own[device.DeviceID] && slices.Contains(device.Roles, "operator") }
+	if !w.mayChange() || w.now().Sub(w.ownAt) < ownAge || !slices.ContainsFunc(paired, isUnknown) {
+		return
+	}
+	if own, err := w.Own(); err == nil {
+		maps.Copy(w.own, own)
+	}
+	w.ownAt = w.now()
 }
 
 func (w *watcher) list(ctx context.Context, client *protocol.Client) ([]Request, []Paired, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -282,6 +283,49 @@ func TestWhatChangesUnderTheApprovalIsUndone(t *testing.T) {
 				t.Errorf("removed %q", l.removed)
 			}
 		})
+	}
+}
+
+// Somebody seeds one more device beside the gateway, or the bridge joins one, and then
+// the first operator asks.
+func TestWhatWasSeededMeanwhileIsOurs(t *testing.T) {
+	l := openLobby(t)
+	g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "first"), nil))
+	g.relist = 20 * time.Millisecond
+	seeded := crowd(t, 2, nil)[1]
+	var mu sync.Mutex
+	own, asked := map[string]bool{}, 0
+	g.options.Own = func() (map[string]bool, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked++
+		return maps.Clone(own), nil
+	}
+	g.start(t)
+	eventually(t, "a first look", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.lists > 0 })
+	mu.Lock()
+	own[seeded.DeviceID] = true
+	mu.Unlock()
+	l.mu.Lock()
+	l.paired = append(l.paired, wireEntry(seeded))
+	l.mu.Unlock()
+	l.knock(crowd(t, 1, nil)...)
+	eventually(t, "the first one to be admitted", func() bool { approved, _ := l.count(); return approved == 1 })
+	g.end(t)
+
+	// One that is nobody's here keeps the others out, and is not asked about at each look.
+	l = openLobby(t)
+	l.paired = append(l.paired, wireEntry(seeded))
+	l.knock(crowd(t, 1, nil)...)
+	own, asked = map[string]bool{}, 0
+	options := g.options
+	g = newGuard(t, l, t.TempDir(), options.Policy)
+	g.options.Own, g.relist = options.Own, 5*time.Millisecond
+	g.start(t)
+	eventually(t, "some looks", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.lists > 20 })
+	g.end(t)
+	if len(l.approved) != 0 || asked > 10 {
+		t.Errorf("%q admitted, asked %d times", l.approved, asked)
 	}
 }
 
