@@ -18,14 +18,14 @@ func (w *watcher) admit(ctx context.Context, client *protocol.Client, request Re
 		}
 	}
 	if err := w.Audit(newRecord(Approving, request, v, "")); err != nil {
-		return Paired{}, errors.Join(err, w.cancel(first))
+		return Paired{}, errors.Join(err, w.cancel(request.DeviceID, first))
 	}
 	calling, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	device, err := Approve(calling, client, request.RequestID)
 	if said := (*protocol.RPCError)(nil); errors.As(err, &said) {
 		w.noted[request.RequestID] = refused
-		return Paired{}, errors.Join(w.cancel(first), w.record(Refused, request, v, said.Error()))
+		return Paired{}, errors.Join(w.cancel(request.DeviceID, first), w.record(Refused, request, v, said.Error()))
 	}
 	if err != nil {
 		// It may have been approved, so the reservation is kept.
@@ -47,11 +47,11 @@ func (w *watcher) admit(ctx context.Context, client *protocol.Client, request Re
 // not, writing would only cost time.
 func (w *watcher) remembers(first bool) bool { return first || w.Policy.Max > 0 }
 
-func (w *watcher) cancel(first bool) error {
+func (w *watcher) cancel(deviceID string, first bool) error {
 	if !w.remembers(first) {
 		return nil
 	}
-	return w.Memory.cancel(first)
+	return w.Memory.cancel(deviceID)
 }
 
 // settleFirst finds out about a first operator whose approval was under way

@@ -101,10 +101,12 @@ func (m *Memory) read() error {
 // Close lets another process have it.
 func (m *Memory) Close() { m.lock.Release() }
 
-// reserve notes an approval before it is asked for.
+// reserve notes an approval before it is asked for; one that broke off counts once.
 func (m *Memory) reserve(deviceID string, first bool, now time.Time) error {
 	next := m.data
-	next.Approved++
+	if next.First.DeviceID != deviceID || next.First.Done {
+		next.Approved++
+	}
 	if first {
 		next.First = firstDevice{DeviceID: deviceID, AtMs: now.UnixMilli()}
 	}
@@ -119,10 +121,10 @@ func (m *Memory) confirm() error {
 }
 
 // cancel takes a reservation back: the gateway has said no.
-func (m *Memory) cancel(first bool) error {
+func (m *Memory) cancel(deviceID string) error {
 	next := m.data
 	next.Approved--
-	if first {
+	if next.First.DeviceID == deviceID && !next.First.Done {
 		next.First = firstDevice{}
 	}
 	return m.keep(next)

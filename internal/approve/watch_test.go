@@ -181,6 +181,30 @@ func TestACrashBeforeTheAnswerOpensNoSecondWindow(t *testing.T) {
 	}
 }
 
+// The one place of --approve-browser is that device's, and not used up by its absence.
+func TestAnApprovalAsTheFirstThatBrokeOffCountsOnce(t *testing.T) {
+	l, dir := openLobby(t), t.TempDir()
+	people := crowd(t, 3, nil)
+	memory, err := OpenMemory(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = memory.reserve(people[1].DeviceID, true, time.Now())
+	memory.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.knock(people...)
+	policy := readWritePolicy(rules(t, "first", "token"), func(p *Policy) { p.Max = 2 })
+	g := newGuard(t, l, dir, policy).start(t)
+	eventually(t, "all to be answered", func() bool { return len(g.actions()) >= 3 })
+	g.end(t)
+	approved := slices.Sorted(slices.Values(l.approved))
+	if !slices.Equal(approved, []string{people[0].RequestID, people[1].RequestID}) || g.options.Memory.data.Approved != 2 {
+		t.Errorf("%q were admitted, and %d are counted", approved, g.options.Memory.data.Approved)
+	}
+}
+
 func TestTheMaximumOutlivesARestart(t *testing.T) {
 	l, dir := openLobby(t), t.TempDir()
 	people := crowd(t, 9, nil)
