@@ -1,6 +1,9 @@
 package entrypoint
 
 import (
+	"maps"
+	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,8 +17,18 @@ import (
 type bridgeLog struct {
 	log       zerolog.Logger
 	mu        sync.Mutex
-	throttles map[bridge.EventKind]*throttle
+	throttles map[occasion]*throttle
 }
+
+// occasion is what is logged once in a while. A refusal is so by client, place, reason
+// and hint: a client that is refused may come again each second, for months.
+type occasion struct {
+	kind                       bridge.EventKind
+	client, host, reason, hint string
+}
+
+// maxOccasions bounds how many are kept: a stranger can ask for any name.
+const maxOccasions = 256
 
 // throttle is an event that is not logged each time.
 type throttle struct {
@@ -48,13 +61,13 @@ func (a *bridgeLog) logEvent(e bridge.Event) {
 	case bridge.Ended:
 		event, message = a.log.Debug(), "bridge: ended"
 	case bridge.Unreachable:
-		event, message = a.throttled(e.Kind, awayProgress), "bridge: the gateway cannot be reached"
+		event, message = a.throttled(occasion{kind: e.Kind}, awayProgress), "bridge: the gateway cannot be reached"
 	case bridge.Silent:
-		event, message = a.throttled(e.Kind, strangerProgress), "bridge: connected and said nothing"
+		event, message = a.throttled(occasion{kind: e.Kind}, strangerProgress), "bridge: connected and said nothing"
 	case bridge.Full:
-		event, message = a.throttled(e.Kind, strangerProgress), "bridge: turned away"
+		event, message = a.throttled(occasion{kind: e.Kind}, strangerProgress), "bridge: turned away"
 	default:
-		event, message = a.log.Warn(), "bridge: "+string(e.Kind)
+		event, message = a.throttled(occasion{e.Kind, e.Client, hostOf(e.Remote), e.Reason, e.Hint}, strangerProgress), "bridge: "+string(e.Kind)
 	}
 	if e.Reason != "" {
 		event = event.Str("reason", e.Reason)
@@ -65,20 +78,23 @@ func (a *bridgeLog) logEvent(e bridge.Event) {
 	event.Str("client", e.Client).Str("from", e.Remote).Msg(message)
 }
 
+// hostOf is where a client came from, without what is another one at each connection:
+// its port, or its pid.
+func hostOf(remote string) string {
+	if host, _, err := net.SplitHostPort(remote); err == nil {
+		return host
+	}
+	user, _, _ := strings.Cut(remote, ",")
+	return user
+}
+
 // throttled is an event that is logged once in a while, with how often it was left out
 // since; zerolog takes no notice of a nil event.
-func (a *bridgeLog) throttled(kind bridge.EventKind, every time.Duration) *zerolog.Event {
+func (a *bridgeLog) throttled(what occasion, every time.Duration) *zerolog.Event {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.throttles == nil {
-		a.throttles = map[bridge.EventKind]*throttle{}
-	}
-	r := a.throttles[kind]
-	if r == nil {
-		r = &throttle{}
-		a.throttles[kind] = r
-	}
 	now := time.Now()
+	r := a.throttle(what, now)
 	if now.Sub(r.logged) < every {
 		r.skipped++
 		return nil
@@ -89,4 +105,27 @@ func (a *bridgeLog) throttled(kind bridge.EventKind, every time.Duration) *zerol
 	}
 	r.logged, r.skipped = now, 0
 	return event
+}
+
+// throttle is that of an occasion. Where there are too many, those that were not met
+// for long go, and one is for all of a kind. The caller has the lock.
+func (a *bridgeLog) throttle(what occasion, now time.Time) *throttle {
+	if a.throttles == nil {
+		a.throttles = map[occasion]*throttle{}
+	}
+	if r := a.throttles[what]; r != nil {
+		return r
+	}
+	if len(a.throttles) >= maxOccasions {
+		maps.DeleteFunc(a.throttles, func(_ occasion, r *throttle) bool { return now.Sub(r.logged) >= strangerProgress })
+	}
+	if len(a.throttles) >= maxOccasions {
+		what = occasion{kind: what.kind}
+	}
+	r := a.throttles[what]
+	if r == nil {
+		r = &throttle{}
+		a.throttles[what] = r
+	}
+	return r
 }
