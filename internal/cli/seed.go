@@ -110,7 +110,7 @@ func (a *app) seedDryRun(c *cli.Context, s settings.Settings, imported identity.
 	if err != nil {
 		return err
 	}
-	plan, err := t.Plan(c.Context, pairing.Wishes{Imported: imported, Prune: c.Bool("prune")})
+	plan, err := t.Plan(c.Context, pairing.Wishes{Imported: imported, Reseed: c.StringSlice("reseed"), Prune: c.Bool("prune")})
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (t *Target) Keyless(wanted []seed.Device) []string {
 }
 
 // Plan says what [Target.Pair] would do, and writes nothing. A device that has no key
-// yet cannot be in the store, so it would be created.
+// yet cannot be in the store, so it would be created, unless its name was revoked.
 func (t *Target) Plan(ctx context.Context, w Wishes) (out Paired, err error) {
 	credentials, err := seed.ReadCredentials(ctx, t.SeedOptions())
 	if err != nil {
@@ -42,14 +42,42 @@ func (t *Target) Plan(ctx context.Context, w Wishes) (out Paired, err error) {
 	if out.Devices, err = t.Wanted(out.Self); err != nil {
 		return out, err
 	}
+	keyless := t.Keyless(out.Devices)
+	for _, name := range w.Reseed {
+		if err := t.planReseed(&out, keyless, name); err != nil {
+			return out, err
+		}
+	}
 	if out.Results, out.Store, err = seed.Plan(ctx, t.SeedOptions(), out.Devices...); err != nil {
 		return out, err
 	}
-	for _, name := range t.Keyless(out.Devices) {
-		out.Results = append(out.Results, seed.Result{Name: name, Outcome: seed.Created})
+	for _, name := range keyless {
+		result := seed.Result{Name: name, Outcome: seed.Created}
+		if _, revoked, _ := seed.Remembered(t.SeedOptions(), name); revoked && !slices.Contains(w.Reseed, name) {
+			result.Outcome = seed.Revoked
+		}
+		out.Results = append(out.Results, result)
 	}
 	if w.Prune {
 		out.Pruned, err = seed.PlanPrune(t.SeedOptions(), out.Devices...)
 	}
 	return out, err
+}
+
+// planReseed is [Target.addReseeded] without a session.
+func (t *Target) planReseed(out *Paired, keyless []string, name string) error {
+	i := slices.IndexFunc(out.Devices, func(d seed.Device) bool { return d.Name == name })
+	switch {
+	case i >= 0:
+	case slices.Contains(keyless, name):
+		return nil
+	default:
+		devices, _, err := seed.Remembered(t.SeedOptions(), name)
+		if err != nil {
+			return err
+		}
+		i, out.Devices = len(out.Devices), append(out.Devices, devices[len(devices)-1])
+	}
+	out.Devices[i].Reseed = true
+	return nil
 }

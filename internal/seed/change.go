@@ -109,6 +109,17 @@ func PlanPrune(options Options, wanted ...Device) ([]Result, error) {
 	return out, nil
 }
 
+// Remembered is [Session.Seeded] without a lock, and whether the name was revoked: then
+// another key of it stays out, too.
+func Remembered(options Options, name string) (devices []Device, revoked bool, err error) {
+	l, err := readLedger(options.StateDir)
+	if err != nil {
+		return nil, false, err
+	}
+	devices, err = (&Session{ledger: l}).Seeded(name)
+	return devices, l.nameRevoked(name), err
+}
+
 // unwanted are the ids of devices that were seeded and are not wanted any more.
 func (l *ledger) unwanted(wanted []Device) (ids []string) {
 	isWanted := setOf(idsOf(wanted))
