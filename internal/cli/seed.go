@@ -153,9 +153,13 @@ func (a *app) seedRotate(c *cli.Context) error {
 			bundle, err := seed.ReadBundle(t.BundlesDir(), name)
 			for _, result := range results {
 				if err == nil && !bundle.Identity.IsZero() && bundle.Identity.DeviceID() == result.DeviceID {
-					err = t.FinishBundle(bundle, result, t.BundleURL())
+					err = t.RenewBundle(bundle, result)
 				}
-				a.log.Info().Str("name", name).Str("device", pairing.ShortID(result.DeviceID)).Msg("token rotated: the old one is refused from now on")
+				event := a.log.Info()
+				if bundle.Identity.IsZero() && name != seed.SelfName {
+					event = event.Str("hint", "no bundle of it is in "+t.BundlesDir()+": where it has one, do it again with --bundle-dir; a client that keeps its key itself gets the new token when it connects with the gateway's")
+				}
+				event.Str("name", name).Str("device", pairing.ShortID(result.DeviceID)).Msg("token rotated: the old one is refused from now on")
 			}
 			return err
 		})

@@ -99,6 +99,19 @@ func (t *Target) FinishBundle(bundle seed.Bundle, result seed.Result, url string
 	return seed.Finish([]seed.Finishing{finishing})
 }
 
+// RenewBundle gives a client whose token was rotated the other one. Where its variables
+// lead stays as it is, unless the settings say where.
+func (t *Target) RenewBundle(bundle seed.Bundle, result seed.Result) error {
+	if t.Settings.ClientURL != "" || t.Settings.BridgeURL != "" {
+		return t.FinishBundle(bundle, result, t.BundleURL())
+	}
+	finishing, err := bundle.Renewing(result, t.BundleURL())
+	if err != nil {
+		return err
+	}
+	return seed.Finish([]seed.Finishing{finishing})
+}
+
 func (t *Target) finishingOf(bundle seed.Bundle, result seed.Result, url string) (seed.Finishing, error) {
 	if t.Settings.BridgeTokens {
 		if err := bridge.MakeToken(bundle); err != nil {

@@ -226,7 +226,7 @@ func (g *ViaGateway) Rotate(ctx context.Context, name string) error {
 			return err
 		}
 		result := seed.Result{Name: name, DeviceID: device.ID(), Token: paired.DeviceToken, Scopes: paired.Scopes}
-		if err := g.FinishBundle(bundle, result, g.BundleURL()); err != nil {
+		if err := g.RenewBundle(bundle, result); err != nil {
 			return err
 		}
 		g.Log.Info().Str("name", name).Str("device", ShortID(device.ID())).Msg("token rotated, by the gateway: the old one is refused from now on")

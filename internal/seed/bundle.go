@@ -13,6 +13,7 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // Bundle is what a client needs: a directory with its key, its device token and
@@ -199,6 +200,27 @@ func (b Bundle) finishing(result Result, url, token variable) (Finishing, error)
 	url.name, token.name = "OPENCLAW_GATEWAY_URL", "OPENCLAW_GATEWAY_TOKEN"
 	url.comment = "# Client " + result.Name + ": read by a shell (set -a; . ./env) or by docker --env-file."
 	return Finishing{b, result, []variable{url, token}}, nil
+}
+
+// Renewing is what a bundle is to say whose token is another one now: its variables lead
+// where they led, and to gatewayURL where there are none.
+func (b Bundle) Renewing(result Result, gatewayURL string) (Finishing, error) {
+	lines, err := getAsOwner(b.Dir, b.envLines)
+	if err != nil {
+		return Finishing{}, err
+	}
+	for _, line := range lines {
+		value, is := strings.CutPrefix(line, "OPENCLAW_GATEWAY_URL=")
+		if url, ok := shell.Unquote(value); is && ok && url != "" && !strings.ContainsFunc(url, unicode.IsControl) {
+			gatewayURL = url
+			break
+		}
+	}
+	finishing, err := b.Finishing(result, gatewayURL)
+	if slices.Contains(lines, aboutBridge) {
+		finishing.variables = nil // nothing of the device's is among them
+	}
+	return finishing, err
 }
 
 // What is said in env, beside the variables.
