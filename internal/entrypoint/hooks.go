@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -130,6 +131,31 @@ func (e *Entrypoint) preStart(ctx context.Context, signals *launch.Signals) erro
 		return stopped
 	}
 	return failed
+}
+
+// lookAgain takes in what the hooks have changed: the gateway's port, say, in its
+// configuration. A bridge has its gateway's address already.
+func (e *Entrypoint) lookAgain(bridge *openedBridge) {
+	if len(e.hooks.PreStart) == 0 || !e.Command.Understood {
+		return
+	}
+	before := e.Installation
+	now, err := e.InspectAgain()
+	if err != nil || now.StateDir != before.StateDir {
+		return // it is that of the settings, which are older than the hooks
+	}
+	e.Installation = now
+	if now.Listen.URL() == before.Listen.URL() {
+		return
+	}
+	e.Log.Info().Str("before", before.Listen.URL()).Str("now", now.Listen.URL()).Msg("a hook has changed where the gateway listens")
+	if e.Listener != nil {
+		e.StartsGateway()
+	}
+	if bridge != nil {
+		e.Log.Warn().Str("hint", "name it in the gateway's command (--port "+strconv.Itoa(now.Listen.Port)+"), or start again").
+			Msg("the bridge does not reach the gateway there")
+	}
 }
 
 // MarksOf is where it is noted what became of a stage's hooks.

@@ -92,6 +92,7 @@ func (e *Entrypoint) Serve(ctx context.Context, paired pairing.Paired, failed er
 	if err := e.preStart(ctx, signals); err != nil {
 		return err
 	}
+	e.lookAgain(nil)
 	return e.exec(paired, signals, startBeside)
 }
 
@@ -128,6 +129,7 @@ func (e *Entrypoint) supervise(ctx context.Context, paired pairing.Paired, signa
 	if err := e.preStart(ctx, signals); err != nil {
 		return err
 	}
+	e.lookAgain(bridge)
 	process, err := launch.Start(launch.Options{
 		Command: e.Argv[0], Argv: e.Argv, Env: e.Environ(),
 		RestartSignal: e.Release.RestartSignal(), StopTimeout: e.Settings.StopTimeout, Signals: signals, Orphans: &e.orphans,

@@ -155,6 +155,13 @@ func Settle(by Invocation, s settings.Settings, argv []string, vars map[string]s
 	}, packageError(err)
 }
 
+// InspectAgain finds out what is installed, and how it is configured, at this moment: a
+// hook may have changed that since [Settle].
+func (t *Target) InspectAgain() (gateway.Installation, error) {
+	environment, overrides := gatewayInput(t.Settings, t.Variables)
+	return gateway.Inspect(t.Argv, environment, overrides)
+}
+
 // locate finds the state directory without reading anything in it.
 func locate(s settings.Settings, argv []string, variables map[string]string) (string, error) {
 	environment, overrides := gatewayInput(s, variables)
