@@ -4,6 +4,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -55,5 +56,18 @@ func TestTheQuadletMountsNothingThatPodmanRefuses(t *testing.T) {
 				t.Errorf("%s: %s", mount[1], option)
 			}
 		}
+	}
+}
+
+// Older ones leave a specifier that they do not know as it is, and there is no such
+// file: exit 2. %d came with 250.
+func TestTheUnitSaysWhichSystemdKnowsItsSpecifiers(t *testing.T) {
+	head, rest := unit(t, "bootstrap.service")
+	said := regexp.MustCompile(`systemd ([0-9]+) or newer`).FindStringSubmatch(head)
+	if said == nil {
+		t.Fatal("its head names no release of systemd")
+	}
+	if release, err := strconv.Atoi(said[1]); err != nil || release < 250 && strings.Contains(rest, "%d") {
+		t.Errorf("%%d is unknown to systemd %s, which its head is content with", said[1])
 	}
 }
