@@ -71,6 +71,11 @@ func setUpScript(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("PLUGIN_HOOK", plugin)
+	docs, err := filepath.Abs("../../docs")
+	if err != nil {
+		return err
+	}
+	env.Setenv("DOCS", docs)
 	env.Setenv("DASH", strictShell())
 	// Under -race every run would sleep for a second at its end.
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
