@@ -62,15 +62,19 @@ type lockedFile struct {
 }
 
 // Acquire takes the lock file at path, making it where it is missing, and
-// waits for it at most timeout: then the error is a [LockedError].
+// waits for it at most timeout: then the error is a [LockedError]. Another process may
+// have it for as long as it runs: who gave up leaves nothing behind, however often.
 func Acquire(ctx context.Context, path string, timeout time.Duration) (*Lock, error) {
-	return newWaiter(path, timeout).acquire(ctx, lockFile(path))
+	w := newWaiter(path, timeout)
+	w.wait = w.poll
+	return w.acquire(ctx, lockFile(path))
 }
 
-// AcquireInFolder is [Acquire] that locks the file's directory too, so that nobody
-// else gets in when the file is removed. Where the filesystem cannot lock a
-// directory, as NFS cannot, the file alone has to do. The directory must be one that
-// others cannot read, for who can open it can lock it.
+// AcquireInFolder is [Acquire] for a lock that is let go soon: all who wait get their
+// turn. It locks the file's directory too, so that nobody else gets in when the file is
+// removed. Where the filesystem cannot lock a directory, as NFS cannot, the file alone
+// has to do. The directory must be one that others cannot read, for who can open it can
+// lock it.
 func AcquireInFolder(ctx context.Context, path string, timeout time.Duration) (*Lock, error) {
 	return newWaiter(path, timeout).acquire(ctx, lockFolder(filepath.Dir(path)), lockFile(path))
 }
@@ -223,8 +227,8 @@ func (w *waiter) queue(ctx context.Context, file *os.File) error {
 	}
 }
 
-// pollEvery is how often a directory is tried that others may keep locked for ever:
-// who waits in the kernel for that keeps a thread.
+// pollEvery is how often a lock is tried that others may keep for ever: who waits in
+// the kernel for that keeps a thread and a descriptor.
 const pollEvery = 10 * time.Millisecond
 
 // poll waits without the kernel's queue, and leaves nothing behind.

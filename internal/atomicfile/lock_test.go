@@ -78,7 +78,7 @@ func TestWhoWaitedForARemovedLockFileLocksTheOneThatIsThere(t *testing.T) {
 	}
 	got := make(chan *Lock, 1)
 	go func() {
-		second, err := Acquire(t.Context(), path, patience)
+		second, err := newWaiter(path, patience).acquire(t.Context(), lockFile(path))
 		if err != nil {
 			t.Error(err)
 		}
@@ -214,6 +214,32 @@ func TestWhoGaveUpHoldsNobodyUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	next.Release()
+}
+
+// The watcher of run asks each minute for a memory that "approve --watch" may have for
+// months.
+func TestWhoGaveUpAFileLeavesNothingBehind(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	first, err := Acquire(t.Context(), path, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Release()
+	for range 20 {
+		if _, err := Acquire(t.Context(), path, time.Millisecond); !errors.As(err, new(*LockedError)) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	open := 0
+	descriptors, err := filepath.Glob("/proc/self/fd/*")
+	for _, descriptor := range descriptors {
+		if to, err := os.Readlink(descriptor); err == nil && to == path {
+			open++
+		}
+	}
+	if err != nil || open != 1 {
+		t.Errorf("%v, it is open %d times", err, open)
+	}
 }
 
 func TestALockedErrorSaysWhatIsTrue(t *testing.T) {
