@@ -32,12 +32,8 @@ func (t *Target) Keyless(wanted []seed.Device) []string {
 // Plan says what [Target.Pair] would do, and writes nothing. A device that has no key
 // yet cannot be in the store, so it would be created, unless its name was revoked.
 func (t *Target) Plan(ctx context.Context, w Wishes) (out Paired, err error) {
-	credentials, err := seed.ReadCredentials(ctx, t.SeedOptions())
-	if err != nil {
+	if out.Self, err = seed.PlanSelf(ctx, t.SeedOptions(), w.Imported); err != nil {
 		return out, err
-	}
-	if out.Self = credentials.Identity; out.Self.IsZero() {
-		out.Self = w.Imported
 	}
 	if out.Devices, err = t.Wanted(out.Self); err != nil {
 		return out, err

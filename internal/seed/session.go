@@ -236,14 +236,34 @@ func (s *Session) Self(ctx context.Context, imported, known identity.Identity) (
 	if id, err = s.store.keepIdentity(ctx, id); err != nil {
 		return identity.Identity{}, false, err
 	}
-	if !imported.IsZero() && !imported.Equal(id) {
-		return identity.Identity{}, false, &identity.Error{
-			Path:  s.store.identityPath(),
-			Fault: fmt.Sprintf("the imported device %s is not the device %s that is here", short(imported.DeviceID()), short(id.DeviceID())),
-			Fix:   "leave the import out, or use an empty state directory",
-		}
+	if err := replaces(s.store, imported, id); err != nil {
+		return identity.Identity{}, false, err
 	}
 	return id, created, nil
+}
+
+// replaces is the error about an imported identity that is not the one that is here.
+func replaces(in store, imported, here identity.Identity) error {
+	if imported.IsZero() || imported.Equal(here) {
+		return nil
+	}
+	return &identity.Error{
+		Path:  in.identityPath(),
+		Fault: fmt.Sprintf("the imported device %s is not the device %s that is here", short(imported.DeviceID()), short(here.DeviceID())),
+		Fix:   "leave the import out, or use an empty state directory",
+	}
+}
+
+// PlanSelf is the device that [Session.Self] would return; zero where it would be a new
+// one. It takes no lock and writes nothing, but see [statedb.Open].
+func PlanSelf(ctx context.Context, options Options, imported identity.Identity) (identity.Identity, error) {
+	return fromStore(ctx, options, func(from store) (identity.Identity, error) {
+		credentials, err := credentialsOf(ctx, from) // its token has to be readable, too
+		if err != nil || credentials.Identity.IsZero() {
+			return imported, err
+		}
+		return credentials.Identity, replaces(from, imported, credentials.Identity)
+	})
 }
 
 // Credentials are what the CLI in a state directory, or in a client's bundle, has
