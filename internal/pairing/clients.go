@@ -13,6 +13,8 @@ import (
 type client struct {
 	device seed.Device
 	bundle seed.Bundle
+	// remembered: the ledger knows it, and the settings do not.
+	remembered bool
 }
 
 // withBundle is the client with the key from its bundle.
@@ -81,13 +83,20 @@ func (t *Target) finishClients(clients []client, results []seed.Result) error {
 		if c.bundle.Dir == "" || result.Outcome == seed.Revoked {
 			continue
 		}
-		finishing, err := t.finishingOf(c.bundle, result, t.BundleURL())
+		finishing, err := t.finishingOfClient(c, result)
 		if err != nil {
 			return err
 		}
 		all = append(all, finishing)
 	}
 	return seed.Finish(all)
+}
+
+func (t *Target) finishingOfClient(c client, result seed.Result) (seed.Finishing, error) {
+	if c.remembered {
+		return t.renewingOf(c.bundle, result)
+	}
+	return t.finishingOf(c.bundle, result, t.BundleURL())
 }
 
 // FinishBundle writes what a paired client needs; url is the gateway's address in it.
@@ -99,17 +108,21 @@ func (t *Target) FinishBundle(bundle seed.Bundle, result seed.Result, url string
 	return seed.Finish([]seed.Finishing{finishing})
 }
 
-// RenewBundle gives a client whose token was rotated the other one. Where its variables
-// lead stays as it is, unless the settings say where.
+// RenewBundle gives a client whose token was rotated the other one.
 func (t *Target) RenewBundle(bundle seed.Bundle, result seed.Result) error {
-	if t.Settings.ClientURL != "" || t.Settings.BridgeURL != "" {
-		return t.FinishBundle(bundle, result, t.BundleURL())
-	}
-	finishing, err := bundle.Renewing(result, t.BundleURL())
+	finishing, err := t.renewingOf(bundle, result)
 	if err != nil {
 		return err
 	}
 	return seed.Finish([]seed.Finishing{finishing})
+}
+
+// renewingOf leaves where a bundle's variables lead as it is, unless the settings say where.
+func (t *Target) renewingOf(bundle seed.Bundle, result seed.Result) (seed.Finishing, error) {
+	if t.Settings.ClientURL != "" || t.Settings.BridgeURL != "" {
+		return t.finishingOf(bundle, result, t.BundleURL())
+	}
+	return bundle.Renewing(result, t.BundleURL())
 }
 
 func (t *Target) finishingOf(bundle seed.Bundle, result seed.Result, url string) (seed.Finishing, error) {

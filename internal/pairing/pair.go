@@ -184,7 +184,7 @@ func (t *Target) addReseeded(session *seed.Session, out *Paired, clients []clien
 		if err != nil {
 			return nil, err
 		}
-		c := client{device: devices[len(devices)-1]}
+		c := client{device: devices[len(devices)-1], remembered: true}
 		bundle, err := seed.ReadBundle(t.BundlesDir(), name)
 		if err != nil {
 			return nil, err
