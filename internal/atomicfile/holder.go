@@ -10,7 +10,9 @@ import (
 )
 
 // holder is the process that has the first of these locked, by the kernel's
-// own list; 0 where it does not say. A line of it is
+// own list; 0 where it does not say. To read that list takes milliseconds, whatever is
+// in it: nobody on the machine may lock meanwhile, which the kernel waits for (RCU).
+// A line of it is
 //
 //	1: FLOCK  ADVISORY  WRITE 4711 fd:01:1835037 0 EOF
 func holder(targets []target) (pid int) {

@@ -131,10 +131,15 @@ type waiter struct {
 	wait func(context.Context, *os.File) error
 	// mustLockFolders: a directory that cannot be locked is an error.
 	mustLockFolders bool
+	// holder is the function of that name. Who need not wait does not ask it.
+	holder func([]target) int
+	// first is who had it when this began to wait; 0 where that cannot be seen.
+	first   int
+	waiting bool
 }
 
 func newWaiter(path string, timeout time.Duration) *waiter {
-	w := &waiter{path: path, timeout: timeout, flock: flock}
+	w := &waiter{path: path, timeout: timeout, flock: flock, holder: holder}
 	w.wait = w.queue
 	return w
 }
@@ -142,7 +147,6 @@ func newWaiter(path string, timeout time.Duration) *waiter {
 func (w *waiter) acquire(ctx context.Context, targets ...target) (*Lock, error) {
 	limited, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
-	first := holder(targets)
 	for {
 		lock, err := w.takeAll(limited, targets)
 		if err == nil {
@@ -152,8 +156,8 @@ func (w *waiter) acquire(ctx context.Context, targets ...target) (*Lock, error) 
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case limited.Err() != nil && (replaced || errors.Is(err, context.DeadlineExceeded)):
-			last := holder(targets)
-			return nil, &LockedError{Path: w.path, Timeout: w.timeout, PID: last, Passed: first != 0 && last != 0 && first != last}
+			last := w.holder(targets)
+			return nil, &LockedError{Path: w.path, Timeout: w.timeout, PID: last, Passed: w.first != 0 && last != 0 && w.first != last}
 		case !replaced:
 			return nil, fmt.Errorf("cannot lock %s: %w", w.path, err)
 		}
@@ -176,6 +180,9 @@ func (w *waiter) takeAll(ctx context.Context, targets []target) (_ *Lock, err er
 		}
 		err = w.flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) {
+			if !w.waiting {
+				w.first, w.waiting = w.holder(targets), true
+			}
 			err = w.wait(ctx, file) // which closes the file where it fails
 		} else if err != nil {
 			_ = file.Close()

@@ -255,3 +255,17 @@ func TestALockedErrorSaysWhatIsTrue(t *testing.T) {
 		}
 	}
 }
+
+// The kernel takes milliseconds to list its locks.
+func TestALockThatIsFreeIsTakenWithoutAListOfLocks(t *testing.T) {
+	w := newWaiter(filepath.Join(t.TempDir(), "lock"), patience)
+	w.holder = func([]target) int {
+		t.Error("the kernel was asked who has the lock")
+		return 0
+	}
+	lock, err := w.acquire(t.Context(), lockFile(w.path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock.Release()
+}
