@@ -117,9 +117,9 @@ func condition(name string) (bool, error) {
 // socketKey finds a script's bound socket among its values.
 type socketKey struct{}
 
-// The scripts' ports are a range of their own: tests of other packages run at
-// the same time.
-const firstPort, lastPort = 39600, 39699
+// The scripts' ports are a range of their own, below those that the kernel gives to
+// whoever asks for any, and below those of gatewaytest, which run at the same time.
+const firstPort, lastPort = 15600, 15699
 
 // reservePort binds a port without listening on it: connections are refused,
 // and nobody else can come to listen there.
