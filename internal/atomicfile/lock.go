@@ -173,7 +173,7 @@ func (w *waiter) takeAll(ctx context.Context, targets []target) (_ *Lock, err er
 			lock.Release()
 		}
 	}()
-	for _, target := range targets {
+	for i, target := range targets {
 		file, err := target.open()
 		if err != nil {
 			return nil, err
@@ -181,7 +181,7 @@ func (w *waiter) takeAll(ctx context.Context, targets []target) (_ *Lock, err er
 		err = w.flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			if !w.waiting {
-				w.first, w.waiting = w.holder(targets), true
+				w.first, w.waiting = w.holder(targets[i:i+1]), true
 			}
 			err = w.wait(ctx, file) // which closes the file where it fails
 		} else if err != nil {
