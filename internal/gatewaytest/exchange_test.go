@@ -86,7 +86,6 @@ func (v volume) wantGatewayEntries(t *testing.T, want map[string]string) {
 // A gateway that edits the file in front of each exchange has read what the one
 // before put there, which does not have the edit before that.
 func TestWhatAGatewayWritesInFrontOfEachExchangeIsKept(t *testing.T) {
-	t.Parallel()
 	v := fileEra(t)
 	v.gatewayWrites(t, func(devices map[string]json.RawMessage) {
 		for _, id := range []string{"removed 1", "removed 2", "removed 3", "stays"} {
@@ -116,7 +115,6 @@ func TestWhatAGatewayWritesInFrontOfEachExchangeIsKept(t *testing.T) {
 // A run that is killed after it has exchanged the file leaves what a gateway
 // wrote just before in its temporary file alone.
 func TestWhatAGatewayWroteJustBeforeAKillIsNotLost(t *testing.T) {
-	t.Parallel()
 	for name, afterwards := range map[string]func(map[string]json.RawMessage){
 		"and nothing after it": nil,
 		"and something after it": func(devices map[string]json.RawMessage) {

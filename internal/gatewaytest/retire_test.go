@@ -14,7 +14,6 @@ import (
 // or the new one. And the next start, which finds the bundle, takes nothing of that
 // for a removal.
 func TestAKilledRunRetiresAKeyTogetherWithPairingTheNext(t *testing.T) {
-	t.Parallel()
 	agents := func(v volume) (ids []string) {
 		for id, text := range must(readPaired(v.state))(t) {
 			var device struct{ DisplayName string }

@@ -99,7 +99,6 @@ func newKey(t *testing.T) string {
 }
 
 func TestAPruneWaitsForTheDiskAsOftenForManyDevicesAsForOne(t *testing.T) {
-	t.Parallel()
 	onEachStore(t, func(t *testing.T, v volume) {
 		var counts []int
 		for _, devices := range []int{1, 40} {
@@ -118,7 +117,6 @@ func TestAPruneWaitsForTheDiskAsOftenForManyDevicesAsForOne(t *testing.T) {
 // A prune takes what it takes in one step. Killed before any call, all of it is
 // there or none, the rest stays to the byte, and the next run completes it.
 func TestAPruneThatIsKilledLeavesAllOrNone(t *testing.T) {
-	t.Parallel()
 	onEachStore(t, func(t *testing.T, v volume) {
 		v.does(t, "seed", "--client", "stays")
 		stays := v.survey(t)
@@ -175,7 +173,6 @@ func leaveLog(t *testing.T, state string) {
 }
 
 func TestABootThatChangesNothingWaitsForNoDisk(t *testing.T) {
-	t.Parallel()
 	boots := func(t *testing.T, v volume) {
 		t.Helper()
 		for _, args := range [][]string{{"seed"}, {"run", "--handover=exec", "--", "true"}, {"status"}} {
@@ -201,7 +198,6 @@ func TestABootThatChangesNothingWaitsForNoDisk(t *testing.T) {
 // gets its entry, the key that it speaks of and the audit line are there, by their
 // whole paths.
 func TestAFirstBootSyncsEachFolderOnceAndTheStoreAfterWhatItSpeaksOf(t *testing.T) {
-	t.Parallel()
 	state := filepath.Join(t.TempDir(), "state")
 	if err := os.Mkdir(state, 0o700); err != nil {
 		t.Fatal(err)
@@ -239,7 +235,6 @@ func TestAFirstBootSyncsEachFolderOnceAndTheStoreAfterWhatItSpeaksOf(t *testing.
 // Killed before any call of a first boot, the next one completes it: one device, one
 // token in both places, and nothing left behind.
 func TestAFirstBootThatIsKilledIsCompletedByTheNext(t *testing.T) {
-	t.Parallel()
 	for n := 1; ; n++ {
 		v := volume{state: t.TempDir(), port: gatewaytest.FreePort(t)}
 		killed := killBeforeCall(t, v.bootstrap(t, "seed"), n)
@@ -272,7 +267,6 @@ func madeClients(t *testing.T, count int) (path string) {
 }
 
 func TestManyBundlesWaitForTheDiskAsOftenAsSome(t *testing.T) {
-	t.Parallel()
 	if !syncsAtOnce(t, t.TempDir()) {
 		t.Skip("the filesystem of the temporary directory is synced file by file")
 	}
@@ -304,7 +298,6 @@ func syncsAtOnce(t *testing.T, path string) bool {
 // Each client's bundle is whole after the next run, wherever the first one was killed,
 // and its key is the one that is paired.
 func TestManyBundlesThatAreKilledAreCompletedByTheNext(t *testing.T) {
-	t.Parallel()
 	const clients, step = 9, 7 // a kill before each seventh call, over some hundred
 	manifest := madeClients(t, clients)
 	for n := 1; ; n += step {

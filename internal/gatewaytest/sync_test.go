@@ -14,7 +14,6 @@ import (
 
 // A directory that is made is on disk once the one that names it is.
 func TestEachDirectoryThatIsMadeIsSyncedInItsParent(t *testing.T) {
-	t.Parallel()
 	for name, prefix := range map[string][]string{
 		"as root":   nil,
 		"as a user": {"setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups"},
