@@ -183,7 +183,10 @@ func (v volume) killRound(t *testing.T, before *survey, client string, kill func
 // entry: before each call once, on a store that was never seeded.
 func (v volume) killedFirst(t *testing.T) {
 	for n := 1; ; n++ {
-		one := volume{version: v.version, state: neverSeeded(t, v.version), port: v.port}
+		one := volume{version: v.version, state: t.TempDir(), port: v.port}
+		if v.version == sqliteEra {
+			one.state = gatewaytest.CopyDatabase(t, v.version)
+		}
 		before := one.survey(t)
 		killed := killBeforeCall(t, one.command(t, "first"), n)
 		after := one.surveyCrash(t)

@@ -46,12 +46,25 @@ func BootedState(t testing.TB, version string) string {
 func CopyState(t testing.TB, version string) string {
 	t.Helper()
 	dir := t.TempDir()
-	from := BootedState(t, version) + string(filepath.Separator) + "."
-	// cp and not os.CopyFS, which loses the modes 0600 and 0700.
+	copyInto(t, dir, BootedState(t, version)+string(filepath.Separator)+".")
+	return dir
+}
+
+// CopyDatabase is CopyState with the database alone, for a test that starts no gateway
+// on it: 2026.9.6 keeps 55 MB of its Control UI beside it.
+func CopyDatabase(t testing.TB, version string) string {
+	t.Helper()
+	dir := t.TempDir()
+	copyInto(t, dir, filepath.Join(BootedState(t, version), "state"))
+	return dir
+}
+
+// copyInto does it by cp and not by os.CopyFS, which loses the modes 0600 and 0700.
+func copyInto(t testing.TB, dir, from string) {
+	t.Helper()
 	if out, err := exec.CommandContext(t.Context(), "cp", "-a", from, dir).CombinedOutput(); err != nil {
 		t.Fatalf("cannot copy the booted state: %v\n%s", err, out)
 	}
-	return dir
 }
 
 // lock waits for an exclusive lock on a file, which the kernel lets go of when
