@@ -66,8 +66,10 @@ ready() {
 # answers NAME: a gateway serves there, paired or not.
 answers() { inside "$1" node -e 'fetch("http://127.0.0.1:18789/startupz").then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))'; }
 
-# stop NAME ends it as "docker stop" does, with time to drain.
-stop() { "$docker" stop --time 120 "$run-$1" >/dev/null; }
+# stop NAME ends it as "docker stop" does, with the time to drain that README gives it: a
+# gateway waits up to 315 s for an agent at work, on a busy machine for one that has
+# just answered.
+stop() { "$docker" stop --time 330 "$run-$1" >/dev/null; }
 
 # device VOLUME prints the id of the device in the state directory.
 device() { once "$(state "$1")" --entrypoint bootstrap "$image" identity show | awk '$1 == "device" {print $3}'; }
