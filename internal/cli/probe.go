@@ -81,6 +81,7 @@ func ask(ctx context.Context, t *pairing.Target, options probe.Options) (probe.V
 		began := time.Now()
 		credentials, err := t.AwaitCredentials(ctx, options.Auth == probe.AuthDevice, options.Wait)
 		if booting := (*pairing.RefusedError)(nil); errors.As(err, &booting) {
+			booting.Verdict.Auth = options.Auth
 			return booting.Verdict, nil
 		}
 		if err != nil {

@@ -87,7 +87,7 @@ func (t *Target) firstCredentials(ctx context.Context) (seed.Credentials, error)
 	if seed.HasDatabase(t.StateDir) && !t.isReached(ctx) {
 		if process, running := gateway.Serving(t.StateDir); running && process.Boots {
 			return seed.Credentials{}, &RefusedError{Verdict: probe.Verdict{
-				Outcome: probe.Unreachable, URL: t.ShownURL(), Auth: probe.AuthDevice,
+				Outcome: probe.Unreachable, URL: t.ShownURL(),
 				Message: fmt.Sprintf("the gateway (pid %d) boots, and does not listen yet", process.PID),
 			}}
 		}
