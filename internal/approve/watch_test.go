@@ -160,18 +160,23 @@ func TestOfTwentyRacingExactlyOneIsTheFirst(t *testing.T) {
 	}
 }
 
-func TestACrashBeforeTheAnswerOpensNoSecondWindow(t *testing.T) {
-	l, dir := openLobby(t), t.TempDir()
-	people := crowd(t, 3, nil)
+// breakOff leaves what a crash leaves in the middle of an approval as the first.
+func breakOff(t *testing.T, dir, deviceID string) {
+	t.Helper()
 	memory, err := OpenMemory(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = memory.reserve(people[1].DeviceID, true, time.Now())
-	memory.Close()
-	if err != nil {
+	defer memory.Close()
+	if err := memory.reserve(deviceID, true, time.Now()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestACrashBeforeTheAnswerOpensNoSecondWindow(t *testing.T) {
+	l, dir := openLobby(t), t.TempDir()
+	people := crowd(t, 3, nil)
+	breakOff(t, dir, people[1].DeviceID)
 	l.knock(people...)
 	g := newGuard(t, l, dir, readWritePolicy(rules(t, "first"), nil)).start(t)
 	eventually(t, "all to be answered", func() bool { return len(g.actions()) >= 3 })
@@ -185,15 +190,7 @@ func TestACrashBeforeTheAnswerOpensNoSecondWindow(t *testing.T) {
 func TestAnApprovalAsTheFirstThatBrokeOffCountsOnce(t *testing.T) {
 	l, dir := openLobby(t), t.TempDir()
 	people := crowd(t, 3, nil)
-	memory, err := OpenMemory(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = memory.reserve(people[1].DeviceID, true, time.Now())
-	memory.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
+	breakOff(t, dir, people[1].DeviceID)
 	l.knock(people...)
 	policy := readWritePolicy(rules(t, "first", "token"), func(p *Policy) { p.Max = 2 })
 	g := newGuard(t, l, dir, policy).start(t)

@@ -7,15 +7,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 )
 
 // The process is a shell that waits, under the names that gateways have.
 func TestAGatewayThatBootsIsSeen(t *testing.T) {
-	shell, err := exec.LookPath("sh")
-	if err != nil {
-		t.Fatal(err)
-	}
 	state, other := t.TempDir(), t.TempDir()
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(state, link); err != nil {
@@ -39,25 +36,16 @@ func TestAGatewayThatBootsIsSeen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			// The shell reads its commands from a pipe that nobody writes to, and so
 			// shows the arguments that it was given.
-			cmd := exec.Command(shell)
-			cmd.Args, cmd.Env = append(test.argv[:1:1], append([]string{"-s"}, test.argv[1:]...)...), test.env
-			if len(test.argv) == 1 {
-				cmd.Args = test.argv
+			argv := test.argv
+			if len(argv) > 1 {
+				argv = slices.Insert(slices.Clone(argv), 1, "-s")
 			}
-			input, err := cmd.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = input.Close(); _ = cmd.Wait() })
-			waitForEnvironment(t, cmd.Process.Pid)
+			pid := startShell(t, argv, test.env)
 			if got := Running(state); got != test.want {
 				t.Errorf("seen: %v, want %v", got, test.want)
 			}
-			if serving, found := Serving(state); found && (!serving.Boots || serving.PID != cmd.Process.Pid || serving.Port != test.port) {
-				t.Errorf("got %+v, want one that boots, pid %d and port %d", serving, cmd.Process.Pid, test.port)
+			if serving, found := Serving(state); found && (!serving.Boots || serving.PID != pid || serving.Port != test.port) {
+				t.Errorf("got %+v, want one that boots, pid %d and port %d", serving, pid, test.port)
 			}
 		})
 	}
@@ -70,28 +58,15 @@ func TestAGatewayThatBootsIsSeen(t *testing.T) {
 // the gateway's title, does not hide it.
 func TestAGatewayThatListensHasItsPort(t *testing.T) {
 	state := t.TempDir()
-	start := func(files ...*os.File) int {
-		cmd := exec.Command("/bin/sh")
-		cmd.Args, cmd.Env, cmd.ExtraFiles = []string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state}, files
-		input, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = input.Close(); _ = cmd.Wait() })
-		waitForEnvironment(t, cmd.Process.Pid)
-		return cmd.Process.Pid
-	}
+	env := []string{"OPENCLAW_STATE_DIR=" + state}
 	listener := listen(t, "[::1]:0").(*net.TCPListener)
 	file, err := listener.File()
 	if err != nil {
 		t.Fatal(err)
 	}
-	start()
-	gateway := start(file)
-	start()
+	startShell(t, []string{"openclaw"}, env)
+	gateway := startShell(t, []string{"openclaw"}, env, file)
+	startShell(t, []string{"openclaw"}, env)
 	port := listener.Addr().(*net.TCPAddr).Port
 	for _, close := range []func() error{listener.Close, file.Close} {
 		if err := close(); err != nil { // it is the shell's alone now
@@ -101,6 +76,24 @@ func TestAGatewayThatListensHasItsPort(t *testing.T) {
 	if got, running := Serving(state); !running || got != (Process{PID: gateway, Port: port}) {
 		t.Errorf("got %+v %v, want pid %d and port %d", got, running, gateway, port)
 	}
+}
+
+// startShell starts one that waits, under a name, with files of its own; it ends with
+// the test.
+func startShell(t *testing.T, argv, env []string, files ...*os.File) (pid int) {
+	t.Helper()
+	cmd := exec.Command("/bin/sh")
+	cmd.Args, cmd.Env, cmd.ExtraFiles = argv, env, files
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = input.Close(); _ = cmd.Wait() })
+	waitForEnvironment(t, cmd.Process.Pid)
+	return cmd.Process.Pid
 }
 
 // The kernel closes what an exec must close, which is what Start waits for, before

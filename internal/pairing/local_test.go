@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func TestTheDatabaseOfAGatewayThatBootsIsLeftAlone(t *testing.T) {
 	}
 	defer func() { _ = input.Close(); _ = cmd.Wait() }()
 	for !gateway.Running(state) { // the kernel lays out its environment last
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 
 	if _, err := target.AwaitCredentials(t.Context(), true, time.Hour); err == nil || errors.As(err, new(*RefusedError)) {
