@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/rs/zerolog"
+
 	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/seed"
@@ -73,7 +75,9 @@ func (b Beside) Prove(ctx context.Context, environ []string, settle func() (*Ent
 	e.ready = &readiness{}
 	e.StartsGateway()
 	e.Listener.Started(pid)
-	known, err := seed.ReadCredentials(ctx, e.SeedOptions())
+	options := e.SeedOptions()
+	options.Log = zerolog.Nop() // every gateway that is started boots
+	known, err := seed.ReadCredentials(ctx, options)
 	if err != nil {
 		return err
 	}

@@ -162,13 +162,17 @@ func (r *prover) tellAgain(ctx context.Context) {
 // listens, which it does seconds before it lets anybody in. Until then its database
 // is not opened: to close it is to fold its -wal, and a first boot of 2026.9.6 that
 // meets that lock ends with 78 ("database is locked"). Where the port is not known
-// for certain, the database's own record has to do.
+// for certain, its process's sockets tell, and where that is not seen, the database's own
+// record.
 func bootedHere(ctx context.Context, t *pairing.Target) bool {
 	if listener, err := gateway.Listener(t.Listen.Port); err == nil && listener != "" {
 		return true
 	}
 	if t.Command.Understood {
 		return false
+	}
+	if process, running := gateway.Serving(t.StateDir); running {
+		return !process.Boots
 	}
 	booted, err := seed.Booted(ctx, t.StateDir)
 	return err == nil && booted

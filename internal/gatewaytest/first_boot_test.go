@@ -12,31 +12,28 @@ import (
 	"github.com/reflectt/bootstrap/internal/gatewaytest"
 )
 
-// A gateway of the SQLite era moves the files into its database at its first
-// start. Whenever a seeding falls into that, the devices are paired afterwards,
-// and those from before are who they were.
-func TestSeedingAtAnyMomentOfAFirstBootHolds(t *testing.T) {
+// A gateway of the SQLite era moves the files into its database at its first start,
+// and ends over a lock that it meets in it. Others seed all the while, and ask for the
+// status: the boot holds, the devices are paired afterwards, and those from before are
+// who they were.
+func TestSeedingAllThroughAFirstBootHolds(t *testing.T) {
 	t.Parallel()
-	const moments = 10 // on each of two volumes
 	for _, version := range []string{"2026.8.2", "2026.9.6"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			t.Run("on a volume seeded before", func(t *testing.T) {
 				v := newVolume(t, version, t.TempDir())
 				v.seed(t, "--client", "early")
-				v.bootMeanwhile(t, moments)
+				v.bootMeanwhile(t)
 			})
-			t.Run("on an empty volume", func(t *testing.T) { newVolume(t, version, t.TempDir()).bootMeanwhile(t, moments) })
+			t.Run("on an empty volume", func(t *testing.T) { newVolume(t, version, t.TempDir()).bootMeanwhile(t) })
 		})
 	}
 }
 
-// usualBoot is about how long a first boot takes on a machine that is busy.
-const usualBoot = 12 * time.Second
-
-// bootMeanwhile boots the volume and seeds at random moments of that, one of
-// them when the database appears.
-func (v volume) bootMeanwhile(t *testing.T, moments int) {
+// bootMeanwhile boots the volume, and seeds one client after the other until the gateway
+// is ready.
+func (v volume) bootMeanwhile(t *testing.T) {
 	before := survey{}
 	tokens := map[string]string{}
 	if _, err := os.Stat(filepath.Join(v.state, "devices", "paired.json")); err == nil {
@@ -45,32 +42,46 @@ func (v volume) bootMeanwhile(t *testing.T, moments int) {
 	}
 	began := time.Now()
 	g := v.start(t)
-	var seeding sync.WaitGroup
-	seedNow := func(name string) {
-		at := time.Since(began).Round(10 * time.Millisecond)
-		result := gatewaytest.RunBootstrap(t, gatewaytest.Command{Argv: []string{"seed", "--client", name}, Env: v.env()})
-		t.Logf("%s seeded %v after the start", name, at)
-		if result.Code != 0 {
-			t.Errorf("%s, seeded %v after the start: exit %d\n%s", name, at, result.Code, result.Stderr)
-		}
-	}
-	seeding.Go(func() {
-		for _, err := os.Lstat(databaseOf(v.state)); err != nil; _, err = os.Lstat(databaseOf(v.state)) {
-			if time.Since(began) > 2*time.Minute {
+	ready := make(chan struct{})
+	untilReady := func(do func(i int)) {
+		for i := 0; ; i++ {
+			do(i)
+			select {
+			case <-ready:
 				return
+			default:
 			}
-			time.Sleep(time.Millisecond)
 		}
-		seedNow("moment-0")
-	})
-	slice := usualBoot / time.Duration(max(1, moments-1))
-	for i := range moments - 1 {
-		time.Sleep(time.Until(began.Add(slice*time.Duration(i) + rand.N(slice))))
-		seedNow(fmt.Sprintf("moment-%d", i+1))
 	}
-	seeding.Wait()
-	g.WaitReady(t)
-	t.Logf("ready %v after the start", time.Since(began).Round(10*time.Millisecond))
+	var clients []string
+	left := 0 // how often status has left a database alone
+	var others sync.WaitGroup
+	others.Go(func() {
+		untilReady(func(i int) {
+			client := fmt.Sprintf("client-%d", i)
+			if result := gatewaytest.RunBootstrap(t, gatewaytest.Command{Argv: []string{"seed", "--client", client}, Env: v.env()}); result.Code != 0 {
+				t.Errorf("%s, seeded %v after the start: exit %d\n%s", client, time.Since(began), result.Code, result.Stderr)
+			}
+			clients = append(clients, client)
+		})
+	})
+	others.Go(func() {
+		untilReady(func(int) {
+			result := gatewaytest.RunBootstrap(t, gatewaytest.Command{Argv: []string{"status"}, Env: v.env()})
+			if result.Code == 10 {
+				left++
+			}
+		})
+	})
+	func() {
+		defer others.Wait()
+		defer close(ready)
+		g.WaitReady(t)
+	}()
+	t.Logf("ready %v after the start, %d clients seeded, status has left the database alone %d times", time.Since(began).Round(10*time.Millisecond), len(clients), left)
+	if left == 0 {
+		t.Error("status has opened the database of a gateway that boots")
+	}
 	self, devices := v.self(t), v.paired(t)
 	if before.self != "" && self != before.self {
 		t.Errorf("the device was %s and is %s", before.self, self)
@@ -81,8 +92,14 @@ func (v volume) bootMeanwhile(t *testing.T, moments int) {
 		}
 	}
 	v.wantLetIn(t, self, fullScopes)
-	for i := range moments {
-		bundle := v.bundle(fmt.Sprintf("moment-%d", i))
-		v.wantLetIn(t, must(readIdentity(bundle))(t), standardScopes, "--state-dir", bundle)
+	for _, client := range clients {
+		if id := must(readIdentity(v.bundle(client)))(t); devices[id].Tokens["operator"].Token == "" {
+			t.Errorf("%s is not paired", client)
+		}
+	}
+	// The first and the last were nearest to the boot, and to its end.
+	some := []string{clients[0], clients[len(clients)-1], clients[rand.IntN(len(clients))]}
+	for _, client := range some {
+		v.wantLetIn(t, must(readIdentity(v.bundle(client)))(t), standardScopes, "--state-dir", v.bundle(client))
 	}
 }

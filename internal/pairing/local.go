@@ -3,7 +3,6 @@ package pairing
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/url"
 	"time"
@@ -84,13 +83,8 @@ func (t *Target) isReached(ctx context.Context) bool {
 // asks at any moment, and a first boot of 2026.9.6 that meets a reader's lock while it
 // makes its database ends ("database is locked").
 func (t *Target) firstCredentials(ctx context.Context) (seed.Credentials, error) {
-	if seed.HasDatabase(t.StateDir) && !t.isReached(ctx) {
-		if process, running := gateway.Serving(t.StateDir); running && process.Boots {
-			return seed.Credentials{}, &RefusedError{Verdict: probe.Verdict{
-				Outcome: probe.Unreachable, URL: t.ShownURL(),
-				Message: fmt.Sprintf("the gateway (pid %d) boots, and does not listen yet", process.PID),
-			}}
-		}
+	if err := t.Booting(ctx); err != nil {
+		return seed.Credentials{}, err
 	}
 	return seed.ReadCredentials(ctx, t.SeedOptions())
 }

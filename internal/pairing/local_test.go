@@ -1,6 +1,7 @@
 package pairing
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"os"
@@ -8,11 +9,15 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/probe"
+	"github.com/reflectt/bootstrap/internal/seed"
 )
 
 // The gateway is a shell under its name; what it makes is no database yet, and whoever
@@ -34,20 +39,7 @@ func TestTheDatabaseOfAGatewayThatBootsIsLeftAlone(t *testing.T) {
 	target := &Target{Installation: gateway.Installation{StateDir: state, Listen: listen, URL: listen.URL()}}
 	target.OwnCommand = func(string, ...string) string { return "bootstrap" }
 
-	cmd := exec.Command("/bin/sh")
-	cmd.Args, cmd.Env = []string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state}
-	input, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = input.Close(); _ = cmd.Wait() }()
-	for !gateway.Running(state) { // the kernel lays out its environment last
-		runtime.Gosched()
-	}
-
+	end := bootOn(t, state)
 	if _, err := target.AwaitCredentials(t.Context(), true, time.Hour); err == nil || errors.As(err, new(*RefusedError)) {
 		t.Errorf("a gateway that listens has a database that can be read: %v", err)
 	}
@@ -59,4 +51,53 @@ func TestTheDatabaseOfAGatewayThatBootsIsLeftAlone(t *testing.T) {
 		refused.Verdict.Outcome != probe.Unreachable || !strings.Contains(refused.Verdict.Message, "boots") {
 		t.Errorf("got %v", err)
 	}
+	if err := target.Booting(t.Context()); !errors.As(err, &refused) {
+		t.Errorf("got %v", err)
+	}
+
+	end()
+	for name, open := range map[string]func() error{
+		"a reader": func() error { _, err := target.Plan(t.Context(), Wishes{}); return err },
+		"a writer": func() error { _, err := target.Pair(t.Context(), Wishes{}); return err },
+	} {
+		t.Run(name+" waits until it has ended", func(t *testing.T) {
+			waited := false
+			end := bootOn(t, state)
+			target.Log = zerolog.New(writes(func(line []byte) {
+				waited = waited || bytes.Contains(line, []byte("a gateway boots here"))
+				end()
+			}))
+			if err := open(); !errors.As(err, new(*seed.StoreError)) || !waited {
+				t.Errorf("waited: %v, then %v", waited, err)
+			}
+		})
+	}
+}
+
+// bootOn starts a process that looks like a gateway which boots, until end is called.
+func bootOn(t *testing.T, state string) (end func()) {
+	t.Helper()
+	cmd := exec.Command("/bin/sh")
+	cmd.Args, cmd.Env = []string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state}
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	end = sync.OnceFunc(func() { _ = input.Close(); _ = cmd.Wait() })
+	t.Cleanup(end)
+	for !gateway.Running(state) { // the kernel lays out its environment last
+		runtime.Gosched()
+	}
+	return end
+}
+
+// writes is a writer that hands each line on.
+type writes func(line []byte)
+
+func (w writes) Write(line []byte) (int, error) {
+	w(line)
+	return len(line), nil
 }

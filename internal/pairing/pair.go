@@ -67,7 +67,11 @@ const untilDatabase = "no identity yet: the gateway makes it with its database, 
 // Pair makes sure that there is an identity, and that it and every client that
 // was named are paired.
 func (t *Target) Pair(ctx context.Context, w Wishes) (out Paired, err error) {
-	err = seed.InSession(ctx, t.SessionOptions(w.Live), func(session *seed.Session) (err error) {
+	options := t.SessionOptions(w.Live)
+	if w.vacant {
+		options.Booting = nil
+	}
+	err = seed.InSession(ctx, options, func(session *seed.Session) (err error) {
 		out, err = t.pairIn(ctx, session, w)
 		return err
 	})

@@ -17,7 +17,6 @@ import (
 // this state directory meanwhile.
 func (t *Target) SessionOptions(live bool) seed.Options {
 	options := t.SeedOptions()
-	options.Log = t.Log
 	if live {
 		options.Live = t.connect
 	}

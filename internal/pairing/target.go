@@ -79,9 +79,9 @@ func (t *Target) Environ() []string {
 func (t *Target) SeedOptions() seed.Options {
 	imports := t.Release.ImportsPairings()
 	return seed.Options{
-		StateDir: t.StateDir, Era: t.Release.Era(), LockTimeout: t.Settings.LockTimeout,
+		StateDir: t.StateDir, Era: t.Release.Era(), LockTimeout: t.Settings.LockTimeout, Log: t.Log,
 		Stage: t.Release.Era() == gateway.EraSQLite && (t.Starts || !imports), Withdraw: t.Starts && !imports,
-		Adopt: t.Starts,
+		Adopt: t.Starts, Booting: t.bootingPID,
 	}
 }
 

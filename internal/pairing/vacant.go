@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/identity"
+	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/seed"
 )
 
@@ -146,35 +146,36 @@ func (t *Target) waitForLease(ctx context.Context, first seed.Lease) error {
 	}
 }
 
-// firstBootPatience is how long a first boot may take to make its database, or
-// to listen; here it takes 2 to 40 s.
-const firstBootPatience = 2 * time.Minute
-
 // IsServed tells whether a gateway serves the state directory, for a command that
-// may seed beside one. It waits where that is about to change: a first boot
-// looks for files once, makes its database, and takes no notice of what is
-// written as a file in between (2026.9.6: "Legacy pairing stores require
-// repair"), or ends over it (2026.8.2: "Legacy device identity exists").
+// may seed beside one; one that boots is waited for.
 func (t *Target) IsServed(ctx context.Context) (bool, error) {
-	deadline := time.Now().Add(firstBootPatience)
-	for told := false; ; told = true {
-		if t.IsLive(ctx) {
-			return true, nil
-		}
-		if t.Release.Era() == gateway.EraJSON || !seed.Undecided(ctx, t.StateDir) || !gateway.Running(t.StateDir) || time.Now().After(deadline) {
-			return false, nil
-		}
-		if !told {
-			t.Log.Info().Str("at_most", firstBootPatience.String()).
-				Str("hint", "if it answers already, at another port than "+strconv.Itoa(t.Listen.Port)+": "+SetPort("PORT")).
-				Msg("a gateway boots here for the first time: waiting until it has a store")
-		}
-		select {
-		case <-ctx.Done():
-			return false, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
+	if err := seed.AwaitBoot(ctx, t.SeedOptions()); err != nil {
+		return false, err
 	}
+	return t.IsLive(ctx), nil
+}
+
+// Booting is an error where a gateway boots on a database here, which nobody else may open
+// meanwhile: for a command that does not wait as [seed.AwaitBoot] does.
+func (t *Target) Booting(ctx context.Context) error {
+	pid, boots := t.bootingPID(ctx)
+	if !boots || !seed.HasDatabase(t.StateDir) {
+		return nil
+	}
+	return &RefusedError{Verdict: probe.Verdict{
+		Outcome: probe.Unreachable, URL: t.ShownURL(),
+		Message: fmt.Sprintf("the gateway (pid %d) boots, and does not listen yet", pid),
+	}}
+}
+
+// bootingPID is the process of a gateway that boots here. One of another user, or in
+// another container, is not seen.
+func (t *Target) bootingPID(ctx context.Context) (pid int, boots bool) {
+	if t.Release.Era() == gateway.EraJSON || t.isReached(ctx) {
+		return 0, false
+	}
+	process, running := gateway.Serving(t.StateDir)
+	return process.PID, running && process.Boots
 }
 
 // SetPort says how to name a port that stands in the gateway's command alone.

@@ -35,17 +35,6 @@ func ReadLease(ctx context.Context, stateDir string) (lease Lease, held bool, er
 // HasDatabase tells whether a gateway has made its database, or is at it.
 func HasDatabase(stateDir string) bool { return atomicfile.Exists(statedb.Path(stateDir)) }
 
-// Undecided tells whether a gateway that boots may still turn to another store:
-// there is no database, or one in which nothing was made yet.
-func Undecided(ctx context.Context, stateDir string) bool {
-	db, err := statedb.Open(ctx, stateDir)
-	if err != nil {
-		return errors.Is(err, fs.ErrNotExist)
-	}
-	version := db.Version()
-	return db.Close() == nil && version == 0
-}
-
 // Booted tells whether a first boot is through with its database, by that one's
 // own record; see [statedb.Booted].
 func Booted(ctx context.Context, stateDir string) (bool, error) { return statedb.Booted(ctx, stateDir) }

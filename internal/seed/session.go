@@ -35,6 +35,9 @@ type Options struct {
 	// Log gets what a person should know while it lasts; the zero value writes
 	// nothing.
 	Log zerolog.Logger
+	// Booting, if set, tells whether a gateway boots on this state directory, and which
+	// process that is; see [AwaitBoot].
+	Booting func(context.Context) (pid int, boots bool)
 	// Stage: the gateway reads no pairing files and makes its database when it
 	// starts, so entries wait until then. See [Staged].
 	Stage bool
@@ -68,6 +71,9 @@ const LockPatience = 2 * time.Second
 // has moved the store into its database meanwhile, which it does once.
 func InSession(ctx context.Context, options Options, work func(*Session) error) (err error) {
 	for range 2 {
+		if err := AwaitBoot(ctx, options); err != nil { // and nobody waits for our lock meanwhile
+			return err
+		}
 		waiting := time.AfterFunc(LockPatience, func() {
 			options.Log.Info().Str("at_most", options.LockTimeout.String()).Msg("waiting for another bootstrap that has this state directory locked")
 		})

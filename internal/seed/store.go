@@ -144,6 +144,11 @@ func openStore(ctx context.Context, options Options) (store, error) {
 
 // fromStore reads something of the store that counts, which it opens for that.
 func fromStore[T any](ctx context.Context, options Options, read func(store) (T, error)) (result T, err error) {
+	if HasDatabase(options.StateDir) { // files may be read at any moment
+		if err := AwaitBoot(ctx, options); err != nil {
+			return result, err
+		}
+	}
 	opened, err := openStore(ctx, options)
 	if err != nil {
 		return result, err

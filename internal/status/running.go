@@ -23,7 +23,7 @@ type Running struct {
 }
 
 // FindRunning asks the owner lease, which names the port, and then the processes that
-// can be seen. The database of one that boots is left alone, as AwaitCredentials does.
+// can be seen. The database of one that boots is left alone.
 func FindRunning(ctx context.Context, t *pairing.Target) (Running, bool) {
 	if !t.IsLocal() || t.Answers(ctx) {
 		return Running{}, false

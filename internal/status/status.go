@@ -81,6 +81,22 @@ func Of(ctx context.Context, t *pairing.Target, now time.Time) Report {
 		URL: t.ShownURL(), Running: t.Answers(ctx), Auth: string(t.Auth.Mode), AuthFrom: authFrom(t),
 		Devices: []Device{}, Findings: []Finding{},
 	}
+	if err := t.Booting(ctx); err != nil {
+		out.Findings = append(out.Findings, Finding{
+			What: err.Error() + ": its database is left alone until then", Fix: "wait for it with: " + t.OwnCommand("probe", "--wait", "120s"), Err: err,
+		})
+	} else {
+		out.addStore(ctx, t, now)
+	}
+	out.Findings = append(out.Findings, settingFindings(now, t)...)
+	out.Findings = append(out.Findings, publicFinding(ctx, t, out.Running)...)
+	out.Findings = append(out.Findings, hookFindings(t)...)
+	out.Findings = append(out.Findings, rightsFindings(t.StateDir)...)
+	return out
+}
+
+// addStore adds what the store and the ledger tell.
+func (out *Report) addStore(ctx context.Context, t *pairing.Target, now time.Time) {
 	fail := func(err error) bool {
 		if err != nil {
 			out.Findings = append(out.Findings, Finding{What: err.Error(), Fix: pairing.HintOf(err), Err: err})
@@ -119,11 +135,6 @@ func Of(ctx context.Context, t *pairing.Target, now time.Time) Report {
 	if other, found := FindRunning(ctx, t); found {
 		out.Findings = append(out.Findings, other.finding(t))
 	}
-	out.Findings = append(out.Findings, settingFindings(now, t)...)
-	out.Findings = append(out.Findings, publicFinding(ctx, t, out.Running)...)
-	out.Findings = append(out.Findings, hookFindings(t)...)
-	out.Findings = append(out.Findings, rightsFindings(t.StateDir)...)
-	return out
 }
 
 // authFrom is where the gateway's secret comes from, as a person would look for
