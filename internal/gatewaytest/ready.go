@@ -25,7 +25,9 @@ func (g *Gateway) WaitReady(t testing.TB) {
 		}
 		select {
 		case <-g.done:
-			t.Fatalf("the gateway ended with exit code %d before it was ready (%v)", g.code, err)
+			if !g.startAgain(t) {
+				t.Fatalf("the gateway ended with exit code %d before it was ready (%v)", g.code, err)
+			}
 		case <-ctx.Done():
 			t.Fatalf("the gateway is not ready after %v: %v", readyTimeout, err)
 		case <-time.After(250 * time.Millisecond):
@@ -43,7 +45,7 @@ func (g *Gateway) WaitOutput(t testing.TB, text string) {
 		if strings.Contains(g.Output(), text) {
 			return
 		}
-		if ended {
+		if ended && !g.startAgain(t) {
 			t.Fatalf("the gateway ended with exit code %d and never said %q", g.code, text)
 		}
 		select {
