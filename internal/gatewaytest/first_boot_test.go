@@ -71,6 +71,7 @@ func (v volume) bootMeanwhile(t *testing.T) {
 			if result.Code == 10 {
 				left++
 			}
+			time.Sleep(200 * time.Millisecond) // the boot needs the processors, too
 		})
 	})
 	func() {
