@@ -208,7 +208,7 @@ func (j *joining) removed() error {
 	return &RefusedError{Verdict: probe.Verdict{
 		Outcome: probe.NotPaired,
 		Message: "the gateway does not know this client any more: somebody removed it, or its token was revoked; it is not asked for again",
-		Hints:   []string{"if it shall come back: bootstrap join --again --name " + j.Client.Name},
+		Hints:   []string{"if it shall come back: " + j.OwnCommand("join", "--again", "--name", j.Client.Name+":"+j.Client.Preset)},
 	}}
 }
 
