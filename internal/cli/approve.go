@@ -123,7 +123,7 @@ func (a *app) approveOne(c *cli.Context, caller *approve.Caller, t *pairing.Targ
 			return err
 		}
 	}
-	if err := checkRequest(request, c.String("role"), c.String("device")); err != nil {
+	if err := a.checkRequest(request, c.String("role"), c.String("device")); err != nil {
 		return err
 	}
 	got, err := approve.Approve(c.Context, caller.Client, id)
@@ -144,14 +144,14 @@ func (a *app) approveOne(c *cli.Context, caller *approve.Caller, t *pairing.Targ
 }
 
 // checkRequest compares a request with what the person said it is.
-func checkRequest(request approve.Request, role, device string) error {
+func (a *app) checkRequest(request approve.Request, role, device string) error {
 	for _, asked := range request.Roles {
 		if asked == role {
 			continue
 		}
 		hint := ""
 		if asked == "node" || asked == "operator" {
-			hint = "if that is meant: bootstrap approve --role " + asked + " " + request.RequestID
+			hint = "if that is meant: " + a.command("approve", "--role", asked, request.RequestID)
 		}
 		return pairing.Usage(fmt.Errorf("it asks for the role %s, and --role says %s: not approved", protocol.Clean(asked), role), hint)
 	}

@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"flag"
 	"fmt"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/urfave/cli/v2"
+
+	"github.com/reflectt/bootstrap/internal/approve"
 	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/rights"
 )
@@ -28,5 +32,15 @@ func TestAStartThatMeetsALimitNamesTheLimits(t *testing.T) {
 		if hint := hintOf(&launch.CommandError{Code: launch.CodeCannotRun, Path: "/bin/openclaw", Err: err}); !strings.Contains(hint, want) {
 			t.Errorf("%v: %q", err, hint)
 		}
+	}
+}
+
+func TestARequestForTheOtherRoleIsApprovedWhereItWasFound(t *testing.T) {
+	set := flag.NewFlagSet("approve", flag.ContinueOnError)
+	set.String("gateway-url", "wss://gateway.example", "")
+	a := &app{typed: map[string]*cli.Context{"gateway-url": cli.NewContext(nil, set, nil)}}
+	err := a.checkRequest(approve.Request{RequestID: "id", Roles: []string{"node"}}, "operator", "")
+	if hint := hintOf(err); !strings.HasSuffix(hint, "bootstrap approve --gateway-url wss://gateway.example --role node id") {
+		t.Errorf("got %q", hint)
 	}
 }

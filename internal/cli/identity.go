@@ -88,7 +88,7 @@ func (a *app) readSelf(c *cli.Context) (identity.Identity, error) {
 	if err == nil && id.IsZero() {
 		err = &identity.Error{
 			Path: identity.FilePath(t.StateDir), Fault: "there is none",
-			Fix: "bootstrap identity create",
+			Fix: a.command("identity create"),
 		}
 	}
 	return id, err

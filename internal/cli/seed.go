@@ -149,7 +149,7 @@ func (a *app) seedRevoke(c *cli.Context) error {
 func (a *app) seedRotate(c *cli.Context) error {
 	ask := func(g *pairing.ViaGateway, name string) error { return g.Rotate(c.Context, name) }
 	return a.byName(c, ask, func(session *seed.Session, t *pairing.Target, name string) error {
-		_, err := session.Rotate(c.Context, name, func(results []seed.Result) error {
+		_, err := session.Rotate(c.Context, name, t.OwnCommand("seed", "--reseed", name), func(results []seed.Result) error {
 			bundle, err := seed.ReadBundle(t.BundlesDir(), name)
 			for _, result := range results {
 				if err == nil && !bundle.Identity.IsZero() && bundle.Identity.DeviceID() == result.DeviceID {

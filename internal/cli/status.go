@@ -94,7 +94,7 @@ func (a *app) printStatus(out status.Report) error {
 		if link.Opened {
 			state = "a browser has opened it"
 		}
-		row("browser link", link.ID, "until "+link.Expires.Format(time.RFC3339), state, "to end it: bootstrap link --revoke")
+		row("browser link", link.ID, "until "+link.Expires.Format(time.RFC3339), state, "to end it: "+a.command("link", "--revoke"))
 	}
 	_ = table.Flush()
 	if len(out.Devices) > 0 {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/identity"
-	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // SelfName is what the state directory's own device is called.
@@ -166,8 +165,8 @@ func (s *Session) removeDevices(ctx context.Context, action string, ids []string
 }
 
 // Rotate gives the devices of a name other tokens with the same scopes. handOver
-// gives them to the clients.
-func (s *Session) Rotate(ctx context.Context, name string, handOver func([]Result) error) ([]Result, error) {
+// gives them to the clients; reseed is the hint where none of them is paired.
+func (s *Session) Rotate(ctx context.Context, name, reseed string, handOver func([]Result) error) ([]Result, error) {
 	devices, err := s.Seeded(name)
 	if err != nil {
 		return nil, err
@@ -187,7 +186,7 @@ func (s *Session) Rotate(ctx context.Context, name string, handOver func([]Resul
 	if len(due) == 0 {
 		return nil, &StoreError{
 			Path: s.store.path(), Err: fmt.Errorf("the device %q is not paired any more", name),
-			Fix: "bootstrap seed --reseed " + shell.Quote(name),
+			Fix: reseed,
 		}
 	}
 	if err := s.audit(lines...); err != nil {

@@ -190,7 +190,7 @@ func TestRotatingChangesTheTokenAndNothingElse(t *testing.T) {
 	eachStore(t, func(t *testing.T, dir string) {
 		devices, before := pairClients(t, dir, "agent-1")
 		err := withSession(t, options(dir), func(session *seed.Session) error {
-			rotated, err := session.Rotate(context.Background(), "agent-1", func([]seed.Result) error { return nil })
+			rotated, err := session.Rotate(context.Background(), "agent-1", "", func([]seed.Result) error { return nil })
 			if err != nil {
 				return err
 			}
@@ -228,7 +228,7 @@ func TestEveryChangeIsInTheAuditLog(t *testing.T) {
 		reseed := devices[0]
 		reseed.Reseed = true
 		err := withSession(t, options(dir), func(session *seed.Session) error {
-			_, rotate := session.Rotate(context.Background(), "agent-1", func([]seed.Result) error { return nil })
+			_, rotate := session.Rotate(context.Background(), "agent-1", "", func([]seed.Result) error { return nil })
 			_, revoke := session.Revoke(context.Background(), "agent-1")
 			_, pair := session.Pair(context.Background(), devices...)
 			_, again := session.Pair(context.Background(), reseed)
