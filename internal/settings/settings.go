@@ -35,7 +35,7 @@ type Settings struct {
 	Scopes       Scopes `env:"BOOTSTRAP_SCOPES" flag:"scope" arg:"SCOPE" cmd:"run,seed,status" usage:"explicit scope instead of the preset's, such as operator.read; repeatable"`
 
 	Clients   Clients `env:"BOOTSTRAP_CLIENTS" flag:"client" arg:"NAME[:PRESET][=KEY]" cmd:"run,seed,status" usage:"one more device to pair, with its own key in a bundle, or with the public KEY that it keeps itself; repeatable"`
-	Manifest  string  `env:"BOOTSTRAP_MANIFEST" flag:"manifest" arg:"FILE" cmd:"run,seed,status" usage:"YAML or JSON file that lists more clients: name, preset or scopes, publicKey"`
+	Manifest  string  `env:"BOOTSTRAP_MANIFEST" flag:"manifest" arg:"FILE" cmd:"run,seed,status" usage:"YAML or JSON file that lists more clients, as in clients: [{name: viewer, preset: read}]; a client may have scopes: [SCOPE] instead of the preset, and the publicKey of a key that it keeps itself"`
 	BundleDir string  `env:"BOOTSTRAP_BUNDLE_DIR" flag:"bundle-dir" arg:"DIR" cmd:"run,seed,status,bridge,join" usage:"where the clients' bundles go (default: bootstrap/clients in the state directory)"`
 
 	ClientURL           URL         `env:"BOOTSTRAP_CLIENT_URL" flag:"client-url" arg:"URL" cmd:"run,seed" usage:"where bundles tell their clients to find the gateway, such as ws://gateway:18789 (default: the gateway's own URL)"`
