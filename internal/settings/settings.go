@@ -50,7 +50,7 @@ type Settings struct {
 	Origins        []WebURL `env:"BOOTSTRAP_ORIGINS" flag:"origin" arg:"URL" cmd:"run,status" usage:"origin at which browsers open the Control UI: says what to add to openclaw.json where the gateway would refuse it; repeatable"`
 	TrustedProxies Networks `env:"BOOTSTRAP_TRUSTED_PROXIES" flag:"trusted-proxy" arg:"CIDR" cmd:"run,status" usage:"address or network of a reverse proxy before the gateway: says what to add to openclaw.json where the gateway would not believe it; repeatable"`
 
-	Handover      Handover      `env:"BOOTSTRAP_HANDOVER" envDefault:"auto" flag:"handover" arg:"HOW" cmd:"run" usage:"exec replaces bootstrap by the gateway; supervise stays as its init; auto supervises as PID 1"`
+	Handover      Handover      `env:"BOOTSTRAP_HANDOVER" envDefault:"auto" flag:"handover" arg:"HOW" cmd:"run" usage:"exec replaces bootstrap by the gateway; supervise stays as its init; auto supervises as PID 1, and where another setting needs that"`
 	RequirePaired bool          `env:"BOOTSTRAP_REQUIRE_PAIRED" envDefault:"false" flag:"require-paired" cmd:"run" usage:"stop the gateway where its first proof fails (default: warn, and go on trying)"`
 	ProveTimeout  time.Duration `env:"BOOTSTRAP_PROVE_TIMEOUT" flag:"prove-timeout" arg:"TIME" cmd:"run" usage:"how long the gateway may take to answer the proof before a warning; the tries go on (default: 2m, and 10m with --require-paired, which ends the gateway then)"`
 	ReadyFile     string        `env:"BOOTSTRAP_READY_FILE" flag:"ready-file" arg:"FILE" cmd:"run" usage:"file that is there while the pairing is proven, or off (default: as PID 1 /run/bootstrap.ready, or bootstrap-UID/bootstrap.ready in the temporary directory where that cannot be written)"`
