@@ -94,6 +94,12 @@ func (t *Target) pairIn(ctx context.Context, session *seed.Session, w Wishes) (o
 			return out, err
 		}
 	}
+	for _, name := range w.Reseed { // a misspelt one makes no key
+		named := func(c settings.Client) bool { return c.Name == name }
+		if _, err := session.Seeded(name); err != nil && name != seed.SelfName && !slices.ContainsFunc(w.wantedOf(t.Settings), named) {
+			return out, err
+		}
+	}
 	self, created, err := session.Self(ctx, w.Imported, w.Known)
 	if err != nil {
 		return out, err
