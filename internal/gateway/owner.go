@@ -281,18 +281,32 @@ func Serving(stateDir string) (serving Process, running bool) {
 		if err != nil || !os.SameFile(directory, other) {
 			continue
 		}
-		serving, running = Process{PID: pid, Port: port}, true
+		found := Process{PID: pid, Port: port}
 		if ports, err := listensAt(pid); err == nil {
-			serving.Boots = len(ports) == 0
+			found.Boots = len(ports) == 0
 			if !slices.Contains(ports, port) && len(ports) > 0 {
-				serving.Port = ports[0]
+				found.Port = ports[0]
 			}
 		}
-		if !serving.Boots {
+		if found.Boots && startsCommand(pid) {
+			continue
+		}
+		if serving, running = found, true; !serving.Boots {
 			break
 		}
 	}
 	return serving, running
+}
+
+// startsCommand tells whether a process has a child that is another command of OpenClaw's
+// than the gateway: 2026.8.2 and 2026.9.5 start "openclaw logs" once more, and the first
+// process keeps the title "openclaw" for as long as that runs.
+func startsCommand(pid int) bool {
+	title := func(pid int) string { return strings.Join(nulSeparated(fmt.Sprintf("/proc/%d/cmdline", pid)), " ") }
+	return title(pid) == packageName && slices.ContainsFunc(pids(), func(other int) bool {
+		parent, _ := ParentOf(other)
+		return parent == pid && strings.HasPrefix(title(other), packageName+"-") && title(other) != packageName+"-gateway"
+	})
 }
 
 // listensAt are the ports at which a process listens, sorted.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 )
 
 // The process is a shell that waits, under the names that gateways have.
@@ -78,22 +80,50 @@ func TestAGatewayThatListensHasItsPort(t *testing.T) {
 	}
 }
 
+// Up to 2026.9.5 "openclaw logs --follow" is two processes: the first one has the title
+// of a gateway that boots for as long as the second one runs.
+func TestACommandThatStartedItselfAgainIsNoGateway(t *testing.T) {
+	state, programs := t.TempDir(), t.TempDir()
+	if err := os.Symlink("/bin/sh", filepath.Join(programs, "openclaw-logs")); err != nil {
+		t.Fatal(err)
+	}
+	pid, input := startReader(t, []string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state, "PATH=" + programs})
+	if !Running(state) {
+		t.Fatalf("pid %d is not seen", pid)
+	}
+	if _, err := fmt.Fprintln(input, "openclaw-logs"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); Running(state); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it is taken for a gateway that boots")
+		}
+	}
+}
+
 // startShell starts one that waits, under a name, with files of its own; it ends with
 // the test.
 func startShell(t *testing.T, argv, env []string, files ...*os.File) (pid int) {
 	t.Helper()
+	pid, _ = startReader(t, argv, env, files...)
+	return pid
+}
+
+// startReader is startShell, with where it reads its commands.
+func startReader(t *testing.T, argv, env []string, files ...*os.File) (pid int, input io.Writer) {
+	t.Helper()
 	cmd := exec.Command("/bin/sh")
 	cmd.Args, cmd.Env, cmd.ExtraFiles = argv, env, files
-	input, err := cmd.StdinPipe()
+	commands, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = input.Close(); _ = cmd.Wait() })
+	t.Cleanup(func() { _ = commands.Close(); _ = cmd.Wait() })
 	waitForEnvironment(t, cmd.Process.Pid)
-	return cmd.Process.Pid
+	return cmd.Process.Pid, commands
 }
 
 // The kernel closes what an exec must close, which is what Start waits for, before
