@@ -25,13 +25,13 @@ import (
 // client would make it connect to itself, without end. told is what --gateway-url
 // names: the bridge's gateway, but under run, where the bridge serves the gateway
 // that is started here and the proof goes to that URL.
-func (b *openedBridge) asksItself(flag string, s settings.Settings, serves, told string) error {
+func (b *openedBridge) asksItself(ctx context.Context, flag string, s settings.Settings, serves, told string) error {
 	for _, l := range b.listeners {
 		switch {
-		case (s.GatewayURL == "" || serves != told) && pointsAt(serves, l.Addr()):
+		case (s.GatewayURL == "" || serves != told) && pointsAt(ctx, serves, l.Addr()):
 			return pairing.Usage(fmt.Errorf("%s (BOOTSTRAP_BRIDGE): %s is where the gateway is expected to listen", flag, l.Address()),
 				"choose another port for the bridge; OPENCLAW_GATEWAY_PORT names the gateway's where its command does not show it")
-		case pointsAt(told, l.Addr()):
+		case pointsAt(ctx, told, l.Addr()):
 			return pairing.Usage(fmt.Errorf("--gateway-url (OPENCLAW_GATEWAY_URL): %s is where this bridge itself listens", protocol.DisplayURL(told)),
 				"--gateway-url with the gateway's own address: the URL in a client's env may be a bridge's")
 		}
@@ -40,13 +40,13 @@ func (b *openedBridge) asksItself(flag string, s settings.Settings, serves, told
 }
 
 // pointsAt tells whether a gateway's URL is a listener's own address.
-func pointsAt(gatewayURL string, listener net.Addr) bool {
+func pointsAt(ctx context.Context, gatewayURL string, listener net.Addr) bool {
 	tcp, isTCP := listener.(*net.TCPAddr)
 	u, err := url.Parse(gatewayURL)
 	if !isTCP || err != nil || u.Port() != strconv.Itoa(tcp.Port) {
 		return false
 	}
-	return slices.ContainsFunc(gateway.OnThisMachine(u.Host), func(own string) bool {
+	return slices.ContainsFunc(gateway.OnThisMachine(ctx, u.Host), func(own string) bool {
 		address, err := netip.ParseAddrPort(own)
 		return err == nil && (tcp.IP.IsUnspecified() || tcp.IP.Equal(address.Addr().AsSlice()))
 	})
@@ -64,7 +64,7 @@ type openedBridge struct {
 
 // openBridge listens where the settings say. The bundles are read for each
 // client anew, so it may serve before they are there.
-func openBridge(flag string, t *pairing.Target, options bridge.Options) (*openedBridge, error) {
+func openBridge(ctx context.Context, flag string, t *pairing.Target, options bridge.Options) (*openedBridge, error) {
 	options.TLS, options.BundleDir = t.Trust(), t.BundlesDir()
 	options.RemoteAsLocal = t.Settings.BridgeRemoteAsLocal
 	options.OwnTokens, options.Hosts = t.Settings.BridgeTokens, t.Settings.BridgeHosts
@@ -91,7 +91,7 @@ func openBridge(flag string, t *pairing.Target, options bridge.Options) (*opened
 			return nil, pairing.Usage(fmt.Errorf("%s (BOOTSTRAP_BRIDGE): %w", flag, err), pairing.HintOf(err))
 		}
 	}
-	if err := out.asksItself(flag, t.Settings, options.GatewayURL, t.URL); err != nil {
+	if err := out.asksItself(ctx, flag, t.Settings, options.GatewayURL, t.URL); err != nil {
 		out.close()
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func openBridge(flag string, t *pairing.Target, options bridge.Options) (*opened
 // ServeBridge lets clients in at the addresses of the settings, until the context
 // ends; flag is what names them.
 func ServeBridge(ctx context.Context, t *pairing.Target, flag, token string) error {
-	b, err := openBridge(flag, t, bridge.Options{GatewayURL: t.URL, Token: token, Join: joinElsewhere(t)})
+	b, err := openBridge(ctx, flag, t, bridge.Options{GatewayURL: t.URL, Token: token, Join: joinElsewhere(t)})
 	if err != nil {
 		return err
 	}
@@ -124,11 +124,11 @@ func (b *openedBridge) close() {
 // bridgeBeside opens the bridge of a gateway that we are about to start; nil
 // where none was asked for. It serves the gateway on this machine, wherever
 // other clients are told to find it.
-func (e *Entrypoint) bridgeBeside() (*openedBridge, error) {
+func (e *Entrypoint) bridgeBeside(ctx context.Context) (*openedBridge, error) {
 	if len(e.Settings.Bridge) == 0 {
 		return nil, nil
 	}
-	return openBridge("--bridge", e.Target, bridge.Options{GatewayURL: e.Listen.URL(), Token: e.BridgeToken, Join: joinHere(e.Target), Notify: e.counted.heard})
+	return openBridge(ctx, "--bridge", e.Target, bridge.Options{GatewayURL: e.Listen.URL(), Token: e.BridgeToken, Join: joinHere(e.Target), Notify: e.counted.heard})
 }
 
 // serve lets clients in until drain.

@@ -20,7 +20,7 @@ import (
 func TestReadinessWantsTheBridgeToReachTheGateway(t *testing.T) {
 	var log bytes.Buffer
 	target := &pairing.Target{Invocation: pairing.Invocation{Log: zerolog.New(&log)}, Settings: settings.Settings{Bridge: []string{"127.0.0.1:0"}, BundleDir: t.TempDir(), HealthListen: "127.0.0.1:0"}}
-	b, err := openBridge("--bridge", target, bridge.Options{GatewayURL: "ws://127.0.0.1:1"}) // nobody is there
+	b, err := openBridge(t.Context(), "--bridge", target, bridge.Options{GatewayURL: "ws://127.0.0.1:1"}) // nobody is there
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,11 +80,11 @@ func TestAGatewayURLLeadsBackToTheBridge(t *testing.T) {
 		{net.IPv4zero, "ws://192.0.2.1:18790", false},
 		{net.IPv4zero, "ws://127.0.0.1", false},
 	} {
-		if back := pointsAt(c.url, &net.TCPAddr{IP: c.listen, Port: 18790}); back != c.back {
+		if back := pointsAt(t.Context(), c.url, &net.TCPAddr{IP: c.listen, Port: 18790}); back != c.back {
 			t.Errorf("%s on %v: %v", c.url, c.listen, back)
 		}
 	}
-	if pointsAt("ws://127.0.0.1:18790", &net.UnixAddr{Name: "/run/agent-1.sock", Net: "unix"}) {
+	if pointsAt(t.Context(), "ws://127.0.0.1:18790", &net.UnixAddr{Name: "/run/agent-1.sock", Net: "unix"}) {
 		t.Error("a Unix socket is no gateway's address")
 	}
 }

@@ -113,7 +113,7 @@ func (e *Entrypoint) supervise(ctx context.Context, paired pairing.Paired, signa
 	if len(e.Settings.Bridge) == 0 {
 		debug.SetGCPercent(restGCPercent)
 	}
-	bridge, err := e.bridgeBeside()
+	bridge, err := e.bridgeBeside(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -219,12 +220,12 @@ func pidWithSocket(inode string) int {
 }
 
 // OnThisMachine are the addresses of this machine that a HOST:PORT means.
-func OnThisMachine(address string) (own []string) {
+func OnThisMachine(ctx context.Context, address string) (own []string) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil
 	}
-	addresses, err := net.LookupHost(host) // a number is itself
+	addresses, err := net.DefaultResolver.LookupHost(ctx, host) // a number is itself
 	if err != nil {
 		return nil // it cannot be dialled, either
 	}

@@ -188,11 +188,11 @@ func TestAddressesOfThisMachine(t *testing.T) {
 	for address, want := range map[string]int{
 		"127.0.0.1:1": 1, "[::1]:1": 1, "192.0.2.1:1": 0, "nonsense": 0,
 	} {
-		if got := OnThisMachine(address); len(got) != want || want == 1 && got[0] != address {
+		if got := OnThisMachine(t.Context(), address); len(got) != want || want == 1 && got[0] != address {
 			t.Errorf("%s: %v", address, got)
 		}
 	}
-	if got := OnThisMachine("localhost:1"); len(got) == 0 {
+	if got := OnThisMachine(t.Context(), "localhost:1"); len(got) == 0 {
 		t.Error("localhost is elsewhere")
 	}
 }

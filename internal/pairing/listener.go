@@ -1,6 +1,7 @@
 package pairing
 
 import (
+	"context"
 	"errors"
 	"net"
 	"strconv"
@@ -40,14 +41,15 @@ func (o *OwnListener) Seen() string {
 }
 
 // check is what [protocol.TLSOptions] asks.
-func (o *OwnListener) check(address string) (string, error) {
+func (o *OwnListener) check(ctx context.Context, address string) (string, error) {
 	if _, port, err := net.SplitHostPort(address); err != nil || port != strconv.Itoa(o.port) {
 		return "", nil
 	}
+	here := gateway.OnThisMachine(ctx, address) // which may take its time
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	id := ""
-	for _, own := range gateway.OnThisMachine(address) {
+	for _, own := range here {
 		if o.tree == nil {
 			return "", errors.New("the gateway is not started yet")
 		}

@@ -230,7 +230,7 @@ func TestWhoIsNotTheListenerIsShownNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before, asks := reached.Load(), 0
-			options := TLSOptions{Listener: func(address string) (string, error) {
+			options := TLSOptions{Listener: func(_ context.Context, address string) (string, error) {
 				if "ws://"+address != url {
 					t.Errorf("asked for %s", address)
 				}

@@ -33,9 +33,9 @@ func httpClient(u *url.URL, options TLSOptions) (*http.Client, error) {
 
 // dialOnly connects where the same one listens before and after, so that it is that
 // one who was reached.
-func dialOnly(listener func(address string) (string, error)) func(context.Context, string, string) (net.Conn, error) {
+func dialOnly(listener func(ctx context.Context, address string) (string, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		before, err := listener(address)
+		before, err := listener(ctx, address)
 		if err != nil {
 			return nil, &ListenerError{err}
 		}
@@ -43,7 +43,7 @@ func dialOnly(listener func(address string) (string, error)) func(context.Contex
 		if err != nil {
 			return nil, err
 		}
-		after, err := listener(address)
+		after, err := listener(ctx, address)
 		if err == nil && after != before {
 			err = errors.New("who listens at " + address + " has changed at this moment")
 		}

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -26,7 +27,7 @@ type TLSOptions struct {
 	// Listener, if set, says whose socket a connection to HOST:PORT reaches. It is
 	// asked before a connection and after: where it says two things, or an error,
 	// nobody is shown anything, and the error is a [*ListenerError].
-	Listener func(address string) (string, error)
+	Listener func(ctx context.Context, address string) (string, error)
 }
 
 // ListenerError says that another process answers than the gateway that is meant.
