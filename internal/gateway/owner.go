@@ -272,14 +272,8 @@ func Serving(stateDir string) (serving Process, running bool) {
 		return Process{}, false
 	}
 	for _, pid := range pids() {
-		process := fmt.Sprintf("/proc/%d", pid)
-		serves, port, known := processStateDir(process)
-		if !known {
-			continue
-		}
-		// Seen with its eyes: it may live in a container.
-		other, err := os.Stat(filepath.Join(process, "root", serves))
-		if err != nil || !os.SameFile(directory, other) {
+		serves, port, known, _ := served(pid)
+		if !known || !os.SameFile(directory, serves) {
 			continue
 		}
 		found := Process{PID: pid, Port: port}
@@ -297,6 +291,33 @@ func Serving(stateDir string) (serving Process, running bool) {
 		}
 	}
 	return serving, running
+}
+
+// ServedElsewhere tells whether a gateway on another state directory listens at a port, as
+// far as its process is shown.
+func ServedElsewhere(port int, stateDir string) bool {
+	directory, err := os.Stat(stateDir)
+	if err != nil {
+		return false
+	}
+	all, _ := sockets(port)
+	return slices.ContainsFunc(all, func(s socket) bool {
+		serves, _, known, certain := served(pidWithSocket(s.inode))
+		return known && certain && !os.SameFile(directory, serves)
+	})
+}
+
+// served is the state directory of a gateway's process, seen with its eyes, for it may live
+// in a container; known is false where a process is no gateway's, and certain where a
+// title hides its arguments, which may name a profile, and its environment no directory.
+func served(pid int) (directory os.FileInfo, port int, known, certain bool) {
+	process := fmt.Sprintf("/proc/%d", pid)
+	path, port, known, certain := processStateDir(process)
+	if !known {
+		return nil, 0, false, false
+	}
+	directory, err := os.Stat(filepath.Join(process, "root", path))
+	return directory, port, err == nil, certain
 }
 
 // startsCommand tells whether a process has a child that is another command of OpenClaw's
@@ -329,10 +350,10 @@ func listensAt(pid int) (ports []int, err error) {
 
 // processStateDir is the state directory of a gateway, in its own root, and the port
 // that it was given; known is false where a process is none.
-func processStateDir(process string) (dir string, port int, known bool) {
+func processStateDir(process string) (dir string, port int, known, certain bool) {
 	argv := nulSeparated(filepath.Join(process, "cmdline"))
 	if len(argv) == 0 || !strings.Contains(strings.Join(argv, " "), packageName) {
-		return "", 0, false // most processes, at the price of one read
+		return "", 0, false, false // most processes, at the price of one read
 	}
 	env := Environment{Vars: map[string]string{}}
 	for _, pair := range nulSeparated(filepath.Join(process, "environ")) {
@@ -341,15 +362,16 @@ func processStateDir(process string) (dir string, port int, known bool) {
 		}
 	}
 	if len(env.Vars) == 0 {
-		return "", 0, false // another user's
+		return "", 0, false, false // another user's
 	}
 	env.Dir, _ = os.Readlink(filepath.Join(process, "cwd"))
 	command := ParseCommand(argv, env)
 	titled := len(argv) == 1 && (argv[0] == packageName || argv[0] == packageName+"-gateway")
 	if !command.Understood && !titled {
-		return "", 0, false
+		return "", 0, false, false
 	}
-	return StateDir(env, command.Profile, Release{}), command.Port, true
+	certain = command.Understood || env.trimmed("OPENCLAW_STATE_DIR") != ""
+	return StateDir(env, command.Profile, Release{}), command.Port, true, certain
 }
 
 // nulSeparated reads the strings of a file of /proc; a title that replaces the

@@ -80,6 +80,35 @@ func TestAGatewayThatListensHasItsPort(t *testing.T) {
 	}
 }
 
+// Under a title nobody sees the --profile that a gateway was started with.
+func TestAGatewayIsElsewhereWhereThatIsCertain(t *testing.T) {
+	state, home := t.TempDir(), t.TempDir()
+	if err := os.Mkdir(filepath.Join(home, ".openclaw"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for env, want := range map[string]bool{
+		"OPENCLAW_STATE_DIR=" + home:  true,
+		"OPENCLAW_STATE_DIR=" + state: false,
+		"HOME=" + home:                false,
+	} {
+		listener := listen(t, "127.0.0.1:0").(*net.TCPListener)
+		file, err := listener.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		startShell(t, []string{"openclaw"}, []string{env}, file)
+		port := listener.Addr().(*net.TCPAddr).Port
+		for _, close := range []func() error{listener.Close, file.Close} {
+			if err := close(); err != nil { // it is the shell's alone now
+				t.Fatal(err)
+			}
+		}
+		if got := ServedElsewhere(port, state); got != want {
+			t.Errorf("%s: %v", env, got)
+		}
+	}
+}
+
 // Up to 2026.9.5 "openclaw logs --follow" is two processes: the first one has the title
 // of a gateway that boots for as long as the second one runs.
 func TestACommandThatStartedItselfAgainIsNoGateway(t *testing.T) {

@@ -67,7 +67,7 @@ func (t *Target) AwaitCredentials(ctx context.Context, withToken bool, patience 
 			return credentials, err
 		case <-time.After(min(credentialsPoll, patience-elapsed)):
 		}
-		if !seed.HasDatabase(t.StateDir) || t.isReached(ctx) {
+		if !seed.HasDatabase(t.StateDir) || t.isReached(ctx) && t.Booting(ctx) == nil {
 			credentials, err = seed.ReadCredentials(ctx, t.SeedOptions())
 		}
 	}

@@ -74,11 +74,45 @@ func TestTheDatabaseOfAGatewayThatBootsIsLeftAlone(t *testing.T) {
 	}
 }
 
-// bootOn starts a process that looks like a gateway which boots, until end is called.
-func bootOn(t *testing.T, state string) (end func()) {
+// The port that the settings name is another gateway's, and this one's is in its command
+// alone.
+func TestAnotherGatewayDoesNotAnswerForOneThatBoots(t *testing.T) {
+	state, other := t.TempDir(), t.TempDir()
+	if err := os.Mkdir(filepath.Join(state, "state"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(state, "state", "openclaw.sqlite"), []byte("half of a database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := listener.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bootOn(t, other, file)
+	listen := gateway.Listen{Dial: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port}
+	for _, end := range []func() error{listener.Close, file.Close} {
+		if err := end(); err != nil { // it is the shell's alone now
+			t.Fatal(err)
+		}
+	}
+	target := &Target{Installation: gateway.Installation{StateDir: state, Listen: listen, URL: listen.URL()}}
+	target.OwnCommand = func(string, ...string) string { return "bootstrap" }
+	bootOn(t, state)
+	if _, err := target.AwaitCredentials(t.Context(), true, 2*credentialsPoll); !errors.As(err, new(*RefusedError)) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// bootOn starts a process that looks like a gateway which boots, until end is called; with
+// a socket among its files it listens.
+func bootOn(t *testing.T, state string, files ...*os.File) (end func()) {
 	t.Helper()
 	cmd := exec.Command("/bin/sh")
-	cmd.Args, cmd.Env = []string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state}
+	cmd.Args, cmd.Env, cmd.ExtraFiles = []string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state}, files
 	input, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

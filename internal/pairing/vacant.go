@@ -169,13 +169,21 @@ func (t *Target) Booting(ctx context.Context) error {
 }
 
 // bootingPID is the process of a gateway that boots here. One of another user, or in
-// another container, is not seen.
+// another container, is not seen. What is reached at the port of the settings may be
+// another gateway, where this one's port is in its command alone.
 func (t *Target) bootingPID(ctx context.Context) (pid int, boots bool) {
-	if t.Release.Era() == gateway.EraJSON || t.isReached(ctx) {
+	if t.Release.Era() == gateway.EraJSON {
+		return 0, false
+	}
+	reached := t.isReached(ctx)
+	if reached && t.Starts {
 		return 0, false
 	}
 	process, running := gateway.Serving(t.StateDir)
-	return process.PID, running && process.Boots
+	if !running || !process.Boots || reached && !gateway.ServedElsewhere(t.Listen.Port, t.StateDir) {
+		return 0, false
+	}
+	return process.PID, true
 }
 
 // SetPort says how to name a port that stands in the gateway's command alone.
