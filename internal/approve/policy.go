@@ -24,7 +24,7 @@ type Policy struct {
 	Clients []string
 	// Max is how many approvals there may ever be; zero is no limit.
 	Max int
-	// For is how long after the start of watching requests are approved; zero is
+	// For is how long after the gateway's first answer requests are approved; zero is
 	// no limit.
 	For time.Duration
 	// Upgrades: also what a paired device asks for beyond what it has.

@@ -40,6 +40,9 @@ type WatchOptions struct {
 	// is asked once a connection, and where an operator is paired whom it did not have.
 	Own    func() (map[string]bool, error)
 	Memory *Memory
+	// Began is when the gateway first answered, zero until then; [Policy.For] counts from
+	// there, also for a watch that follows one that ended with an error.
+	Began *time.Time
 	// Audit keeps a record for good. Where it fails nothing is approved.
 	Audit func(Record) error
 	// Tell, Watching and Waiting are for people.
@@ -72,11 +75,10 @@ const (
 
 type watcher struct {
 	WatchOptions
-	now     func() time.Time
-	relist  time.Duration
-	started time.Time // when the gateway first answered
-	own     map[string]bool
-	ownAt   time.Time // when they were asked for
+	now    func() time.Time
+	relist time.Duration
+	own    map[string]bool
+	ownAt  time.Time // when they were asked for
 	// noted are the pending requests that were reported, by requestId. What is not
 	// listed any more is forgotten.
 	noted  map[string]note
@@ -117,8 +119,8 @@ func (w *watcher) session(ctx context.Context, retry *backoff) error {
 		return err
 	}
 	w.own[caller.stored], w.ownAt = true, w.now()
-	if w.started.IsZero() {
-		w.started = w.now()
+	if w.Began.IsZero() {
+		*w.Began = w.now()
 	}
 	w.Watching(caller.Server)
 	for {
@@ -158,7 +160,7 @@ func (w *watcher) pass(ctx context.Context, client *protocol.Client) error {
 		if len(pending) > 0 {
 			w.learnOwn(paired)
 		}
-		in := situation{paired: map[string]Paired{}, own: w.own, watchedFor: listed.Sub(w.started)}
+		in := situation{paired: map[string]Paired{}, own: w.own, watchedFor: listed.Sub(*w.Began)}
 		for _, device := range paired {
 			in.paired[device.DeviceID] = device
 		}

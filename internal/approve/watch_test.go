@@ -36,7 +36,7 @@ func newGuard(t testing.TB, l *lobby, dir string, policy Policy) *guard {
 	}
 	g := &guard{ended: make(chan error, 1), relist: time.Hour}
 	g.options = WatchOptions{
-		Policy: policy, Memory: memory,
+		Policy: policy, Memory: memory, Began: new(time.Time),
 		Open:     func(ctx context.Context) (*Caller, error) { return Open(ctx, l.gateway(), RequestedEvent) },
 		Own:      func() (map[string]bool, error) { return map[string]bool{}, nil },
 		Audit:    g.audit,
@@ -213,6 +213,28 @@ func TestTheMaximumOutlivesARestart(t *testing.T) {
 	}
 	if len(l.approved) != 4 {
 		t.Errorf("%q were admitted", l.approved)
+	}
+}
+
+// The audit file cannot be written, say, and the watch begins again when it can.
+func TestTheTimeOfAWatchThatBrokeOffGoesOn(t *testing.T) {
+	l, dir, began := openLobby(t), t.TempDir(), time.Time{}
+	policy := readWritePolicy(rules(t, "token"), func(p *Policy) { p.For = time.Minute })
+	broken := newGuard(t, l, dir, policy)
+	broken.options.Began = &began
+	broken.options.Audit = func(Record) error { return errors.New("no space left on device") }
+	l.knock(crowd(t, 1, nil)...)
+	if err := <-broken.start(t).ended; err == nil || began.IsZero() {
+		t.Fatalf("it began at %v, and ended with %v", began, err)
+	}
+	began = began.Add(-2 * policy.For)
+	g := newGuard(t, l, dir, policy)
+	g.options.Began = &began
+	g.start(t)
+	eventually(t, "an answer", func() bool { return len(g.actions()) == 1 })
+	g.end(t)
+	if actions := g.actions(); actions[0] != LeftPending {
+		t.Errorf("%v", actions)
 	}
 }
 

@@ -75,7 +75,7 @@ func (a *app) approveWatch(c *cli.Context, s settings.Settings) error {
 	if err != nil {
 		return err
 	}
-	return entrypoint.Watch(c.Context, t, t.ApproverURL(), nil)
+	return entrypoint.Watch(c.Context, t, t.ApproverURL(), new(time.Time), nil)
 }
 
 // checkApprove refuses what cannot be meant.

@@ -15,8 +15,9 @@ import (
 type watcher struct{ *pairing.Target }
 
 // Watch answers the pairing requests of the gateway at url by the policy until the
-// context ends; count, if set, hears what becomes of each.
-func Watch(ctx context.Context, t *pairing.Target, url string, count func(approve.Record)) error {
+// context ends; began is that of [approve.WatchOptions], and count, if set, hears what
+// becomes of each.
+func Watch(ctx context.Context, t *pairing.Target, url string, began *time.Time, count func(approve.Record)) error {
 	w := watcher{t}
 	// Makes our directory, and waits for whoever is busy with it.
 	lock, err := seed.Lock(ctx, t.SeedOptions())
@@ -32,7 +33,7 @@ func Watch(ctx context.Context, t *pairing.Target, url string, count func(approv
 	policy := t.Settings.ApprovalPolicy(t.Release)
 	w.warnPolicy(policy)
 	err = approve.Watch(ctx, approve.WatchOptions{
-		Policy: policy, AuthMode: string(t.Auth.Mode), Memory: memory,
+		Policy: policy, AuthMode: string(t.Auth.Mode), Memory: memory, Began: began,
 		Open: func(ctx context.Context) (*approve.Caller, error) {
 			caller, err := t.OpenApprover(ctx, url, approve.RequestedEvent)
 			return caller, unexplained(err)
@@ -176,8 +177,9 @@ func (w *watching) ensure(ctx context.Context, t *pairing.Target, count func(app
 	w.ended = ended
 	go func() {
 		defer close(ended)
+		var began time.Time
 		for pause := firstRetry; ctx.Err() == nil; pause = min(2*pause, lastRetry) {
-			err := Watch(ctx, t, t.Listen.URL(), count) // --gateway-url is for clients; we are beside the gateway
+			err := Watch(ctx, t, t.Listen.URL(), &began, count) // --gateway-url is for clients; we are beside the gateway
 			if err == nil || ctx.Err() != nil {
 				return
 			}
