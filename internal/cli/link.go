@@ -107,11 +107,8 @@ func publicURL(t *pairing.Target) settings.WebURL {
 // reachedAt is where the browser finds the gateway that runs on this state directory, whose
 // port is often in its command alone.
 func (a *app) reachedAt(c *cli.Context, t *pairing.Target) settings.WebURL {
-	if t.Answers(c.Context) {
-		return publicURL(t)
-	}
 	other, found := status.FindRunning(c.Context, t)
-	if !found {
+	if !found && !t.Answers(c.Context) {
 		a.log.Warn().Msg("nothing answers at " + t.ShownURL() + ": start the gateway before the link expires")
 	}
 	there := *t

@@ -15,7 +15,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/shell"
 )
 
-// Running is a gateway that runs on the state directory, though nothing answers at the
+// Running is a gateway that runs on the state directory, though it does not answer at the
 // URL: often its port is in its command alone.
 type Running struct {
 	PID  int
@@ -25,7 +25,7 @@ type Running struct {
 // FindRunning asks the owner lease, which names the port, and then the processes that
 // can be seen. The database of one that boots is left alone.
 func FindRunning(ctx context.Context, t *pairing.Target) (Running, bool) {
-	if !t.IsLocal() || t.Answers(ctx) {
+	if !t.IsLocal() || t.Answers(ctx) && !answersForAnother(t) {
 		return Running{}, false
 	}
 	process, found := gateway.Serving(t.StateDir)
@@ -40,10 +40,17 @@ func FindRunning(ctx context.Context, t *pairing.Target) (Running, bool) {
 	return Running{PID: process.PID, Port: process.Port}, found
 }
 
+// answersForAnother tells whether what answers at the URL is another directory's gateway.
+func answersForAnother(t *pairing.Target) bool {
+	_, text := pairing.HostAndPort(t.URL)
+	port, err := strconv.Atoi(text)
+	return err == nil && gateway.ServedElsewhere(port, t.StateDir)
+}
+
 // finding is what is seen, and the setting that leads there.
 func (r Running) finding(t *pairing.Target) Finding {
 	_, asked := pairing.HostAndPort(t.URL)
-	out := Finding{What: fmt.Sprintf("a gateway (pid %d) runs on this state directory, and nothing answers at %s: it still starts, or it listens elsewhere", r.PID, t.ShownURL())}
+	out := Finding{What: fmt.Sprintf("a gateway (pid %d) runs on this state directory, and does not answer at %s: it still starts, or it listens elsewhere", r.PID, t.ShownURL())}
 	switch {
 	case r.Port == 0:
 		out.Fix = "where its port is in its command alone, " + pairing.SetPort("PORT")
@@ -59,20 +66,15 @@ func (r Running) finding(t *pairing.Target) Finding {
 // AddLocalHint puts first what this state directory tells about a refusal: where its
 // gateway is, or its token.
 func AddLocalHint(ctx context.Context, t *pairing.Target, verdict *probe.Verdict) {
-	var hint string
+	add := func(hint string) { verdict.Hints = append([]string{hint}, verdict.Hints...) }
 	switch verdict.Outcome {
-	case probe.Unreachable:
+	case probe.Unreachable, probe.NotPaired, probe.GatewayAuth:
 		if other, found := FindRunning(ctx, t); found {
 			seen := other.finding(t)
-			hint = seen.What + "; " + seen.Fix
+			add(seen.What + "; " + seen.Fix)
+		} else if file := madeToken(t); file != "" && verdict.Outcome == probe.GatewayAuth {
+			add("bootstrap run has made the gateway's token; show it with --gateway-token-file " + shell.Quote(file))
 		}
-	case probe.GatewayAuth:
-		if file := madeToken(t); file != "" {
-			hint = "bootstrap run has made the gateway's token; show it with --gateway-token-file " + shell.Quote(file)
-		}
-	}
-	if hint != "" {
-		verdict.Hints = append([]string{hint}, verdict.Hints...)
 	}
 }
 
