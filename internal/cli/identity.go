@@ -179,7 +179,7 @@ func (a *app) identityKeep(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	imported, err := a.importedIdentity(s)
+	imported, err := a.importedIdentity(c.Context, s)
 	if err != nil {
 		return err
 	}

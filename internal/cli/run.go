@@ -39,7 +39,7 @@ func (a *app) run(c *cli.Context) error {
 	if len(argv) == 0 {
 		return pairing.Usage(errors.New("there is no gateway command"), "bootstrap run -- "+pairing.ExampleGateway)
 	}
-	imported, err := a.importedIdentity(s)
+	imported, err := a.importedIdentity(ctx, s)
 	if err != nil {
 		return err
 	}

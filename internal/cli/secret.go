@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,11 +19,15 @@ import (
 
 // importedIdentity reads the key that the settings point at; zero without one.
 // It runs before rights are dropped: a secret may be readable for root only.
-func (a *app) importedIdentity(s settings.Settings) (identity.Identity, error) {
+func (a *app) importedIdentity(ctx context.Context, s settings.Settings) (identity.Identity, error) {
 	text, from := string(s.Identity), "BOOTSTRAP_IDENTITY"
 	if s.IdentityFile != "" {
 		var err error
-		if text, err = readSecret(s.IdentityFile); err != nil {
+		text, err = readKey(ctx, s.IdentityFile)
+		switch {
+		case ctx.Err() != nil:
+			return identity.Identity{}, ctx.Err()
+		case err != nil:
 			if slip := misplaced(s.IdentityFile, err); slip != nil {
 				return identity.Identity{}, &identity.Error{Fault: "what --identity-file (BOOTSTRAP_IDENTITY_FILE) names: " + slip.Error(), Fix: "the key itself goes into BOOTSTRAP_IDENTITY"}
 			}
@@ -42,6 +47,25 @@ func (a *app) importedIdentity(s settings.Settings) (identity.Identity, error) {
 
 // maxSecretSize bounds what is read of a secret.
 const maxSecretSize = 64 << 10
+
+// readKey is [readSecret], and ends with the context: at a terminal nobody may type.
+func readKey(ctx context.Context, path string) (string, error) {
+	type secret struct {
+		text string
+		err  error
+	}
+	read := make(chan secret, 1)
+	go func() {
+		text, err := readSecret(path)
+		read <- secret{text, err}
+	}()
+	select {
+	case got := <-read:
+		return got.text, got.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
 
 // readSecret reads a secret from a file, or from standard input by the name -.
 func readSecret(path string) (string, error) {

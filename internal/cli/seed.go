@@ -52,7 +52,7 @@ func (a *app) seed(c *cli.Context) error {
 			return err
 		}
 	}
-	imported, err := a.importedIdentity(s)
+	imported, err := a.importedIdentity(c.Context, s)
 	if err != nil {
 		return err
 	}
