@@ -61,6 +61,8 @@ func (e *ListenError) Hint() string {
 		return "stop what listens there (ss -ltnp), or choose another port"
 	case errors.Is(e.Err, fs.ErrNotExist):
 		return "make its directory first, for the bridge's user alone: mkdir -m 0700 " + shell.Quote(filepath.Dir(path))
+	case errors.Is(e.Err, syscall.EINVAL) && socket:
+		return "choose a shorter path: a socket's has at most 107 bytes"
 	case errors.Is(e.Err, fs.ErrPermission) && socket:
 		return "choose a directory that this user can write"
 	case errors.Is(e.Err, fs.ErrPermission):
