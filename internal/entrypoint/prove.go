@@ -184,7 +184,7 @@ func hasEntry(seeded pairing.Paired) bool {
 func (r *prover) handshake(ctx context.Context, patience time.Duration) probe.Verdict {
 	switch {
 	case r.seeded.Deferred:
-		return r.PairOverLoopback(ctx, patience)
+		return r.AuthNow().PairOverLoopback(ctx, patience)
 	case r.seeded.Own().DeviceID == "":
 		return probe.Verdict{Outcome: probe.StillStarting, Message: "the gateway's " + noDatabase}
 	}

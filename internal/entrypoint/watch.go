@@ -179,7 +179,7 @@ func (w *watching) ensure(ctx context.Context, t *pairing.Target, count func(app
 		defer close(ended)
 		var began time.Time
 		for pause := firstRetry; ctx.Err() == nil; pause = min(2*pause, lastRetry) {
-			err := Watch(ctx, t, t.Listen.URL(), &began, count) // --gateway-url is for clients; we are beside the gateway
+			err := Watch(ctx, t.AuthNow(), t.Listen.URL(), &began, count) // --gateway-url is for clients; we are beside the gateway
 			if err == nil || ctx.Err() != nil {
 				return
 			}

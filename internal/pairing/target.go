@@ -158,8 +158,20 @@ func Settle(by Invocation, s settings.Settings, argv []string, vars map[string]s
 // InspectAgain finds out what is installed, and how it is configured, at this moment: a
 // hook may have changed that since [Settle].
 func (t *Target) InspectAgain() (gateway.Installation, error) {
-	environment, overrides := gatewayInput(t.Settings, t.Variables)
+	environment, overrides := gatewayInput(t.Settings, maps.Clone(t.Variables))
 	return gateway.Inspect(t.Argv, environment, overrides)
+}
+
+// AuthNow is the target with the secret that the gateway's configuration has at this
+// moment: a gateway takes another one over while it runs.
+func (t *Target) AuthNow() *Target {
+	now, err := t.InspectAgain()
+	if err != nil || now.StateDir != t.StateDir {
+		return t
+	}
+	again := *t
+	again.Auth = now.Auth
+	return &again
 }
 
 // locate finds the state directory without reading anything in it.
