@@ -1,16 +1,14 @@
-package gateway
+package gateway_test
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"testing"
-	"time"
+
+	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/gatewaytest"
 )
 
 // The process is a shell that waits, under the names that gateways have.
@@ -42,16 +40,16 @@ func TestAGatewayThatBootsIsSeen(t *testing.T) {
 			if len(argv) > 1 {
 				argv = slices.Insert(slices.Clone(argv), 1, "-s")
 			}
-			pid := startShell(t, argv, test.env)
-			if got := Running(state); got != test.want {
+			pid := gatewaytest.Pretend(t, argv, test.env).PID
+			if got := gateway.Running(state); got != test.want {
 				t.Errorf("seen: %v, want %v", got, test.want)
 			}
-			if serving, found := Serving(state); found && (!serving.Boots || serving.PID != pid || serving.Port != test.port) {
+			if serving, found := gateway.Serving(state); found && (!serving.Boots || serving.PID != pid || serving.Port != test.port) {
 				t.Errorf("got %+v, want one that boots, pid %d and port %d", serving, pid, test.port)
 			}
 		})
 	}
-	if Running(filepath.Join(state, "missing")) {
+	if gateway.Running(filepath.Join(state, "missing")) {
 		t.Error("a directory that is not there is served")
 	}
 }
@@ -60,23 +58,11 @@ func TestAGatewayThatBootsIsSeen(t *testing.T) {
 // the gateway's title, does not hide it.
 func TestAGatewayThatListensHasItsPort(t *testing.T) {
 	state := t.TempDir()
-	env := []string{"OPENCLAW_STATE_DIR=" + state}
-	listener := listen(t, "[::1]:0").(*net.TCPListener)
-	file, err := listener.File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	startShell(t, []string{"openclaw"}, env)
-	gateway := startShell(t, []string{"openclaw"}, env, file)
-	startShell(t, []string{"openclaw"}, env)
-	port := listener.Addr().(*net.TCPAddr).Port
-	for _, close := range []func() error{listener.Close, file.Close} {
-		if err := close(); err != nil { // it is the shell's alone now
-			t.Fatal(err)
-		}
-	}
-	if got, running := Serving(state); !running || got != (Process{PID: gateway, Port: port}) {
-		t.Errorf("got %+v %v, want pid %d and port %d", got, running, gateway, port)
+	gatewaytest.PretendBoot(t, state)
+	serving, port := gatewaytest.PretendServe(t, "::1", "OPENCLAW_STATE_DIR="+state)
+	gatewaytest.PretendBoot(t, state)
+	if got, running := gateway.Serving(state); !running || got != (gateway.Process{PID: serving.PID, Port: port}) {
+		t.Errorf("got %+v %v, want pid %d and port %d", got, running, serving.PID, port)
 	}
 }
 
@@ -91,19 +77,8 @@ func TestAGatewayIsElsewhereWhereThatIsCertain(t *testing.T) {
 		"OPENCLAW_STATE_DIR=" + state: false,
 		"HOME=" + home:                false,
 	} {
-		listener := listen(t, "127.0.0.1:0").(*net.TCPListener)
-		file, err := listener.File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		startShell(t, []string{"openclaw"}, []string{env}, file)
-		port := listener.Addr().(*net.TCPAddr).Port
-		for _, close := range []func() error{listener.Close, file.Close} {
-			if err := close(); err != nil { // it is the shell's alone now
-				t.Fatal(err)
-			}
-		}
-		if got := ServedElsewhere(port, state); got != want {
+		_, port := gatewaytest.PretendServe(t, "127.0.0.1", env)
+		if got := gateway.ServedElsewhere(port, state); got != want {
 			t.Errorf("%s: %v", env, got)
 		}
 	}
@@ -116,57 +91,21 @@ func TestACommandThatStartedItselfAgainIsNoGateway(t *testing.T) {
 	if err := os.Symlink("/bin/sh", filepath.Join(programs, "openclaw-logs")); err != nil {
 		t.Fatal(err)
 	}
-	pid, input := startReader(t, []string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state, "PATH=" + programs})
-	if !Running(state) {
-		t.Fatalf("pid %d is not seen", pid)
-	}
-	if _, err := fmt.Fprintln(input, "openclaw-logs"); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(10 * time.Second); Running(state); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it is taken for a gateway that boots")
-		}
-	}
-}
-
-// startShell starts one that waits, under a name, with files of its own; it ends with
-// the test.
-func startShell(t *testing.T, argv, env []string, files ...*os.File) (pid int) {
-	t.Helper()
-	pid, _ = startReader(t, argv, env, files...)
-	return pid
-}
-
-// startReader is startShell, with where it reads its commands.
-func startReader(t *testing.T, argv, env []string, files ...*os.File) (pid int, input io.Writer) {
-	t.Helper()
-	cmd := exec.Command("/bin/sh")
-	cmd.Args, cmd.Env, cmd.ExtraFiles = argv, env, files
-	commands, err := cmd.StdinPipe()
+	child, started, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	p := gatewaytest.Pretend(t, []string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state, "PATH=" + programs}, started)
+	if !gateway.Running(state) {
+		t.Fatalf("pid %d is not seen", p.PID)
+	}
+	if _, err := fmt.Fprintln(p.Input, "openclaw-logs -c 'echo >&3; read line'"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = commands.Close(); _ = cmd.Wait() })
-	waitForEnvironment(t, cmd.Process.Pid)
-	return cmd.Process.Pid, commands
-}
-
-// The kernel closes what an exec must close, which is what Start waits for, before
-// it lays out the new program's arguments and, after them, its environment.
-func waitForEnvironment(t *testing.T, pid int) {
-	t.Helper()
-	for {
-		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(environ) > 0 {
-			return
-		}
-		runtime.Gosched()
+	if _, err := child.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if gateway.Running(state) {
+		t.Error("it is taken for a gateway that boots")
 	}
 }

@@ -43,36 +43,32 @@ func (v volume) bootMeanwhile(t *testing.T) {
 	began := time.Now()
 	g := v.start(t)
 	ready := make(chan struct{})
-	untilReady := func(do func(i int)) {
-		for i := 0; ; i++ {
-			do(i)
-			select {
-			case <-ready:
-				return
-			default:
-			}
+	isReady := func() bool {
+		select {
+		case <-ready:
+			return true
+		default:
+			return false
 		}
 	}
 	var clients []string
 	left := 0 // how often status has left a database alone
 	var others sync.WaitGroup
 	others.Go(func() {
-		untilReady(func(i int) {
-			client := fmt.Sprintf("client-%d", i)
+		for !isReady() || len(clients) == 0 {
+			client := fmt.Sprintf("client-%d", len(clients))
 			if result := gatewaytest.RunBootstrap(t, gatewaytest.Command{Argv: []string{"seed", "--client", client}, Env: v.env()}); result.Code != 0 {
 				t.Errorf("%s, seeded %v after the start: exit %d\n%s", client, time.Since(began), result.Code, result.Stderr)
 			}
 			clients = append(clients, client)
-		})
+		}
 	})
 	others.Go(func() {
-		untilReady(func(int) {
-			result := gatewaytest.RunBootstrap(t, gatewaytest.Command{Argv: []string{"status"}, Env: v.env()})
-			if result.Code == 10 {
+		for left < 20 && !isReady() { // then the boot has the processors to itself
+			if result := gatewaytest.RunBootstrap(t, gatewaytest.Command{Argv: []string{"status"}, Env: v.env()}); result.Code == 10 {
 				left++
 			}
-			time.Sleep(200 * time.Millisecond) // the boot needs the processors, too
-		})
+		}
 	})
 	func() {
 		defer others.Wait()

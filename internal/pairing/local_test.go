@@ -5,17 +5,15 @@ import (
 	"errors"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/gatewaytest"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/seed"
 )
@@ -23,23 +21,15 @@ import (
 // The gateway is a shell under its name; what it makes is no database yet, and whoever
 // opens it fails over it.
 func TestTheDatabaseOfAGatewayThatBootsIsLeftAlone(t *testing.T) {
-	state := t.TempDir()
-	if err := os.Mkdir(filepath.Join(state, "state"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(state, "state", "openclaw.sqlite"), []byte("half of a database"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	state := halfMade(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	listen := gateway.Listen{Dial: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port}
-	target := &Target{Installation: gateway.Installation{StateDir: state, Listen: listen, URL: listen.URL()}}
-	target.OwnCommand = func(string, ...string) string { return "bootstrap" }
+	target := targetAt(state, listener.Addr().(*net.TCPAddr).Port)
 
-	end := bootOn(t, state)
+	booting := gatewaytest.PretendBoot(t, state)
 	if _, err := target.AwaitCredentials(t.Context(), true, time.Hour); err == nil || errors.As(err, new(*RefusedError)) {
 		t.Errorf("a gateway that listens has a database that can be read: %v", err)
 	}
@@ -55,17 +45,17 @@ func TestTheDatabaseOfAGatewayThatBootsIsLeftAlone(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 
-	end()
+	booting.End()
 	for name, open := range map[string]func() error{
 		"a reader": func() error { _, err := target.Plan(t.Context(), Wishes{}); return err },
 		"a writer": func() error { _, err := target.Pair(t.Context(), Wishes{}); return err },
 	} {
 		t.Run(name+" waits until it has ended", func(t *testing.T) {
 			waited := false
-			end := bootOn(t, state)
+			booting := gatewaytest.PretendBoot(t, state)
 			target.Log = zerolog.New(writes(func(line []byte) {
 				waited = waited || bytes.Contains(line, []byte("a gateway boots here"))
-				end()
+				booting.End()
 			}))
 			if err := open(); !errors.As(err, new(*seed.StoreError)) || !waited {
 				t.Errorf("waited: %v, then %v", waited, err)
@@ -77,55 +67,35 @@ func TestTheDatabaseOfAGatewayThatBootsIsLeftAlone(t *testing.T) {
 // The port that the settings name is another gateway's, and this one's is in its command
 // alone.
 func TestAnotherGatewayDoesNotAnswerForOneThatBoots(t *testing.T) {
-	state, other := t.TempDir(), t.TempDir()
+	state := halfMade(t)
+	_, port := gatewaytest.PretendServe(t, "127.0.0.1", "OPENCLAW_STATE_DIR="+t.TempDir())
+	gatewaytest.PretendBoot(t, state)
+	target := targetAt(state, port)
+	if _, err := target.AwaitCredentials(t.Context(), true, 2*credentialsPoll); !errors.As(err, new(*RefusedError)) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// halfMade is a state directory with the beginning of a database, over which whoever opens
+// it fails.
+func halfMade(t *testing.T) (state string) {
+	t.Helper()
+	state = t.TempDir()
 	if err := os.Mkdir(filepath.Join(state, "state"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(state, "state", "openclaw.sqlite"), []byte("half of a database"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := listener.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	bootOn(t, other, file)
-	listen := gateway.Listen{Dial: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port}
-	for _, end := range []func() error{listener.Close, file.Close} {
-		if err := end(); err != nil { // it is the shell's alone now
-			t.Fatal(err)
-		}
-	}
-	target := &Target{Installation: gateway.Installation{StateDir: state, Listen: listen, URL: listen.URL()}}
-	target.OwnCommand = func(string, ...string) string { return "bootstrap" }
-	bootOn(t, state)
-	if _, err := target.AwaitCredentials(t.Context(), true, 2*credentialsPoll); !errors.As(err, new(*RefusedError)) {
-		t.Errorf("got %v", err)
-	}
+	return state
 }
 
-// bootOn starts a process that looks like a gateway which boots, until end is called; with
-// a socket among its files it listens.
-func bootOn(t *testing.T, state string, files ...*os.File) (end func()) {
-	t.Helper()
-	cmd := exec.Command("/bin/sh")
-	cmd.Args, cmd.Env, cmd.ExtraFiles = []string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state}, files
-	input, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	end = sync.OnceFunc(func() { _ = input.Close(); _ = cmd.Wait() })
-	t.Cleanup(end)
-	for !gateway.Running(state) { // the kernel lays out its environment last
-		runtime.Gosched()
-	}
-	return end
+// targetAt is the target of a state directory whose settings name a port of loopback.
+func targetAt(state string, port int) *Target {
+	listen := gateway.Listen{Dial: "127.0.0.1", Port: port}
+	target := &Target{Installation: gateway.Installation{StateDir: state, Listen: listen, URL: listen.URL()}}
+	target.OwnCommand = func(string, ...string) string { return "bootstrap" }
+	return target
 }
 
 // writes is a writer that hands each line on.

@@ -1,15 +1,12 @@
 package status
 
 import (
-	"net"
-	"os"
-	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/reflectt/bootstrap/internal/gateway"
+	"github.com/reflectt/bootstrap/internal/gatewaytest"
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
 )
@@ -17,43 +14,15 @@ import (
 // Two gateways on one machine: what answers at the port of the settings is the other one.
 func TestAnotherGatewayAtThePortHidesNoneElsewhere(t *testing.T) {
 	state := t.TempDir()
-	asked := "127.0.0.1:" + strconv.Itoa(serve(t, t.TempDir()))
-	port := serve(t, state)
+	_, others := gatewaytest.PretendServe(t, "127.0.0.1", "OPENCLAW_STATE_DIR="+t.TempDir())
+	_, port := gatewaytest.PretendServe(t, "127.0.0.1", "OPENCLAW_STATE_DIR="+state)
+	asked := "127.0.0.1:" + strconv.Itoa(others)
 	target := &pairing.Target{Installation: gateway.Installation{StateDir: state, URL: "ws://" + asked}}
 	verdict := probe.Verdict{Outcome: probe.NotPaired, Hints: []string{"bootstrap seed"}}
 	AddLocalHint(t.Context(), target, &verdict)
 	if !strings.Contains(verdict.Hint(), "at port "+strconv.Itoa(port)+", and not at ws://"+asked) {
 		t.Errorf("got %q", verdict.Hints)
 	}
-}
-
-// serve starts a shell that looks like the gateway of a directory, and listens.
-func serve(t *testing.T, state string) (port int) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	file, err := listener.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = file.Close() }()
-	cmd := exec.Command("/bin/sh")
-	cmd.Args, cmd.Env, cmd.ExtraFiles = []string{"openclaw"}, []string{"OPENCLAW_STATE_DIR=" + state}, []*os.File{file}
-	input, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = input.Close(); _ = cmd.Wait() })
-	for !gateway.Running(state) { // the kernel lays out its environment last
-		runtime.Gosched()
-	}
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 func TestAGatewayElsewhereIsNamedAsFarAsItIsKnown(t *testing.T) {
