@@ -11,6 +11,7 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
+	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
 	"github.com/reflectt/bootstrap/internal/status"
 )
@@ -80,9 +81,8 @@ func ask(ctx context.Context, t *pairing.Target, options probe.Options) (probe.V
 	if options.Auth != probe.AuthNone {
 		began := time.Now()
 		credentials, err := t.AwaitCredentials(ctx, options.Auth == probe.AuthDevice, options.Wait)
-		if booting := (*pairing.RefusedError)(nil); errors.As(err, &booting) {
-			booting.Verdict.Auth = options.Auth
-			return booting.Verdict, nil
+		if booting := (*seed.BootingError)(nil); errors.As(err, &booting) {
+			return probe.Verdict{Outcome: probe.Unreachable, Auth: options.Auth, URL: t.ShownURL(), Message: booting.Error()}, nil
 		}
 		if err != nil {
 			return probe.Verdict{}, err

@@ -51,11 +51,12 @@ const credentialsPoll = 250 * time.Millisecond
 // AwaitCredentials reads what there is to prove with, again and again until it is
 // enough or patience is over: on an empty volume the gateway makes the identity, and
 // "run" pairs it as soon as the gateway listens. withToken wants the device token, too.
-// The error is a [*RefusedError] where the gateway boots and nothing could be read.
+// The error is a [*seed.BootingError] where the gateway boots and nothing could be read:
+// its database is left alone, for a HEALTHCHECK asks at any moment.
 func (t *Target) AwaitCredentials(ctx context.Context, withToken bool, patience time.Duration) (seed.Credentials, error) {
 	began, progress := time.Now(), t.Progress()
-	credentials, err := t.firstCredentials(ctx)
-	for booting := (*RefusedError)(nil); err == nil || errors.As(err, &booting); {
+	credentials, err := seed.ReadCredentials(ctx, t.HastyOptions())
+	for err == nil || errors.As(err, new(*seed.BootingError)) {
 		elapsed := time.Since(began)
 		isEnough := !credentials.Identity.IsZero() && (!withToken || credentials.Token != "")
 		if isEnough || elapsed >= patience {
@@ -67,8 +68,8 @@ func (t *Target) AwaitCredentials(ctx context.Context, withToken bool, patience 
 			return credentials, err
 		case <-time.After(min(credentialsPoll, patience-elapsed)):
 		}
-		if !seed.HasDatabase(t.StateDir) || t.isReached(ctx) && t.Booting(ctx) == nil {
-			credentials, err = seed.ReadCredentials(ctx, t.SeedOptions())
+		if !seed.HasDatabase(t.StateDir) || t.isReached(ctx) { // not every boot is seen
+			credentials, err = seed.ReadCredentials(ctx, t.HastyOptions())
 		}
 	}
 	return credentials, err
@@ -77,14 +78,4 @@ func (t *Target) AwaitCredentials(ctx context.Context, withToken bool, patience 
 // isReached tells whether the gateway of this state directory takes connections.
 func (t *Target) isReached(ctx context.Context) bool {
 	return t.IsLive(ctx) || t.IsLocal() && t.Answers(ctx)
-}
-
-// firstCredentials leaves the database of a gateway that boots alone: a HEALTHCHECK
-// asks at any moment, and a first boot of 2026.9.6 that meets a reader's lock while it
-// makes its database ends ("database is locked").
-func (t *Target) firstCredentials(ctx context.Context) (seed.Credentials, error) {
-	if err := t.Booting(ctx); err != nil {
-		return seed.Credentials{}, err
-	}
-	return seed.ReadCredentials(ctx, t.SeedOptions())
 }

@@ -85,6 +85,13 @@ func (t *Target) SeedOptions() seed.Options {
 	}
 }
 
+// HastyOptions are for reading the stores without waiting for a gateway that boots.
+func (t *Target) HastyOptions() seed.Options {
+	options := t.SeedOptions()
+	options.Hasty = true
+	return options
+}
+
 // TLS is what is trusted of a gateway.
 func (t *Target) TLS() protocol.TLSOptions { return tlsOptions(t.Settings) }
 

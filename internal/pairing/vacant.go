@@ -11,7 +11,6 @@ import (
 
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/identity"
-	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/seed"
 )
 
@@ -133,7 +132,7 @@ func (t *Target) waitForLease(ctx context.Context, first seed.Lease) error {
 			return ctx.Err()
 		case <-tick.C:
 		}
-		lease, held, err := seed.ReadLease(ctx, t.StateDir)
+		lease, held, err := seed.ReadLease(ctx, t.SeedOptions())
 		switch {
 		case err != nil, !held:
 			return err
@@ -153,19 +152,6 @@ func (t *Target) IsServed(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	return t.IsLive(ctx), nil
-}
-
-// Booting is an error where a gateway boots on a database here, which nobody else may open
-// meanwhile: for a command that does not wait as [seed.AwaitBoot] does.
-func (t *Target) Booting(ctx context.Context) error {
-	pid, boots := t.bootingPID(ctx)
-	if !boots || !seed.HasDatabase(t.StateDir) {
-		return nil
-	}
-	return &RefusedError{Verdict: probe.Verdict{
-		Outcome: probe.Unreachable, URL: t.ShownURL(),
-		Message: fmt.Sprintf("the gateway (pid %d) boots, and does not listen yet", pid),
-	}}
 }
 
 // bootingPID is the process of a gateway that boots here. One of another user, or in

@@ -2,12 +2,22 @@ package seed
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
 // BootPatience is how long a boot is waited for: it takes seconds, and minutes on a busy
 // machine.
 const BootPatience = 5 * time.Minute
+
+// BootingError says that a gateway boots on the state directory, and that nobody waits
+// for it; see [Options.Hasty].
+type BootingError struct{ PID int }
+
+func (e *BootingError) Error() string {
+	return fmt.Sprintf("the gateway (pid %d) boots, and does not listen yet", e.PID)
+}
+func (e *BootingError) Class() string { return "unreachable" }
 
 // AwaitBoot leaves the state directory to a gateway that boots on it, until that one
 // listens or ends. Until then it makes, migrates and folds its database, and ends over
@@ -24,10 +34,12 @@ func AwaitBoot(ctx context.Context, options Options) error {
 	for began, told := time.Now(), false; ; {
 		pid, boots := options.Booting(ctx)
 		waited := time.Since(began)
-		if !boots || waited > BootPatience {
+		switch {
+		case !boots || waited > BootPatience:
 			return nil
-		}
-		if !told && waited > LockPatience {
+		case options.Hasty:
+			return &BootingError{PID: pid}
+		case !told && waited > LockPatience:
 			told = true
 			options.Log.Info().Int("gateway", pid).Str("at_most", BootPatience.String()).
 				Msg("a gateway boots here: waiting until it listens, for it ends where its database is locked meanwhile")
@@ -38,4 +50,24 @@ func AwaitBoot(ctx context.Context, options Options) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// patient are options for who waits for a boot more than once: for [BootPatience] in all.
+func (o Options) patient() Options {
+	if look := o.Booting; look != nil {
+		began := time.Now()
+		o.Booting = func(ctx context.Context) (pid int, boots bool) {
+			if time.Since(began) > BootPatience {
+				return 0, false
+			}
+			return look(ctx)
+		}
+	}
+	return o
+}
+
+// hasty are options for who waits for no boot.
+func (o Options) hasty() Options {
+	o.Hasty = true
+	return o
 }

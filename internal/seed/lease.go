@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/statedb"
 )
 
@@ -20,8 +19,14 @@ const (
 )
 
 // ReadLease reads the owner lease of a state directory; false where nobody has it.
-func ReadLease(ctx context.Context, stateDir string) (lease Lease, held bool, err error) {
-	db, err := statedb.Open(ctx, stateDir)
+func ReadLease(ctx context.Context, options Options) (lease Lease, held bool, err error) {
+	if !HasDatabase(options.StateDir) {
+		return lease, false, nil
+	}
+	if err := AwaitBoot(ctx, options); err != nil {
+		return lease, false, err
+	}
+	db, err := statedb.Open(ctx, options.StateDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return lease, false, nil
 	}
@@ -32,8 +37,9 @@ func ReadLease(ctx context.Context, stateDir string) (lease Lease, held bool, er
 	return lease, held, errors.Join(err, db.Close())
 }
 
-// HasDatabase tells whether a gateway has made its database, or is at it.
-func HasDatabase(stateDir string) bool { return atomicfile.Exists(statedb.Path(stateDir)) }
+// HasDatabase tells whether a gateway has made its database, or is at it; see
+// [statedb.Exists].
+func HasDatabase(stateDir string) bool { return statedb.Exists(stateDir) }
 
 // Booted tells whether a first boot is through with its database, by that one's
 // own record; see [statedb.Booted].

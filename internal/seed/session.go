@@ -38,6 +38,8 @@ type Options struct {
 	// Booting, if set, tells whether a gateway boots on this state directory, and which
 	// process that is; see [AwaitBoot].
 	Booting func(context.Context) (pid int, boots bool)
+	// Hasty: a gateway that boots is not waited for, but a [*BootingError].
+	Hasty bool
 	// Stage: the gateway reads no pairing files and makes its database when it
 	// starts, so entries wait until then. See [Staged].
 	Stage bool
@@ -68,9 +70,11 @@ func Dir(stateDir string) string { return filepath.Join(stateDir, "bootstrap") }
 const LockPatience = 2 * time.Second
 
 // InSession opens a session, works in it and closes it; once more where a gateway
-// has moved the store into its database meanwhile, which it does once.
-func InSession(ctx context.Context, options Options, work func(*Session) error) (err error) {
-	for range 2 {
+// has moved the store into its database meanwhile, which it does once, and again where
+// one has begun to boot while the lock was waited for.
+func InSession(ctx context.Context, options Options, work func(*Session) error) error {
+	options = options.patient()
+	for moved := false; ; {
 		if err := AwaitBoot(ctx, options); err != nil { // and nobody waits for our lock meanwhile
 			return err
 		}
@@ -79,25 +83,32 @@ func InSession(ctx context.Context, options Options, work func(*Session) error) 
 		})
 		session, err := Open(ctx, options)
 		waiting.Stop()
-		if err != nil {
-			return err
+		if err == nil {
+			err = errors.Join(work(session), session.Close())
 		}
-		if err = errors.Join(work(session), session.Close()); !errors.Is(err, errMoved) {
+		switch {
+		case !options.Hasty && errors.As(err, new(*BootingError)):
+		case !moved && errors.Is(err, errMoved):
+			moved = true
+		default:
 			return err
 		}
 	}
-	return errMoved
 }
 
 // Open locks the state directory and finds out which store counts. It fails with
-// a [StoreError], an [identity.Error] or an [atomicfile.LockedError].
+// a [StoreError], an [identity.Error], an [atomicfile.LockedError] or a [BootingError].
 func Open(ctx context.Context, options Options) (*Session, error) {
+	options = options.hasty() // others wait for the lock
 	lock, made, err := lockUnsynced(ctx, options)
 	if err != nil {
 		return nil, err
 	}
 	session := &Session{options: options, lock: lock, unsynced: made}
-	if session.ledger, err = readLedger(options.StateDir); err == nil {
+	if err = AwaitBoot(ctx, options); err == nil {
+		session.ledger, err = readLedger(options.StateDir)
+	}
+	if err == nil {
 		session.store, err = openStore(ctx, options)
 	}
 	if err != nil {

@@ -117,6 +117,12 @@ const firstSQLiteVersion = 2
 // JSON-era release on a volume that a later one has migrated reads the files.
 func openStore(ctx context.Context, options Options) (store, error) {
 	files := filesOf(options)
+	if !HasDatabase(options.StateDir) {
+		return files, nil
+	}
+	if err := AwaitBoot(ctx, options); err != nil {
+		return nil, err
+	}
 	db, err := openSettled(ctx, options.StateDir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -144,11 +150,6 @@ func openStore(ctx context.Context, options Options) (store, error) {
 
 // fromStore reads something of the store that counts, which it opens for that.
 func fromStore[T any](ctx context.Context, options Options, read func(store) (T, error)) (result T, err error) {
-	if HasDatabase(options.StateDir) { // files may be read at any moment
-		if err := AwaitBoot(ctx, options); err != nil {
-			return result, err
-		}
-	}
 	opened, err := openStore(ctx, options)
 	if err != nil {
 		return result, err

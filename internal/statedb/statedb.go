@@ -145,6 +145,10 @@ func (e *Error) OutOfReach() bool {
 	return false
 }
 
+// Exists tells whether there is a database below a state directory, or something in its
+// place over which [Open] fails.
+func Exists(stateDir string) bool { return !errors.Is(check(Path(stateDir)), fs.ErrNotExist) }
+
 // Open opens the database below a state directory, for reading, and for writing after
 // [DB.writable]. The error wraps [fs.ErrNotExist] where there is none, and is an
 // [Error] otherwise.

@@ -33,7 +33,7 @@ func FindRunning(ctx context.Context, t *pairing.Target) (Running, bool) {
 		return Running{PID: process.PID, Port: process.Port}, true
 	}
 	hostname, err := os.Hostname()
-	lease, held, leaseErr := seed.ReadLease(ctx, t.StateDir)
+	lease, held, leaseErr := seed.ReadLease(ctx, t.HastyOptions())
 	if err == nil && leaseErr == nil && held && lease.Holder(hostname, time.Now()) == seed.HolderAlive {
 		return Running{PID: lease.PID, Port: lease.Port}, true
 	}

@@ -81,13 +81,7 @@ func Of(ctx context.Context, t *pairing.Target, now time.Time) Report {
 		URL: t.ShownURL(), Running: t.Answers(ctx), Auth: string(t.Auth.Mode), AuthFrom: authFrom(t),
 		Devices: []Device{}, Findings: []Finding{},
 	}
-	if err := t.Booting(ctx); err != nil {
-		out.Findings = append(out.Findings, Finding{
-			What: err.Error() + ": its database is left alone until then", Fix: "wait for it with: " + t.OwnCommand("probe", "--wait", "120s"), Err: err,
-		})
-	} else {
-		out.addStore(ctx, t, now)
-	}
+	out.addStore(ctx, t, now)
 	out.Findings = append(out.Findings, settingFindings(now, t)...)
 	out.Findings = append(out.Findings, publicFinding(ctx, t, out.Running)...)
 	out.Findings = append(out.Findings, hookFindings(t)...)
@@ -95,7 +89,7 @@ func Of(ctx context.Context, t *pairing.Target, now time.Time) Report {
 	return out
 }
 
-// addStore adds what the store and the ledger tell.
+// addStore adds what the store and the ledger tell; nothing where a gateway boots.
 func (out *Report) addStore(ctx context.Context, t *pairing.Target, now time.Time) {
 	fail := func(err error) bool {
 		if err != nil {
@@ -103,11 +97,27 @@ func (out *Report) addStore(ctx context.Context, t *pairing.Target, now time.Tim
 		}
 		return err != nil
 	}
-	credentials, err := seed.ReadCredentials(ctx, t.SeedOptions())
+	leaves := func(err error) bool {
+		boots := errors.As(err, new(*seed.BootingError))
+		if boots {
+			out.Findings = append(out.Findings, Finding{
+				What: err.Error() + ": its database is left alone until then", Fix: "wait for it with: " + t.OwnCommand("probe", "--wait", "120s"), Err: err,
+			})
+		}
+		return boots
+	}
+	options := t.HastyOptions()
+	credentials, err := seed.ReadCredentials(ctx, options)
+	if leaves(err) {
+		return
+	}
 	if !fail(err) && !credentials.Identity.IsZero() {
 		out.DeviceID = credentials.Identity.DeviceID()
 	}
-	survey, err := seed.Take(ctx, t.SeedOptions())
+	survey, err := seed.Take(ctx, options)
+	if leaves(err) {
+		return
+	}
 	if err == nil || !isStoreError(err) || len(out.Findings) == 0 {
 		fail(err)
 	}
@@ -123,12 +133,12 @@ func (out *Report) addStore(ctx context.Context, t *pairing.Target, now time.Tim
 		out.Findings = append(out.Findings, localTokenFinding(t, survey)...)
 	}
 	if err == nil {
-		out.Links, err = seed.Links(ctx, t.SeedOptions(), now)
+		out.Links, err = seed.Links(ctx, options, now)
 		if err != nil { // a table that nothing else needs
 			out.Findings = append(out.Findings, Finding{What: err.Error(), Fix: pairing.HintOf(err)})
 		}
 	}
-	lease, held, err := seed.ReadLease(ctx, t.StateDir)
+	lease, held, err := seed.ReadLease(ctx, options)
 	if err == nil && held {
 		out.Lease = newLease(lease)
 	}
