@@ -109,7 +109,7 @@ func (v volume) wrapped(t *testing.T, damage func(), flags ...string) *gatewayte
 
 func waitFor(t *testing.T, what string, happened func() bool) {
 	t.Helper()
-	for end := time.Now().Add(3 * time.Minute); !happened(); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); !happened(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %s", what)
 		}

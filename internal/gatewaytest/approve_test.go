@@ -196,7 +196,7 @@ func (a approver) rejected(t *testing.T) {
 	a.pair(t, id, readOnly)
 	caller := a.open(t, "device.pair.requested")
 	asked := a.ask(t, id, "darwin", readOnly)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := caller.NextEvent(ctx); err != nil {
 		t.Fatal(err)

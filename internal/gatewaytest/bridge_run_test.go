@@ -52,7 +52,7 @@ func visitBridge(t *testing.T, url string, over *http.Client) *reflectt {
 // visitBridgeWith shows a token in its request.
 func visitBridgeWith(t *testing.T, url string, over *http.Client, token string) *reflectt {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	ws, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: over})
 	if err != nil {
@@ -79,7 +79,7 @@ type reflecttAnswer struct {
 }
 
 func (r *reflectt) call(method, params string) (answer reflecttAnswer, err error) {
-	ctx, cancel := context.WithTimeout(r.t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
 	request := fmt.Sprintf(`{"type":"req","id":%q,"method":%q,"params":%s}`, "id-"+method, method, params)
 	// Where this fails, the other side has closed, and reading tells why.
@@ -108,7 +108,7 @@ func (r *reflectt) may(method string) bool {
 
 // closed waits for the close frame.
 func (r *reflectt) closed() websocket.CloseError {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {
 		_, _, err := r.ws.Read(ctx)
@@ -298,7 +298,7 @@ func startBridge(t *testing.T, in *gatewaytest.Remote, env []string, args ...str
 	b := &bridgeProcess{end: filepath.Join(t.TempDir(), "end"), result: make(chan gatewaytest.Result, 1)}
 	const script = `end=$1; shift; "$@" & bridge=$!; until [ -e "$end" ]; do sleep 0.1; done; kill "$bridge"; wait "$bridge"`
 	command := gatewaytest.Command{
-		In: in, Env: append(env, "OPENCLAW_STATE_DIR="+t.TempDir()), Timeout: 10 * time.Minute,
+		In: in, Env: append(env, "OPENCLAW_STATE_DIR="+t.TempDir()), Timeout: patience,
 		Argv: append([]string{"bash", "-c", script, "bash", b.end, gatewaytest.Bootstrap(t), "bridge"}, args...),
 	}
 	go func() { b.result <- gatewaytest.Run(t, command) }()

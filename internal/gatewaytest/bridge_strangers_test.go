@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -45,7 +44,7 @@ func TestABridgeLendsNobodyWhatLoopbackMay(t *testing.T) {
 }
 
 func (b openBridge) readyz(address string) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
 	if err != nil {
@@ -110,7 +109,7 @@ func (b openBridge) guess(t *testing.T) {
 // silence opens more upgrades than the gateway takes of an address, from two
 // addresses, with and without a token, and says nothing on them.
 func (b openBridge) silence(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var opened atomic.Int32
 	var all sync.WaitGroup

@@ -18,7 +18,7 @@ type Command struct {
 	Env     []string // added to a clean environment, KEY=value
 	Stdin   string
 	In      *Remote       // where it runs; nil is this machine's own network
-	Timeout time.Duration // 0 is two minutes; past it the test fails
+	Timeout time.Duration // 0 is [Patience]; past it the test fails
 }
 
 // Result is how a Command ended.
@@ -32,7 +32,7 @@ type Result struct {
 func Run(t testing.TB, c Command) Result {
 	t.Helper()
 	if c.Timeout == 0 {
-		c.Timeout = 2 * time.Minute
+		c.Timeout = Patience
 	}
 	if c.In != nil {
 		c.Argv = append(c.In.prefix(), c.Argv...)

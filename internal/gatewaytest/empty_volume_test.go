@@ -47,14 +47,14 @@ func (v volume) livesFromNothing(t *testing.T) {
 	if made := strings.Contains(g.Output(), "identity created"); made == v.migrated(t) || os.IsNotExist(err) != v.migrated(t) {
 		t.Errorf("a key made here: %v, its file: %v, a database: %v", made, err, v.migrated(t))
 	}
-	v.wantLetIn(t, self, fullOf(v.version), "--wait", patience.String())
-	v.wantLetIn(t, must(readIdentity(v.bundle("keeper")))(t), standardScopes, "--state-dir", v.bundle("keeper"), "--wait", patience.String())
+	v.wantLetIn(t, self, fullOf(v.version))
+	v.wantLetIn(t, must(readIdentity(v.bundle("keeper")))(t), standardScopes, "--state-dir", v.bundle("keeper"))
 	v.stopsWell(t, g)
 
 	g = v.run(t, "--handover=exec", "--client", "keeper")
 	g.WaitReady(t)
 	logged(t, g, saysUnchanged)
-	v.wantLetIn(t, self, fullOf(v.version), "--wait", patience.String())
+	v.wantLetIn(t, self, fullOf(v.version))
 	if now := v.self(t); now != self {
 		t.Errorf("the device was %s and is %s", self, now)
 	}

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/reflectt/bootstrap/internal/gatewaytest"
 )
@@ -74,7 +73,7 @@ func TestHooksOfProvenRunOnceAVolume(t *testing.T) {
 	// Another content is another hook; one that fails has not run.
 	h.write(t, "proven.d/10-later", `echo fails >>"$LOG"; exit 3`)
 	g := h.start(t)
-	if code := g.Wait(t, 3*time.Minute); code != 21 {
+	if code := g.Wait(t, patience); code != 21 {
 		t.Errorf("with a hook that fails: exit %d", code)
 	}
 	if !strings.Contains(g.Output(), "hook proven.d/10-later ended with 3, so the gateway is stopped") {

@@ -103,7 +103,7 @@ func (p *program) start(t *testing.T, stdout, stderr *os.File, args ...string) {
 // await waits for something that is sure to come while the program runs.
 func (p *program) await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); !holds(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(10 * time.Millisecond) {
 		if p.ended() || time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s; ended: %v", what, p.ended())
 		}
@@ -136,7 +136,7 @@ func (p *program) ends(t *testing.T, code int) {
 	t.Helper()
 	select {
 	case <-p.done:
-	case <-time.After(2 * time.Minute):
+	case <-time.After(patience):
 		t.Fatal("it does not end")
 	}
 	if status := p.ProcessState.Sys().(syscall.WaitStatus); !status.Exited() || status.ExitStatus() != code {
@@ -342,7 +342,7 @@ func watchOpen(t *testing.T, path string) func(*testing.T) {
 	must(unix.InotifyAddWatch(fd, path, unix.IN_OPEN))(t)
 	return func(t *testing.T) {
 		t.Helper()
-		if err := watch.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+		if err := watch.SetReadDeadline(time.Now().Add(patience)); err != nil {
 			t.Fatal(err)
 		}
 		must(watch.Read(make([]byte, 4096)))(t)
@@ -403,7 +403,7 @@ func storm(health, bridge string) {
 	var all sync.WaitGroup
 	for range 32 {
 		all.Go(func() {
-			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 			for range 20 {
 				for _, url := range []string{"http://" + health + "/livez", "http://" + health + "/readyz", "http://" + bridge + "/agent-1"} {
 					request, _ := http.NewRequest(http.MethodGet, url, nil)

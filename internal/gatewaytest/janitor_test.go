@@ -54,9 +54,9 @@ func TestKilledTestProcessLeavesNoProcessAndNoNetworkBehind(t *testing.T) {
 	_, _ = io.Copy(io.Discard, out)
 	_ = cmd.Wait() // it was killed
 
-	for deadline := time.Now().Add(30 * time.Second); alive(orphan) || routed(t, address); {
+	for deadline := time.Now().Add(patience); alive(orphan) || routed(t, address); {
 		if time.Now().After(deadline) {
-			t.Fatalf("after 30 s: orphan alive %v, network there %v", alive(orphan), routed(t, address))
+			t.Fatalf("orphan alive %v, network there %v", alive(orphan), routed(t, address))
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

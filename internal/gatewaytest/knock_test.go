@@ -77,7 +77,7 @@ func knockAt(t testing.TB, remote *gatewaytest.Remote, knocks ...knock) []probe.
 	}
 	result := gatewaytest.Run(t, gatewaytest.Command{
 		Argv: []string{self, "-test.run=^TestClientProcess$", "-test.count=1"},
-		Env:  []string{"GATEWAYTEST_CLIENTS=yes"}, Stdin: string(plan), In: remote, Timeout: 3 * time.Minute,
+		Env:  []string{"GATEWAYTEST_CLIENTS=yes"}, Stdin: string(plan), In: remote, Timeout: patience,
 	})
 	_, found, ok := strings.Cut(result.Stdout, "verdicts:")
 	line, _, _ := strings.Cut(found, "\n")
@@ -132,7 +132,7 @@ func (k knock) connect(t *testing.T) probe.Verdict {
 	}
 	options := probe.Options{
 		URL: url, Auth: k.Auth, Identity: id, Role: k.Role, Scopes: k.Scopes, ClientMode: k.Mode, DisplayName: k.Name,
-		Platform: k.Platform, GatewayToken: k.Token, DeviceToken: k.Token, Wait: time.Minute,
+		Platform: k.Platform, GatewayToken: k.Token, DeviceToken: k.Token, Wait: patience,
 	}
 	if k.Role == "node" {
 		options.ClientID, options.ClientMode = "node-host", "node"

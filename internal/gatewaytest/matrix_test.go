@@ -126,7 +126,7 @@ func (r *matrixRow) staysRemoved(t *testing.T) {
 	if r.token(t, r.ids["leaver"]) != "" {
 		t.Error("the device is back in the store")
 	}
-	r.probe(t, "--auth=device", "--state-dir", r.bundle("leaver"), "--wait", patience.String()).wantRefused(t, 12, "not-paired")
+	r.probe(t, "--auth=device", "--state-dir", r.bundle("leaver"), "--wait", busy.String()).wantRefused(t, 12, "not-paired")
 }
 
 // leavesFiles is what a release says that does not import pairings at its start.
@@ -145,12 +145,12 @@ func (r *matrixRow) seedThenPlain(t *testing.T) {
 	}
 	g := v.start(t)
 	g.WaitReady(t)
-	if got := v.probe(t, "--auth=device", "--state-dir", device, "--wait", patience.String()); got.ExitCode == 12 {
+	if got := v.probe(t, "--auth=device", "--state-dir", device, "--wait", busy.String()); got.ExitCode == 12 {
 		got.wantRefused(t, 12, "not-paired")
 		g.WaitOutput(t, leavesFiles)
 		t.Logf("matrix: no: the gateway says %q", leavesFiles)
 	} else {
-		v.wantLetIn(t, must(readIdentity(device))(t), fullScopes, "--state-dir", device, "--wait", patience.String())
+		v.wantLetIn(t, must(readIdentity(device))(t), fullScopes, "--state-dir", device)
 	}
 	if code := g.Stop(t); code != 0 {
 		t.Errorf("the gateway ended with %d", code)
@@ -167,20 +167,10 @@ func (r *matrixRow) know(t *testing.T, clients ...string) {
 	}
 }
 
-// A gateway may be too busy to answer for a while after it is ready: 2026.5.22 is,
-// for more than a minute ("provider auth state pre-warmed in 74266ms"), and its own
-// CLI gives up after ten seconds.
-const patience = 5 * time.Minute
-
-func (r *matrixRow) wantLetIn(t *testing.T, deviceID string, scopes []string, args ...string) {
-	t.Helper()
-	r.volume.wantLetIn(t, deviceID, scopes, append(args, "--wait", patience.String())...)
-}
-
 // cli runs the official command line again while the gateway does not answer it.
 func (r *matrixRow) cli(t *testing.T, env []string, args ...string) gatewaytest.Result {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(busy); ; {
 		result := gatewaytest.Run(t, gatewaytest.Command{Argv: append(gatewaytest.Install(t, r.version), args...), Env: env})
 		if !strings.Contains(result.Stdout+result.Stderr, "gateway timeout after") || time.Now().After(deadline) {
 			return result

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/reflectt/bootstrap/internal/gatewaytest"
 )
@@ -219,7 +218,7 @@ func (v volume) secondLife(t *testing.T) {
 func (v volume) lastLife(t *testing.T) {
 	v.pin(t, v.self(t))
 	g := v.run(t, "--handover=supervise", "--require-paired")
-	if code := g.Wait(t, 3*time.Minute); code != 13 {
+	if code := g.Wait(t, patience); code != 13 {
 		t.Errorf("it ended with %d", code)
 	}
 	g.WaitGone(t)
@@ -304,7 +303,7 @@ func TestBootedVolumeIsSeededAndARemovedDeviceStaysOut(t *testing.T) {
 		})
 		t.Run("with --require-paired the gateway is stopped", func(t *testing.T) {
 			g := v.run(t, "--handover=supervise", "--require-paired")
-			if code := g.Wait(t, 2*time.Minute); code != 12 {
+			if code := g.Wait(t, patience); code != 12 {
 				t.Errorf("it ended with %d", code)
 			}
 			g.WaitGone(t)

@@ -16,7 +16,7 @@ import (
 // the gateway ends before that or takes longer than three minutes.
 func (g *Gateway) WaitReady(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), readyTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
 	for {
 		err := askReady(ctx, g.URL)
@@ -29,7 +29,7 @@ func (g *Gateway) WaitReady(t testing.TB) {
 				t.Fatalf("the gateway ended with exit code %d before it was ready (%v)", g.code, err)
 			}
 		case <-ctx.Done():
-			t.Fatalf("the gateway is not ready after %v: %v", readyTimeout, err)
+			t.Fatalf("the gateway is not ready after %v: %v", Patience, err)
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
@@ -39,7 +39,7 @@ func (g *Gateway) WaitReady(t testing.TB) {
 // the process ends without it or takes longer than three minutes.
 func (g *Gateway) WaitOutput(t testing.TB, text string) {
 	t.Helper()
-	deadline := time.After(readyTimeout)
+	deadline := time.After(Patience)
 	for {
 		ended := g.ended() // before the look: what it wrote last counts too
 		if strings.Contains(g.Output(), text) {
@@ -51,7 +51,7 @@ func (g *Gateway) WaitOutput(t testing.TB, text string) {
 		select {
 		case <-g.done:
 		case <-deadline:
-			t.Fatalf("the gateway has not said %q within %v", text, readyTimeout)
+			t.Fatalf("the gateway has not said %q within %v", text, Patience)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

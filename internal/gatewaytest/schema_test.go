@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/reflectt/bootstrap/internal/gatewaytest"
 )
@@ -98,7 +97,7 @@ func (v volume) servesToCome(t *testing.T, ends string) {
 // wantUnusable waits for the gateway's end, with a reason of its own.
 func wantUnusable(t *testing.T, g *gatewaytest.Gateway, reason string) {
 	t.Helper()
-	if code := g.Wait(t, 5*time.Minute); code != 78 || !strings.Contains(g.Output(), reason) {
+	if code := g.Wait(t, patience); code != 78 || !strings.Contains(g.Output(), reason) {
 		t.Errorf("it ended with %d, and has not said %q", code, reason)
 	}
 }

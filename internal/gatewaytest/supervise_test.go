@@ -95,7 +95,7 @@ func TestATermDuringARestartIsNotLost(t *testing.T) {
 // await waits for something that a gateway takes its time for.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(3 * time.Minute); !holds(); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}
@@ -114,7 +114,7 @@ func TestAnUnusableStateIsExplained(t *testing.T) {
 		Version: "2026.9.6", StateDir: state, Token: "sekret",
 		Prefix: []string{gatewaytest.Bootstrap(t), "run", "--handover=supervise", "--"},
 	})
-	if code := g.Wait(t, 2*time.Minute); code != 78 {
+	if code := g.Wait(t, patience); code != 78 {
 		t.Errorf("the gateway ended with %d\n%s", code, g.Output())
 	}
 	if !strings.Contains(g.Output(), "starting it again will not help") {

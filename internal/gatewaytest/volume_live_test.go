@@ -138,7 +138,7 @@ func TestWithoutTheBarrierALiveGatewayLosesDevices(t *testing.T) {
 func (v volume) pairWithoutBarrier(t *testing.T, name string) string {
 	t.Helper()
 	noConnect := func(context.Context, seed.Credentials) bool { return true }
-	session := must(seed.Open(t.Context(), seed.Options{StateDir: v.state, LockTimeout: time.Minute, Live: noConnect}))(t)
+	session := must(seed.Open(t.Context(), seed.Options{StateDir: v.state, LockTimeout: patience, Live: noConnect}))(t)
 	key := newDevice(t)
 	device := seed.Device{Name: name, PublicKey: key.RawPublicKey(), Key: key, Scopes: standardScopes}
 	_, err := session.Pair(t.Context(), device)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/reflectt/bootstrap/internal/gatewaytest"
 )
@@ -143,9 +144,16 @@ func runProbe(t *testing.T, in *gatewaytest.Remote, env []string, args ...string
 
 // wantLetIn is the proof: the device token alone, from the remote side, gets
 // exactly these scopes.
+// busy is how long a gateway may be too busy to answer after it is ready: 2026.5.22 is,
+// for more than a minute ("provider auth state pre-warmed in 74266ms"), and its own
+// CLI gives up after ten seconds.
+const busy = 5 * time.Minute
+
+const patience = gatewaytest.Patience
+
 func (v volume) wantLetIn(t *testing.T, deviceID string, scopes []string, args ...string) {
 	t.Helper()
-	got := v.probe(t, append([]string{"--auth=device"}, args...)...)
+	got := v.probe(t, append([]string{"--auth=device", "--wait", busy.String()}, args...)...)
 	if got.ExitCode != 0 || !got.OK || got.Outcome != "ok" || got.Auth != "device" || got.Role != "operator" ||
 		got.DeviceID != deviceID || !slices.Equal(got.Scopes, scopes) {
 		t.Errorf("not let in as %s with %v: %+v", deviceID, scopes, got)
