@@ -15,7 +15,7 @@ import (
 // written in part only, as on a full disk, is taken back; and behind a torn one, as
 // a crash leaves it, the next begins on a line of its own.
 func Append(path string, data []byte) error {
-	if err := checkFolder(filepath.Dir(path)); err != nil {
+	if err := CheckFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
 	info, err := os.Lstat(path)

@@ -29,7 +29,7 @@ const (
 // Read returns the content of a regular file of at most limit bytes. It never
 // waits: a FIFO or a device is an error, not a hang.
 func Read(path string, limit int64) ([]byte, error) {
-	if err := checkFolder(filepath.Dir(path)); err != nil {
+	if err := CheckFolder(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	// O_NONBLOCK: opening a FIFO for reading would wait for a writer.
@@ -203,9 +203,9 @@ func create(temporary, path string) error {
 	return nil
 }
 
-// checkFolder refuses a directory that is a link: what is planted there would be
+// CheckFolder refuses what is no directory, a link to one too: what is planted there would be
 // read or written somewhere else.
-func checkFolder(path string) error {
+func CheckFolder(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return err
@@ -231,7 +231,7 @@ func Temporary(path string) string {
 // other writers of them out.
 func Clear(paths ...string) error {
 	for _, path := range paths {
-		if checkFolder(filepath.Dir(path)) != nil {
+		if CheckFolder(filepath.Dir(path)) != nil {
 			continue // there is none, or it is not ours to look into
 		}
 		if info, err := os.Lstat(Temporary(path)); err != nil || info.IsDir() {
@@ -246,7 +246,7 @@ func Clear(paths ...string) error {
 
 // writeTemporary makes the file that is about to take path's place.
 func writeTemporary(path, owner string, mode fs.FileMode, data []byte, how durability) (_ string, err error) {
-	if err := checkFolder(filepath.Dir(path)); err != nil {
+	if err := CheckFolder(filepath.Dir(path)); err != nil {
 		return "", err
 	}
 	temporary := Temporary(path)
@@ -312,7 +312,7 @@ func MakeDir(path string) error {
 func MakeDirUnsynced(path string) (made bool, err error) {
 	err = os.Mkdir(path, dirMode)
 	if errors.Is(err, fs.ErrExist) {
-		return false, checkFolder(path)
+		return false, CheckFolder(path)
 	}
 	if err != nil {
 		return false, err

@@ -271,12 +271,12 @@ func flock(fd, how int) error {
 // must not lock that somebody out.
 func (t target) open() (*os.File, error) {
 	if t.isFolder {
-		if err := checkFolder(t.path); err != nil {
+		if err := CheckFolder(t.path); err != nil {
 			return nil, err
 		}
 		return os.OpenFile(t.path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	}
-	if err := checkFolder(filepath.Dir(t.path)); err != nil {
+	if err := CheckFolder(filepath.Dir(t.path)); err != nil {
 		return nil, err
 	}
 	const flags = os.O_RDWR | unix.O_NOFOLLOW | unix.O_NONBLOCK

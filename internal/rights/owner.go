@@ -52,6 +52,15 @@ func OwnerOf(path string, willCreate bool) (User, error) {
 	return w.owner()
 }
 
+// RootsAlone tells whether root alone decides what is at path, a directory, and what is in
+// it: [OwnerOf] a directory of root's in it, or what is missing there, is then root,
+// without another look at all that is on the way.
+func RootsAlone(path string) bool {
+	var stat unix.Stat_t
+	owner, err := OwnerOf(path, false)
+	return err == nil && owner.UID == 0 && unix.Lstat(path, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFDIR && onlyRootWrites(&stat)
+}
+
 // RequireRoots fails where OwnerOf, asked before, would now name another user
 // than root. After it, nobody but root can put anything else at path.
 func RequireRoots(path string) error {

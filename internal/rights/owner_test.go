@@ -66,6 +66,42 @@ func TestTheOwnerIsWhoeverCanReplaceTheDirectory(t *testing.T) {
 	}
 }
 
+func TestOnlyWhereRootAloneWritesItIsRootsAlone(t *testing.T) {
+	needRoot(t)
+	for name, c := range map[string]struct {
+		setup string // shell, in an empty directory of root
+		want  bool
+	}{
+		"root's in root's":                   {"mkdir -p bundles/one", true},
+		"missing":                            {"", false},
+		"a file":                             {"touch bundles", false},
+		"a group writes it":                  {"mkdir -p bundles/one; chmod 775 bundles", false},
+		"everybody writes it, as /tmp":       {"mkdir -p bundles/one; chmod 1777 bundles", false},
+		"somebody's":                         {"mkdir -p bundles/one; chown 700 bundles", false},
+		"a link to root's":                   {"mkdir -p target/one; ln -s target bundles", false},
+		"below somebody's":                   {"mkdir -p bundles/one; chown 700 .", false},
+		"root's, a link of somebody's to it": {"mkdir -p target/one; ln -s target bundles; chown -h 700 bundles", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			setup := exec.Command("/bin/sh", "-ec", "umask 022; "+c.setup)
+			setup.Dir = dir
+			if out, err := setup.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			bundles := filepath.Join(dir, "bundles")
+			if got := RootsAlone(bundles); got != c.want {
+				t.Errorf("got %v", got)
+			}
+			for _, name := range []string{"one", "missing"} {
+				if owner, err := OwnerOf(filepath.Join(bundles, name), false); c.want && (err != nil || owner.UID != 0) {
+					t.Errorf("%s in it is %v's, %v", name, owner, err)
+				}
+			}
+		})
+	}
+}
+
 func TestARelativePathHasNoOwner(t *testing.T) {
 	if _, err := OwnerOf("state", false); !errors.As(err, new(*OwnerError)) {
 		t.Errorf("got %v", err)

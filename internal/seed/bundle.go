@@ -37,24 +37,29 @@ func openBundle(dir, name string) (Bundle, error) {
 	if err := makeFolders(dir, bundle.Dir); err != nil {
 		return Bundle{}, err
 	}
-	if err := bundle.clearLeftovers(); err != nil {
-		return Bundle{}, err
-	}
-	path := identity.FilePath(bundle.Dir)
-	id, err := identity.Load(path)
+	err := bundle.load()
 	if errors.Is(err, fs.ErrNotExist) {
 		err = bundle.locked(func() (err error) {
-			if id, err = identity.Load(path); !errors.Is(err, fs.ErrNotExist) {
+			path := identity.FilePath(bundle.Dir)
+			if bundle.Identity, err = identity.Load(path); !errors.Is(err, fs.ErrNotExist) {
 				return err // somebody else was quicker
 			}
-			if id, err = identity.New(time.Now()); err != nil {
+			if bundle.Identity, err = identity.New(time.Now()); err != nil {
 				return err
 			}
-			return id.Store(path)
+			return bundle.Identity.Store(path)
 		})
 	}
-	bundle.Identity = id
 	return bundle, err
+}
+
+// load reads the key of a bundle whose directory is there.
+func (b *Bundle) load() (err error) {
+	if err := b.clearLeftovers(); err != nil {
+		return err
+	}
+	b.Identity, err = identity.Load(identity.FilePath(b.Dir))
+	return err
 }
 
 // clearLeftovers removes what a killed run left of writing into the bundle. Where

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/rights"
@@ -30,18 +32,35 @@ const (
 func OpenBundles(dir string, names []string) (map[string]Bundle, error) {
 	bundles := map[string]Bundle{}
 	var missing []string
+	in := folderAt(dir)
+	if len(names) == 0 {
+		return bundles, nil
+	}
+	err := asOwner(dir, func() error { return Unusable(dir, atomicfile.CheckFolder(dir)) })
+	if errors.Is(err, fs.ErrNotExist) {
+		names, missing = nil, slices.Clone(names)
+	} else if err != nil {
+		return nil, err
+	}
 	for _, name := range names {
-		bundle := filepath.Join(dir, name)
-		_, err := getAsOwner(bundle, func() (fs.FileInfo, error) { return os.Lstat(identity.FilePath(bundle)) })
-		if errors.Is(err, fs.ErrNotExist) {
+		bundle := Bundle{Dir: filepath.Join(dir, name)}
+		err := in.asOwner(bundle.Dir, func() error {
+			if err := atomicfile.CheckFolder(bundle.Dir); err != nil {
+				return Unusable(bundle.Dir, err)
+			}
+			return bundle.load()
+		})
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			missing = append(missing, name)
-		} else if bundles[name], err = OpenBundle(dir, name); err != nil {
+		case err != nil:
 			return nil, err
 		}
+		bundles[name] = bundle
 	}
 	slices.Sort(missing) // two who lock the same ones do so in one order
 	for some := range slices.Chunk(missing, batchSize) {
-		if err := beginBundles(dir, some, bundles); err != nil {
+		if err := beginBundles(in, some, bundles); err != nil {
 			return nil, err
 		}
 	}
@@ -49,35 +68,32 @@ func OpenBundles(dir string, names []string) (map[string]Bundle, error) {
 }
 
 // beginBundles makes some of the bundles, in one batch where they are many.
-func beginBundles(dir string, names []string, bundles map[string]Bundle) (err error) {
+func beginBundles(in folder, names []string, bundles map[string]Bundle) (err error) {
 	if len(names) < batchFrom {
 		for _, name := range names {
-			if bundles[name], err = OpenBundle(dir, name); err != nil {
+			if bundles[name], err = OpenBundle(in.dir, name); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	if err := asOwner(dir, func() error { return makeFolders(dir) }); err != nil {
+	if err := asOwner(in.dir, func() error { return makeFolders(in.dir) }); err != nil {
 		return err
 	}
-	batch := atomicfile.NewBatch(dir)
+	in = folderAt(in.dir) // which may not have been there
+	batch := atomicfile.NewBatch(in.dir)
 	var locks locks
 	defer locks.release()
 	for _, name := range names {
-		bundle := Bundle{Dir: filepath.Join(dir, name)}
-		as := asOwnerOf(bundle.Dir)
+		bundle := Bundle{Dir: filepath.Join(in.dir, name)}
+		as := in.asOwnerOf(bundle.Dir)
 		err := as(func() error { return locks.begin(&bundle, batch, as) })
 		if err != nil {
 			return errors.Join(err, batch.Abandon())
 		}
 		bundles[name] = bundle
 	}
-	return Unusable(dir, batch.Commit())
-}
-
-func asOwnerOf(dir string) atomicfile.As {
-	return func(do func() error) error { return asOwner(dir, do) }
+	return Unusable(in.dir, batch.Commit())
 }
 
 // locks are those of the bundles of one batch, until that is committed.
@@ -130,9 +146,13 @@ func (l *locks) begin(bundle *Bundle, batch *atomicfile.Batch, as atomicfile.As)
 // Finish is [Bundle.Finish] for many clients.
 func Finish(all []Finishing) error {
 	due := map[string]Finishing{}
+	var in folder
 	for _, finishing := range all {
+		if dir := filepath.Dir(finishing.bundle.Dir); dir != in.dir {
+			in = folderAt(dir)
+		}
 		var token, env []byte
-		err := asOwner(finishing.bundle.Dir, func() (err error) {
+		err := in.asOwner(finishing.bundle.Dir, func() (err error) {
 			token, env, err = finishing.changes()
 			return err
 		})
@@ -160,18 +180,18 @@ func finishSome(dirs []string, due map[string]Finishing) error {
 		}
 		return nil
 	}
-	dir := filepath.Dir(dirs[0])
-	batch := atomicfile.NewBatch(dir)
+	in := folderAt(filepath.Dir(dirs[0]))
+	batch := atomicfile.NewBatch(in.dir)
 	var locks locks
 	defer locks.release()
 	for _, bundle := range dirs {
-		as := asOwnerOf(bundle)
+		as := in.asOwnerOf(bundle)
 		err := as(func() error { return locks.finish(due[bundle], batch, as) })
 		if err != nil {
 			return errors.Join(err, batch.Abandon())
 		}
 	}
-	return Unusable(dir, batch.Commit())
+	return Unusable(in.dir, batch.Commit())
 }
 
 // finish is [Finishing.write] for a batch.
@@ -221,6 +241,34 @@ func asOwner(dir string, do func() error) error {
 		Path: dir, Err: fmt.Errorf("it is written with the rights of uid %d, who could replace it: %v", owner.UID, err), //nolint:errorlint // its hint would be about root's rights
 		Fix: fmt.Sprintf("let that user reach and write it (as root: chown -R %d %s), or choose a directory that root alone can write", owner.UID, shell.Quote(absolute)),
 	}
+}
+
+// folder is a directory of bundles, of which many are worked in.
+type folder struct {
+	dir string
+	// roots: this is root, and root alone decides what is in it, which nobody else can change.
+	roots bool
+}
+
+func folderAt(dir string) folder {
+	absolute, err := filepath.Abs(dir)
+	return folder{dir: dir, roots: err == nil && os.Geteuid() == 0 && rights.RootsAlone(absolute)}
+}
+
+// asOwner is [asOwner] for a bundle in it.
+func (f folder) asOwner(bundle string, do func() error) error {
+	if f.roots {
+		var stat unix.Stat_t
+		err := unix.Lstat(bundle, &stat)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && stat.Uid == 0 && stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+			return do()
+		}
+	}
+	return asOwner(bundle, do)
+}
+
+func (f folder) asOwnerOf(bundle string) atomicfile.As {
+	return func(do func() error) error { return f.asOwner(bundle, do) }
 }
 
 // getAsOwner is [asOwner] for what has a result.
