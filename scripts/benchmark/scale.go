@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,56 +19,82 @@ const cpuADevice = 200 * time.Microsecond
 func scaleSizes() []int { return []int{1000, 4000, 16000} }
 
 // scale measures what grows with the devices of a state directory: the CPU time for
-// each, and the fsyncs, which must not grow.
+// each, and the fsyncs, which must not grow but by their directories.
 func (b *bench) scale(ctx context.Context) error {
-	b.table.section("many clients with keys of their own: CPU time a client, fsyncs")
+	b.table.section("many clients: CPU time a client, fsyncs")
 	for _, clients := range scaleSizes() {
-		manifest := filepath.Join(b.work, fmt.Sprintf("clients-%d.yaml", clients))
-		if err := os.WriteFile(manifest, []byte(manyClients(clients)), 0o600); err != nil {
-			return err
-		}
-		env := b.environ(filepath.Join(b.work, fmt.Sprintf("scale-%d", clients)))
-		for _, command := range []struct {
-			what string
-			argv []string
+		for _, kind := range []struct {
+			name     string
+			manifest string
+			rest     [][]string
 		}{
-			{"seed --manifest, new", []string{"seed", "--manifest", manifest}},
-			{"seed --manifest, again", []string{"seed", "--manifest", manifest}},
-			{"status, all named", []string{"status", "--manifest", manifest}},
-			{"status, none named", []string{"status"}},
-			{"seed --dry-run --prune", []string{"seed", "--dry-run", "--prune"}},
-			{"seed --prune", []string{"seed", "--prune"}},
+			{"own keys", manyClients(clients), [][]string{{"status"}, {"seed", "--dry-run", "--prune"}, {"seed", "--prune"}}},
+			{"bundles", manyBundles(clients), nil},
 		} {
-			if err := b.grows(ctx, env, command.what, clients, command.argv); err != nil {
-				return fmt.Errorf("%s, %d clients: %w", command.what, clients, err)
+			manifest := filepath.Join(b.work, fmt.Sprintf("clients-%d.yaml", clients))
+			if err := os.WriteFile(manifest, []byte(kind.manifest), 0o600); err != nil {
+				return err
+			}
+			apply := []string{"seed", "--manifest", manifest}
+			all := append([][]string{apply, apply, {"status", "--manifest", manifest}}, kind.rest...)
+			for i, argv := range all {
+				what := strings.ReplaceAll(strings.Join(argv, " "), manifest, "FILE")
+				if i == 1 {
+					what += ", again"
+				}
+				changes := i == 0 || slices.Equal(argv, []string{"seed", "--prune"})
+				if err := b.grows(ctx, kind.name+": "+what, clients, argv, changes); err != nil {
+					return fmt.Errorf("%s, %d clients: %w", what, clients, err)
+				}
+			}
+			if err := os.RemoveAll(b.scaled()); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
+// scaled is the state directory that is worked in.
+func (b *bench) scaled() string { return filepath.Join(b.work, "scale") }
+
 // manyClients is a manifest of clients that keep their keys to themselves.
 func manyClients(count int) string {
+	return manifestOf(count, func(i int) string {
+		key := sha256.Sum256([]byte(fmt.Sprint("bench ", i)))
+		return fmt.Sprintf("{name: c-%d, publicKey: %s}", i, base64.RawURLEncoding.EncodeToString(key[:]))
+	})
+}
+
+// manyBundles is one of clients that get theirs here.
+func manyBundles(count int) string {
+	return manifestOf(count, func(i int) string { return fmt.Sprintf("{name: c-%d}", i) })
+}
+
+func manifestOf(count int, client func(i int) string) string {
 	var text strings.Builder
 	text.WriteString("clients:\n")
 	for i := range count {
-		key := sha256.Sum256([]byte(fmt.Sprint("bench ", i)))
-		fmt.Fprintf(&text, "  - {name: c-%d, publicKey: %s}\n", i, base64.RawURLEncoding.EncodeToString(key[:]))
+		fmt.Fprintf(&text, "  - %s\n", client(i))
 	}
 	return text.String()
 }
 
-// grows measures one command. Where it changes something it is run once, by strace,
-// which counts the fsyncs and adds to the time.
-func (b *bench) grows(ctx context.Context, env []string, what string, clients int, argv []string) error {
-	trace := filepath.Join(b.work, "trace")
+// grows measures one command: its fsyncs, and the time without whoever counts them, which
+// adds to it. What changes something is timed on a copy of the state directory.
+func (b *bench) grows(ctx context.Context, what string, clients int, argv []string, changes bool) error {
 	argv = append([]string{b.program}, argv...)
-	strace, counted := look("strace")
-	if counted {
-		// Filtered in the kernel: only what is counted stops the program.
-		argv = append([]string{strace, "-f", "--seccomp-bpf", "-qq", "-e", "trace=fsync,fdatasync", "-o", trace}, argv...)
+	state := b.scaled()
+	if changes {
+		state += "-copy"
+		defer func() { _ = os.RemoveAll(state) }()
+		if _, err := os.Stat(b.scaled()); err == nil {
+			if err := command(ctx, nil, "cp", "-a", b.scaled(), state).Run(); err != nil {
+				return err
+			}
+		}
 	}
-	cmd := command(ctx, env, argv...)
+	cmd := command(ctx, b.environ(state), argv...)
 	output, err := os.Create(filepath.Join(b.work, "log"))
 	if err != nil {
 		return err
@@ -78,13 +105,9 @@ func (b *bench) grows(ctx context.Context, env []string, what string, clients in
 		return err
 	}
 	used := (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()) / time.Duration(clients)
-	syncs := -1
-	if counted {
-		text, err := os.ReadFile(trace)
-		if err != nil {
-			return err
-		}
-		syncs = strings.Count(string(text), "sync(")
+	syncs, err := b.countSyncs(ctx, b.environ(b.scaled()), argv...)
+	if err != nil {
+		return err
 	}
 	b.table.add(row{
 		what: fmt.Sprintf("%s, %d", what, clients), ours: fmt.Sprintf("%d µs, %s", used.Microseconds(), count(syncs)),
