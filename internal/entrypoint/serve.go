@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/health"
 	"github.com/reflectt/bootstrap/internal/hooks"
@@ -65,7 +67,13 @@ func supervises(s settings.Settings) bool {
 	case settings.Exec:
 		return false
 	}
-	return os.Getpid() == 1 || s.RequirePaired || s.HealthListen != "" || s.NotifySocket != "" || len(s.Approve) > 0 || len(s.Bridge) > 0 || s.ReadyFile != "" && s.ReadyFile != "off"
+	return os.Getpid() == 1 || !isReadable(s.Manifest) || s.RequirePaired || s.HealthListen != "" || s.NotifySocket != "" || len(s.Approve) > 0 || len(s.Bridge) > 0 || s.ReadyFile != "" && s.ReadyFile != "off"
+}
+
+// isReadable is false for a manifest that root alone could read: the helper of an exec
+// handover could not read it once more.
+func isReadable(manifest string) bool {
+	return manifest == "" || unix.Access(manifest, unix.R_OK) == nil
 }
 
 // Serve starts the gateway, after what [pairing.Target.PairVacant] returned, and
