@@ -298,7 +298,7 @@ func startBridge(t *testing.T, in *gatewaytest.Remote, env []string, args ...str
 	b := &bridgeProcess{end: filepath.Join(t.TempDir(), "end"), result: make(chan gatewaytest.Result, 1)}
 	const script = `end=$1; shift; "$@" & bridge=$!; until [ -e "$end" ]; do sleep 0.1; done; kill "$bridge"; wait "$bridge"`
 	command := gatewaytest.Command{
-		In: in, Env: append(env, "OPENCLAW_STATE_DIR="+t.TempDir()), Timeout: patience,
+		In: in, Env: append(env, "OPENCLAW_STATE_DIR="+t.TempDir()), Timeout: 3 * patience, // it lives for a whole test
 		Argv: append([]string{"bash", "-c", script, "bash", b.end, gatewaytest.Bootstrap(t), "bridge"}, args...),
 	}
 	go func() { b.result <- gatewaytest.Run(t, command) }()

@@ -13,7 +13,7 @@ import (
 )
 
 // WaitReady returns when the gateway answers connects; it fails the test when
-// the gateway ends before that or takes longer than three minutes.
+// the gateway ends before that or takes longer than [Patience].
 func (g *Gateway) WaitReady(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), Patience)
@@ -36,7 +36,7 @@ func (g *Gateway) WaitReady(t testing.TB) {
 }
 
 // WaitOutput returns when the text stands in the output; it fails the test when
-// the process ends without it or takes longer than three minutes.
+// the process ends without it or takes longer than [Patience].
 func (g *Gateway) WaitOutput(t testing.TB, text string) {
 	t.Helper()
 	deadline := time.After(Patience)

@@ -142,8 +142,6 @@ func runProbe(t *testing.T, in *gatewaytest.Remote, env []string, args ...string
 	return out
 }
 
-// wantLetIn is the proof: the device token alone, from the remote side, gets
-// exactly these scopes.
 // busy is how long a gateway may be too busy to answer after it is ready: 2026.5.22 is,
 // for more than a minute ("provider auth state pre-warmed in 74266ms"), and its own
 // CLI gives up after ten seconds.
@@ -151,6 +149,8 @@ const busy = 5 * time.Minute
 
 const patience = gatewaytest.Patience
 
+// wantLetIn is the proof: the device token alone, from the remote side, gets
+// exactly these scopes.
 func (v volume) wantLetIn(t *testing.T, deviceID string, scopes []string, args ...string) {
 	t.Helper()
 	got := v.probe(t, append([]string{"--auth=device", "--wait", busy.String()}, args...)...)

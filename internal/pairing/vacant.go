@@ -132,8 +132,10 @@ func (t *Target) waitForLease(ctx context.Context, first seed.Lease) error {
 			return ctx.Err()
 		case <-tick.C:
 		}
-		lease, held, err := seed.ReadLease(ctx, t.SeedOptions())
+		lease, held, err := seed.ReadLease(ctx, t.HastyOptions())
 		switch {
+		case errors.As(err, new(*seed.BootingError)):
+			continue // its database is its own until it listens
 		case err != nil, !held:
 			return err
 		case lease.Expires.After(first.Expires):

@@ -54,11 +54,16 @@ func OwnerOf(path string, willCreate bool) (User, error) {
 
 // RootsAlone tells whether root alone decides what is at path, a directory, and what is in
 // it: [OwnerOf] a directory of root's in it, or what is missing there, is then root,
-// without another look at all that is on the way.
+// without another look at all that is on the way. A directory that is safe from others as
+// long as something is mounted there is not: they may be allowed to unmount it.
 func RootsAlone(path string) bool {
 	var stat unix.Stat_t
-	owner, err := OwnerOf(path, false)
-	return err == nil && owner.UID == 0 && unix.Lstat(path, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFDIR && onlyRootWrites(&stat)
+	if unix.Lstat(path, &stat) != nil || stat.Mode&unix.S_IFMT != unix.S_IFDIR || !onlyRootWrites(&stat) || !filepath.IsAbs(path) {
+		return false
+	}
+	w := walk{path: filepath.Clean(path), looks: true}
+	owner, err := w.owner()
+	return err == nil && owner.UID == 0 && !w.foreign
 }
 
 // RequireRoots fails where OwnerOf, asked before, would now name another user

@@ -52,15 +52,16 @@ func AwaitBoot(ctx context.Context, options Options) error {
 	}
 }
 
-// patient are options for who waits for a boot more than once: for [BootPatience] in all.
+// patient are options for who looks for a boot more than once: [BootPatience] after the
+// first that was seen, none is seen any more.
 func (o Options) patient() Options {
 	if look := o.Booting; look != nil {
-		began := time.Now()
+		var first time.Time
 		o.Booting = func(ctx context.Context) (pid int, boots bool) {
-			if time.Since(began) > BootPatience {
-				return 0, false
+			if pid, boots = look(ctx); boots && first.IsZero() {
+				first = time.Now()
 			}
-			return look(ctx)
+			return pid, boots && time.Since(first) <= BootPatience
 		}
 	}
 	return o

@@ -42,11 +42,12 @@ func TestABootThatBeginsWhileTheLockIsWaitedForIsLeftAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		looks = 1
 		options.Hasty = true
-		boots := (*seed.BootingError)(nil)
-		if err := seed.InSession(t.Context(), options, func(*seed.Session) error { return nil }); !errors.As(err, &boots) || boots.PID != 7 {
-			t.Errorf("who is hasty gets %v", err)
+		for _, looks = range []int{0, 1} { // with the lock, and before it
+			boots := (*seed.BootingError)(nil)
+			if err := seed.InSession(t.Context(), options, func(*seed.Session) error { return nil }); !errors.As(err, &boots) || boots.PID != 7 {
+				t.Errorf("who is hasty gets %v", err)
+			}
 		}
 	})
 }

@@ -33,20 +33,16 @@ func OpenBundles(dir string, names []string) (map[string]Bundle, error) {
 	bundles := map[string]Bundle{}
 	var missing []string
 	in := folderAt(dir)
-	if len(names) == 0 {
-		return bundles, nil
-	}
-	err := asOwner(dir, func() error { return Unusable(dir, atomicfile.CheckFolder(dir)) })
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		names, missing = nil, slices.Clone(names)
-	} else if err != nil {
-		return nil, err
 	}
 	for _, name := range names {
 		bundle := Bundle{Dir: filepath.Join(dir, name)}
 		err := in.asOwner(bundle.Dir, func() error {
-			if err := atomicfile.CheckFolder(bundle.Dir); err != nil {
-				return Unusable(bundle.Dir, err)
+			for _, folder := range []string{dir, bundle.Dir} {
+				if err := atomicfile.CheckFolder(folder); err != nil {
+					return Unusable(folder, err)
+				}
 			}
 			return bundle.load()
 		})
@@ -246,21 +242,27 @@ func asOwner(dir string, do func() error) error {
 // folder is a directory of bundles, of which many are worked in.
 type folder struct {
 	dir string
-	// roots: this is root, and root alone decides what is in it, which nobody else can change.
+	// roots: this is root, and nobody else decides what is in it.
 	roots bool
+	is    unix.Stat_t
 }
 
 func folderAt(dir string) folder {
-	absolute, err := filepath.Abs(dir)
-	return folder{dir: dir, roots: err == nil && os.Geteuid() == 0 && rights.RootsAlone(absolute)}
+	f := folder{dir: dir}
+	if absolute, err := filepath.Abs(dir); err == nil && os.Geteuid() == 0 && unix.Lstat(dir, &f.is) == nil {
+		f.roots = rights.RootsAlone(absolute)
+	}
+	return f
 }
 
-// asOwner is [asOwner] for a bundle in it.
+// asOwner is [asOwner] for a bundle in it, in one look where root alone decides: at the
+// folder, which root may have moved or unmounted meanwhile, and at the bundle.
 func (f folder) asOwner(bundle string, do func() error) error {
-	if f.roots {
-		var stat unix.Stat_t
+	if f.roots && filepath.Dir(bundle) == filepath.Clean(f.dir) {
+		var now, stat unix.Stat_t
+		same := unix.Lstat(f.dir, &now) == nil && now.Dev == f.is.Dev && now.Ino == f.is.Ino && now.Uid == f.is.Uid && now.Mode == f.is.Mode
 		err := unix.Lstat(bundle, &stat)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && stat.Uid == 0 && stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+		if same && (errors.Is(err, fs.ErrNotExist) || err == nil && stat.Uid == 0 && stat.Mode&unix.S_IFMT == unix.S_IFDIR) {
 			return do()
 		}
 	}

@@ -105,10 +105,13 @@ func Open(ctx context.Context, options Options) (*Session, error) {
 		return nil, err
 	}
 	session := &Session{options: options, lock: lock, unsynced: made}
-	if err = AwaitBoot(ctx, options); err == nil {
-		session.ledger, err = readLedger(options.StateDir)
+	if err = AwaitBoot(ctx, options); err != nil {
+		// Whoever comes after finds the directory made.
+		err = errors.Join(session.sync(), err)
+		lock.Release()
+		return nil, err
 	}
-	if err == nil {
+	if session.ledger, err = readLedger(options.StateDir); err == nil {
 		session.store, err = openStore(ctx, options)
 	}
 	if err != nil {

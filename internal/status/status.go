@@ -134,6 +134,9 @@ func (out *Report) addStore(ctx context.Context, t *pairing.Target, now time.Tim
 	}
 	if err == nil {
 		out.Links, err = seed.Links(ctx, options, now)
+		if leaves(err) {
+			return
+		}
 		if err != nil { // a table that nothing else needs
 			out.Findings = append(out.Findings, Finding{What: err.Error(), Fix: pairing.HintOf(err)})
 		}
