@@ -189,10 +189,23 @@ func (a *app) load(c *cli.Context) (settings.Settings, error) {
 		delete(given, tokenFileVariable)
 		delete(given, passwordFileVariable)
 	}
-	s, err := settings.Load(pairing.Variables(a.environ), given)
+	environ := pairing.Variables(a.environ)
+	if !readsManifest(c) {
+		delete(environ, manifestVariable)
+	}
+	s, err := settings.Load(environ, given)
 	a.logTo(s.LogFormat)
 	return s, err
 }
+
+// readsManifest is false for a command to which the clients do not matter: a manifest is
+// edited while the gateway runs, and a slip in it makes no HEALTHCHECK fail.
+func readsManifest(c *cli.Context) bool {
+	command, _, _ := strings.Cut(commandName(c), " ")
+	return !slices.Contains([]string{"probe", "identity", "approve", "join", "link"}, command)
+}
+
+const manifestVariable = "BOOTSTRAP_MANIFEST"
 
 // The variables of files with the gateway's secrets.
 const (
