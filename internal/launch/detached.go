@@ -3,8 +3,10 @@ package launch
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,18 +49,41 @@ func AwaitEnd(pid int) error {
 // OnEnd calls ended, in a goroutine, once another process has ended.
 func OnEnd(pid int, ended func()) error {
 	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		if errors.Is(err, unix.ESRCH) {
-			go ended()
-			return nil
-		}
-		return fmt.Errorf("cannot watch process %d: %w", pid, err)
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		go ended()
+		return nil
+	case err != nil: // Linux before 5.3, or a seccomp profile that does not know the call
+		return pollEnd(pid, ended)
 	}
 	go func() {
 		defer func() { _ = unix.Close(fd) }()
 		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		for {
 			if _, err := unix.Poll(poll, -1); !errors.Is(err, unix.EINTR) {
+				ended()
+				return
+			}
+		}
+	}()
+	return nil
+}
+
+// pollEnd is [OnEnd] by a file of the process, which cannot be read once it has ended,
+// even if another one has its number then.
+func pollEnd(pid int, ended func()) error {
+	file, err := os.Open(fmt.Sprintf("/proc/%d/stat", pid))
+	if errors.Is(err, fs.ErrNotExist) {
+		go ended()
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot watch process %d: %w", pid, err)
+	}
+	go func() {
+		defer func() { _ = file.Close() }()
+		for one := make([]byte, 1); ; time.Sleep(time.Second) {
+			if _, err := file.ReadAt(one, 0); err != nil {
 				ended()
 				return
 			}
