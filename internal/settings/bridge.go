@@ -1,6 +1,10 @@
 package settings
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
 
 // bridgeConflicts are settings of the bridge that would let in more than a
 // person means.
@@ -12,6 +16,12 @@ func (s *Settings) bridgeConflicts() (problems []string) {
 	}
 	if s.BridgeJoin != "" && s.BridgeTokens {
 		problems = append(problems, "--bridge-join and --bridge-tokens do not go together: who has no bundle yet has no token of its own to show")
+	}
+	for i, host := range s.BridgeHosts {
+		s.BridgeHosts[i] = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
+		if _, err := netip.ParseAddr(s.BridgeHosts[i]); err != nil && strings.ContainsAny(host, ":/") {
+			problems = append(problems, fmt.Sprintf("--bridge-host (BOOTSTRAP_BRIDGE_HOSTS): %q is not the name of a host alone: leave out the port, and what is not part of the name, as in gateway.local", host))
+		}
 	}
 	return problems
 }
