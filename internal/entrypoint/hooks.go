@@ -230,7 +230,7 @@ func (h *provenHooks) run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case err == nil:
-		case h.Settings.HookFailure == settings.StopOnFailure:
+		case h.Settings.HookFailure == settings.StopOnFailure && h.Command.Understood:
 			h.Log.Error().Str("hint", provenHint(marks.Dir, err)).Msg(err.Error() + ", so the gateway is stopped")
 			h.process.Stop(syscall.SIGTERM)
 			return &hookError{failure: err}
@@ -245,9 +245,13 @@ func (h *provenHooks) run(ctx context.Context) error {
 func provenHint(marks string, err error) string {
 	first := "read its lines above"
 	if !errors.As(err, new(*hooks.Failure)) {
-		first = cmp.Or(atomicfile.HintFor(marks, err), "ls -la "+shell.Quote(marks))
+		first = markHint(marks, err)
 	}
 	return first + "; to keep the gateway: --hook-failure=warn, or --hooks off"
+}
+
+func markHint(marks string, err error) string {
+	return cmp.Or(atomicfile.HintFor(marks, err), "ls -la "+shell.Quote(marks))
 }
 
 // runOnce runs a hook unless it has run on this volume. The mark is put after it:
@@ -269,5 +273,8 @@ func (h *provenHooks) runOnce(ctx context.Context, runner hooks.Runner, marks ho
 		}
 		return err
 	}
-	return marks.Put(hook, time.Now())
+	if err := marks.Put(hook, time.Now()); err != nil {
+		h.Log.Warn().Err(err).Str("hint", markHint(marks.Dir, err)).Msg("it runs again at the next start, for it cannot be noted that it has run")
+	}
+	return nil
 }

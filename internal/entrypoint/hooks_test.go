@@ -1,6 +1,7 @@
 package entrypoint
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,9 +10,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/reflectt/bootstrap/internal/hooks"
+	"github.com/reflectt/bootstrap/internal/launch"
 	"github.com/reflectt/bootstrap/internal/pairing"
+	"github.com/reflectt/bootstrap/internal/settings"
 )
 
 func TestHooksThatCannotBeReadComeWithAHint(t *testing.T) {
@@ -35,5 +41,28 @@ func TestAMarkThatCannotBeWrittenIsNoFaultOfTheHook(t *testing.T) {
 		if hint := provenHint("/data/my marks", err); !strings.HasPrefix(hint, want) || !strings.HasSuffix(hint, "--hooks off") {
 			t.Errorf("%v: %q", err, hint)
 		}
+	}
+}
+
+// What has run is done: a gateway that works is not stopped over a volume that is full.
+func TestAHookWhoseMarkCannotBeWrittenHasRun(t *testing.T) {
+	dir := t.TempDir()
+	marks := hooks.Marks{Dir: filepath.Join(dir, "bootstrap", "proven")}
+	script := filepath.Join(dir, "10-a")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\ntouch "+dir+"/bootstrap\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	e := &Entrypoint{Target: &pairing.Target{
+		Settings:   settings.Settings{ProvenHooks: settings.Once, HookTimeout: time.Hour},
+		Invocation: pairing.Invocation{Log: zerolog.New(&log)},
+	}}
+	h := provenHooks{Entrypoint: e}
+	hook := hooks.Hook{Stage: hooks.Proven, Name: "10-a", Path: script, Hash: "a"}
+	if err := h.runOnce(t.Context(), e.hookRunner(launch.RunJob), marks, hook); err != nil {
+		t.Errorf("got %v", err)
+	}
+	if !strings.Contains(log.String(), "it runs again at the next start") {
+		t.Errorf("it said:\n%s", log.String())
 	}
 }
