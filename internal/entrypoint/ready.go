@@ -54,11 +54,25 @@ func (e *Entrypoint) newReadiness(ctx context.Context) (*readiness, error) {
 }
 
 // begin removes what stands there before a gateway is started.
-func (r *readiness) begin() error {
-	if err := r.forget(); err != nil {
-		return pairing.Usage(fmt.Errorf("--ready-file (BOOTSTRAP_READY_FILE): %w", err), "name a place that can be written, such as a tmpfs, or off")
+func (r *readiness) begin() error { return r.usage(r.forget()) }
+
+// check fails where the ready file could not be written later, when somebody waits for it.
+func (r *readiness) check() error {
+	if r.file == "" {
+		return nil
+	}
+	directory := filepath.Dir(r.file)
+	if err := unix.Faccessat(unix.AT_FDCWD, directory, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return r.usage(&fs.PathError{Op: "write into", Path: directory, Err: err})
 	}
 	return nil
+}
+
+func (r *readiness) usage(err error) error {
+	if err != nil {
+		err = pairing.Usage(fmt.Errorf("--ready-file (BOOTSTRAP_READY_FILE): %w", err), "name a place that can be written, such as a tmpfs, or off")
+	}
+	return err
 }
 
 // usualReadyFile is the default path of the ready file: into run, or

@@ -67,7 +67,8 @@ func supervises(s settings.Settings) bool {
 	case settings.Exec:
 		return false
 	}
-	return os.Getpid() == 1 || !isReadable(s.Manifest) || s.RequirePaired || s.HealthListen != "" || s.NotifySocket != "" || len(s.Approve) > 0 || len(s.Bridge) > 0 || s.ReadyFile != "" && s.ReadyFile != "off"
+	return os.Getpid() == 1 || !isReadable(s.Manifest) || s.RequirePaired || s.HealthListen != "" || s.NotifySocket != "" || len(s.Approve) > 0 || len(s.Bridge) > 0 ||
+		s.StopTimeout != 0 || len(s.RemapExit) > 0 || s.ReadyFile != "" && s.ReadyFile != "off"
 }
 
 // isReadable is false for a manifest that root alone could read: the helper of an exec
@@ -86,6 +87,8 @@ func (e *Entrypoint) Serve(ctx context.Context, paired pairing.Paired, failed er
 		paired.Deferred = true
 	case e.Command.Understood:
 		return failed
+	case e.Settings.RequirePaired:
+		return failed // for there is nothing to prove later
 	default:
 		// A shell in the image must work whatever state the volume is in.
 		e.Log.Warn().Err(failed).Msg("nothing is seeded; the command, which is no gateway's, is started all the same")
@@ -135,6 +138,9 @@ func (e *Entrypoint) supervise(ctx context.Context, paired pairing.Paired, signa
 		return err
 	}
 	if err := e.preStart(ctx, signals); err != nil {
+		return err
+	}
+	if err := e.ready.check(); err != nil {
 		return err
 	}
 	e.lookAgain(bridge)
