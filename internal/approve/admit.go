@@ -31,8 +31,8 @@ func (w *watcher) admit(ctx context.Context, client *protocol.Client, request Re
 		// It may have been approved, so the reservation is kept.
 		return Paired{}, err
 	}
-	if first {
-		if err := w.Memory.confirm(); err != nil {
+	if w.remembers(first) {
+		if err := w.Memory.confirm(func(deviceID string) bool { return deviceID == request.DeviceID }); err != nil {
 			return Paired{}, err
 		}
 	}
@@ -54,14 +54,13 @@ func (w *watcher) cancel(deviceID string, first bool) error {
 	return w.Memory.cancel(deviceID)
 }
 
-// settleFirst finds out about a first operator whose approval was under way
-// when the connection or the process ended: it is paired, or may ask again.
-func (w *watcher) settleFirst(paired map[string]Paired) error {
-	first := w.Memory.data.First
-	if _, in := paired[first.DeviceID]; in && !first.Done {
-		return w.Memory.confirm()
-	}
-	return nil
+// settle finds out about devices whose approval was under way when the connection or
+// the process ended: each is paired, or may ask again.
+func (w *watcher) settle(paired map[string]Paired) error {
+	return w.Memory.confirm(func(deviceID string) bool {
+		_, in := paired[deviceID]
+		return in
+	})
 }
 
 // differs says how an approval is not the one that was judged; empty where it

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
@@ -26,6 +27,17 @@ type memoryData struct {
 	Version  int         `json:"version"`
 	Approved int         `json:"approved"`
 	First    firstDevice `json:"first,omitzero"`
+	// Asked are the other devices whose approval has been asked for, each counted, and
+	// of which no answer is known: one that broke off may be tried again.
+	Asked []string `json:"asked,omitempty"`
+}
+
+// maxOpen bounds them; of more, the oldest ones keep no place.
+const maxOpen = 100
+
+// isCounted tells whether a device has a place already.
+func (d memoryData) isCounted(deviceID string) bool {
+	return d.First.DeviceID == deviceID && !d.First.Done || slices.Contains(d.Asked, deviceID)
 }
 
 // firstDevice is written before its approval is asked for: a crash in between
@@ -104,19 +116,31 @@ func (m *Memory) Close() { m.lock.Release() }
 // reserve notes an approval before it is asked for; one that broke off counts once.
 func (m *Memory) reserve(deviceID string, first bool, now time.Time) error {
 	next := m.data
-	if next.First.DeviceID != deviceID || next.First.Done {
+	if !next.isCounted(deviceID) {
 		next.Approved++
 	}
-	if first {
+	switch {
+	case first:
 		next.First = firstDevice{DeviceID: deviceID, AtMs: now.UnixMilli()}
+	case !next.isCounted(deviceID):
+		next.Asked = append(slices.Clone(next.Asked), deviceID)
+		next.Asked = next.Asked[max(0, len(next.Asked)-maxOpen):]
 	}
 	return m.keep(next)
 }
 
-// confirm notes that the first operator is in.
-func (m *Memory) confirm() error {
-	next := m.data
-	next.First.Done = true
+// confirm notes of devices that have a place that they are in.
+func (m *Memory) confirm(isIn func(deviceID string) bool) error {
+	next, changed := m.data, false
+	if !next.First.Done && next.First.DeviceID != "" && isIn(next.First.DeviceID) {
+		next.First.Done, changed = true, true
+	}
+	if slices.ContainsFunc(next.Asked, isIn) {
+		next.Asked, changed = slices.DeleteFunc(slices.Clone(next.Asked), isIn), true
+	}
+	if !changed {
+		return nil
+	}
 	return m.keep(next)
 }
 
@@ -124,6 +148,7 @@ func (m *Memory) confirm() error {
 func (m *Memory) cancel(deviceID string) error {
 	next := m.data
 	next.Approved--
+	next.Asked = slices.DeleteFunc(slices.Clone(next.Asked), func(asked string) bool { return asked == deviceID })
 	if next.First.DeviceID == deviceID && !next.First.Done {
 		next.First = firstDevice{}
 	}

@@ -43,7 +43,7 @@ func TestAPlaceIsCountedOnceAndTakenBackOnce(t *testing.T) {
 	if err := errors.Join(m.reserve("a", false, time.Now()), m.cancel("a")); err != nil || m.data.Approved != 0 || m.data.First.DeviceID != "" {
 		t.Errorf("%v, %+v", err, m.data)
 	}
-	if err := errors.Join(m.reserve("b", true, time.Now()), m.confirm(), m.reserve("b", false, time.Now())); err != nil || m.data.Approved != 2 {
+	if err := errors.Join(m.reserve("b", true, time.Now()), m.confirm(func(string) bool { return true }), m.reserve("b", false, time.Now())); err != nil || m.data.Approved != 2 {
 		t.Errorf("%v, %d are counted", err, m.data.Approved)
 	}
 }

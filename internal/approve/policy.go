@@ -86,13 +86,10 @@ type situation struct {
 	firstTakenBy string
 	firstDone    bool
 	approved     int
-	watchedFor   time.Duration
-}
-
-// isCounted tells whether a device is among the approved already: an approval as the
-// first that broke off, and may be tried again for that device alone.
-func (in situation) isCounted(deviceID string) bool {
-	return deviceID == in.firstTakenBy && !in.firstDone
+	// hasPlace: the device is among the approved already, by an approval that broke off,
+	// which may be tried again for that device alone.
+	hasPlace   bool
+	watchedFor time.Duration
 }
 
 // verdict is what the policy says to a request: the rule that admits it, or why
@@ -124,7 +121,7 @@ func (p Policy) judge(request Request, in situation) verdict {
 		v.why = "the device is paired already and asks for a change, which needs --approve-upgrades"
 	case p.For > 0 && in.watchedFor > p.For:
 		v.why = "the time of --approve-for is over"
-	case p.Max > 0 && in.approved >= p.Max && !in.isCounted(request.DeviceID):
+	case p.Max > 0 && in.approved >= p.Max && !in.hasPlace:
 		v.why = fmt.Sprintf("--approve-max is reached: %d", p.Max)
 	default:
 		v.rule, v.why = p.admitting(request, v.upgrade, in)

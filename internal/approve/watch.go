@@ -164,7 +164,7 @@ func (w *watcher) pass(ctx context.Context, client *protocol.Client) error {
 		for _, device := range paired {
 			in.paired[device.DeviceID] = device
 		}
-		if err := w.settleFirst(in.paired); err != nil {
+		if err := w.settle(in.paired); err != nil {
 			return err
 		}
 		w.forgetAnswered(pending)
@@ -207,6 +207,7 @@ func (w *watcher) answer(ctx context.Context, client *protocol.Client, pending [
 		}
 		memory := w.Memory.data
 		in.approved, in.firstTakenBy, in.firstDone = memory.Approved, memory.First.DeviceID, memory.First.Done
+		in.hasPlace = memory.isCounted(request.DeviceID)
 		v := w.Policy.judge(request, in)
 		if !v.admits() {
 			if err := w.leave(request, v); err != nil {

@@ -160,15 +160,15 @@ func TestOfTwentyRacingExactlyOneIsTheFirst(t *testing.T) {
 	}
 }
 
-// breakOff leaves what a crash leaves in the middle of an approval as the first.
-func breakOff(t *testing.T, dir, deviceID string) {
+// breakOff leaves what a crash leaves in the middle of an approval.
+func breakOff(t *testing.T, dir, deviceID string, first bool) {
 	t.Helper()
 	memory, err := OpenMemory(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer memory.Close()
-	if err := memory.reserve(deviceID, true, time.Now()); err != nil {
+	if err := memory.reserve(deviceID, first, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -176,7 +176,7 @@ func breakOff(t *testing.T, dir, deviceID string) {
 func TestACrashBeforeTheAnswerOpensNoSecondWindow(t *testing.T) {
 	l, dir := openLobby(t), t.TempDir()
 	people := crowd(t, 3, nil)
-	breakOff(t, dir, people[1].DeviceID)
+	breakOff(t, dir, people[1].DeviceID, true)
 	l.knock(people...)
 	g := newGuard(t, l, dir, readWritePolicy(rules(t, "first"), nil)).start(t)
 	eventually(t, "all to be answered", func() bool { return len(g.actions()) >= 3 })
@@ -186,11 +186,34 @@ func TestACrashBeforeTheAnswerOpensNoSecondWindow(t *testing.T) {
 	}
 }
 
+// Its place is nobody else's, and it gets no second one.
+func TestAnApprovalThatBrokeOffKeepsItsPlace(t *testing.T) {
+	l, dir := openLobby(t), t.TempDir()
+	people := crowd(t, 3, nil)
+	breakOff(t, dir, people[1].DeviceID, false)
+	policy := readWritePolicy(rules(t, "token"), func(p *Policy) { p.Max = 1 })
+	l.knock(people[0])
+	g := newGuard(t, l, dir, policy).start(t)
+	eventually(t, "a refusal", func() bool { return len(g.actions()) == 1 })
+	l.knock(people[1:]...)
+	eventually(t, "all to be answered", func() bool { return len(g.actions()) >= 3 })
+	g.end(t)
+	// Removed by somebody, it does not come back.
+	l.paired = nil
+	l.knock(people[1])
+	g = newGuard(t, l, dir, policy).start(t)
+	eventually(t, "the same ones again", func() bool { return len(g.actions()) >= 3 })
+	g.end(t)
+	if !slices.Equal(l.approved, []string{people[1].RequestID}) || g.options.Memory.data.Approved != 1 {
+		t.Errorf("%q were admitted, and %d are counted", l.approved, g.options.Memory.data.Approved)
+	}
+}
+
 // The one place of --approve-browser is that device's, and not used up by its absence.
 func TestAnApprovalAsTheFirstThatBrokeOffCountsOnce(t *testing.T) {
 	l, dir := openLobby(t), t.TempDir()
 	people := crowd(t, 3, nil)
-	breakOff(t, dir, people[1].DeviceID)
+	breakOff(t, dir, people[1].DeviceID, true)
 	l.knock(people...)
 	policy := readWritePolicy(rules(t, "first", "token"), func(p *Policy) { p.Max = 2 })
 	g := newGuard(t, l, dir, policy).start(t)
