@@ -3,6 +3,7 @@ package approve
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/reflectt/bootstrap/internal/protocol"
@@ -31,13 +32,11 @@ func (w *watcher) admit(ctx context.Context, client *protocol.Client, request Re
 		// It may have been approved, so the reservation is kept.
 		return Paired{}, err
 	}
-	if w.remembers(first) {
-		if err := w.Memory.confirm(func(deviceID string) bool { return deviceID == request.DeviceID }); err != nil {
-			return Paired{}, err
-		}
-	}
 	if fault := differs(request, device, in.paired); fault != "" {
-		return Paired{}, w.undo(calling, client, request, device, v, fault, in)
+		return Paired{}, errors.Join(w.undo(calling, client, request, device, v, fault, in), w.confirm(request.DeviceID, first))
+	}
+	if err := w.confirm(request.DeviceID, first); err != nil {
+		return Paired{}, err
 	}
 	w.Report(newRecord(Approving, request, v, ""))
 	return device, nil
@@ -47,10 +46,19 @@ func (w *watcher) admit(ctx context.Context, client *protocol.Client, request Re
 // not, writing would only cost time.
 func (w *watcher) remembers(first bool) bool { return first || w.Policy.Max > 0 }
 
+func (w *watcher) confirm(deviceID string, first bool) error {
+	if !w.remembers(first) {
+		return nil
+	}
+	return w.Memory.confirm(func(id string) bool { return id == deviceID })
+}
+
+// cancel makes a place free again, also for those who were too many.
 func (w *watcher) cancel(deviceID string, first bool) error {
 	if !w.remembers(first) {
 		return nil
 	}
+	maps.DeleteFunc(w.noted, func(_ string, noted note) bool { return noted == outside })
 	return w.Memory.cancel(deviceID)
 }
 
