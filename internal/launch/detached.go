@@ -1,9 +1,9 @@
 package launch
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -73,17 +73,20 @@ func OnEnd(pid int, ended func()) error {
 // even if another one has its number then.
 func pollEnd(pid int, ended func()) error {
 	file, err := os.Open(fmt.Sprintf("/proc/%d/stat", pid))
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(syscall.Kill(pid, 0), syscall.ESRCH):
 		go ended()
 		return nil
-	}
-	if err != nil {
+	case err != nil: // it may be hidden
 		return fmt.Errorf("cannot watch process %d: %w", pid, err)
 	}
 	go func() {
 		defer func() { _ = file.Close() }()
-		for one := make([]byte, 1); ; time.Sleep(time.Second) {
-			if _, err := file.ReadAt(one, 0); err != nil {
+		for stat := make([]byte, 512); ; time.Sleep(time.Second) {
+			n, _ := file.ReadAt(stat, 0)
+			// Its state follows the name, which is in brackets and may have any in it.
+			_, state, _ := bytes.Cut(stat[:n][max(0, bytes.LastIndexByte(stat[:n], ')')):], []byte(") "))
+			if len(state) == 0 || state[0] == 'Z' || state[0] == 'X' {
 				ended()
 				return
 			}

@@ -16,12 +16,25 @@ func TestTheEndOfAnotherProcessIsNoticed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			output, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
 			ended := make(chan struct{})
 			if err := watch(cmd.Process.Pid, func() { close(ended) }); err != nil {
 				t.Fatal(err)
+			}
+			line := make([]byte, 1)
+			for range 100 { // whoever calls too early does so meanwhile
+				if _, err := input.Write([]byte("a")); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := output.Read(line); err != nil {
+					t.Fatal(err)
+				}
 			}
 			select {
 			case <-ended:
