@@ -19,7 +19,7 @@ func (s *Settings) bridgeConflicts() (problems []string) {
 	}
 	for i, host := range s.BridgeHosts {
 		s.BridgeHosts[i] = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
-		if _, err := netip.ParseAddr(s.BridgeHosts[i]); err != nil && strings.ContainsAny(host, ":/") {
+		if _, err := netip.ParseAddr(s.BridgeHosts[i]); err != nil && (strings.ContainsAny(host, ":/") || s.BridgeHosts[i] == "") {
 			problems = append(problems, fmt.Sprintf("--bridge-host (BOOTSTRAP_BRIDGE_HOSTS): %q is not the name of a host alone: leave out the port, and what is not part of the name, as in gateway.local", host))
 		}
 	}

@@ -58,7 +58,7 @@ func TestValuesAreTakenOrRefusedByTheirForm(t *testing.T) {
 		"exit codes": {"BOOTSTRAP_REMAP_EXIT", []string{"143", "143,143=0", "7=5,5=7"}, []string{"256", "143=-1", "143=0,143=1"}},
 		"a number":   {"BOOTSTRAP_APPROVE_MAX", []string{"1", "20"}, []string{"0", "-1", "one"}},
 		"some time":  {"BOOTSTRAP_APPROVE_FOR", []string{"10m"}, []string{"0", "0s", "-1s"}},
-		"a host":     {"BOOTSTRAP_BRIDGE_HOSTS", []string{"gateway.local", "gateway.local.", "192.0.2.1", "[2001:db8::1]", "a,b"}, []string{"gateway.local:18790", "192.0.2.1:80", "[2001:db8::1]:80", "http://gateway.local", "a/b"}},
+		"a host":     {"BOOTSTRAP_BRIDGE_HOSTS", []string{"gateway.local", "gateway.local.", "192.0.2.1", "[2001:db8::1]", "a,b"}, []string{"gateway.local:18790", "192.0.2.1:80", "[2001:db8::1]:80", "http://gateway.local", "a/b", ".", "[]"}},
 		"a handover": {"BOOTSTRAP_HANDOVER", []string{"auto", "exec", "supervise"}, []string{"Exec", "init"}},
 		"a client":   {"BOOTSTRAP_CLIENTS", []string{"a", "a:read", "A.b_c-9", "a,b"}, []string{"self", ".", "..", "a/b", "-a", "a:", "a:b:c", "a=", "a=key", "a,a", "a=" + goldenKey + ",b=" + goldenKey, strings.Repeat("a", 65)}},
 	} {

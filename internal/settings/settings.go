@@ -13,6 +13,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -202,11 +203,11 @@ func (s *Settings) conflicts(merged map[string]string) (problems []string) {
 	if s.HookTimeout <= 0 {
 		problems = append(problems, "--hook-timeout (BOOTSTRAP_HOOK_TIMEOUT): a hook needs some time, such as 5m")
 	}
-	if s.ApproveMax < 0 || s.ApproveMax == 0 && merged["BOOTSTRAP_APPROVE_MAX"] != "" {
-		problems = append(problems, "--approve-max (BOOTSTRAP_APPROVE_MAX): at least 1 device; to admit nobody, leave --approve out, and for no limit, this one")
+	if most, err := strconv.Atoi(merged["BOOTSTRAP_APPROVE_MAX"]); err == nil && most <= 0 {
+		problems = append(problems, "--approve-max (BOOTSTRAP_APPROVE_MAX): at least 1 device; to admit nobody, leave --approve out")
 	}
-	if s.ApproveFor == 0 && merged["BOOTSTRAP_APPROVE_FOR"] != "" {
-		problems = append(problems, "--approve-for (BOOTSTRAP_APPROVE_FOR): some time, such as 10m; to admit nobody, leave --approve out, and for no limit, this one")
+	if most, err := ParseTime(merged["BOOTSTRAP_APPROVE_FOR"]); err == nil && most == 0 && merged["BOOTSTRAP_APPROVE_FOR"] != "" {
+		problems = append(problems, "--approve-for (BOOTSTRAP_APPROVE_FOR): some time, such as 10m; to admit nobody, leave --approve out")
 	}
 	names, keys := map[string]bool{}, map[string]string{}
 	for _, client := range s.Clients {
