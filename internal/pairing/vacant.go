@@ -119,7 +119,7 @@ func servedError(lease seed.Lease) error {
 func (t *Target) waitForLease(ctx context.Context, first seed.Lease) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for next := time.Now(); ; {
+	for began, next := time.Now(), time.Now(); ; {
 		if now := time.Now(); !now.Before(next) {
 			next = now.Add(leaseProgress)
 			t.Log.Info().Str("host", first.Host).Str("until", first.Expires.Format(time.TimeOnly)).
@@ -132,7 +132,11 @@ func (t *Target) waitForLease(ctx context.Context, first seed.Lease) error {
 			return ctx.Err()
 		case <-tick.C:
 		}
-		lease, held, err := seed.ReadLease(ctx, t.HastyOptions())
+		options := t.HastyOptions()
+		if time.Since(began) > seed.BootPatience {
+			options.Booting = nil
+		}
+		lease, held, err := seed.ReadLease(ctx, options)
 		switch {
 		case errors.As(err, new(*seed.BootingError)):
 			continue // its database is its own until it listens

@@ -105,16 +105,17 @@ func Open(ctx context.Context, options Options) (*Session, error) {
 		return nil, err
 	}
 	session := &Session{options: options, lock: lock, unsynced: made}
-	if err = AwaitBoot(ctx, options); err != nil {
-		// Whoever comes after finds the directory made.
-		err = errors.Join(session.sync(), err)
-		lock.Release()
-		return nil, err
+	if err = AwaitBoot(ctx, options); err == nil {
+		session.ledger, err = readLedger(options.StateDir)
 	}
-	if session.ledger, err = readLedger(options.StateDir); err == nil {
+	if err == nil {
 		session.store, err = openStore(ctx, options)
 	}
 	if err != nil {
+		// Whoever comes after finds our directory made.
+		if unsynced := session.sync(); unsynced != nil {
+			err = unsynced
+		}
 		lock.Release()
 		return nil, err
 	}
