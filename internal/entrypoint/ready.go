@@ -62,7 +62,7 @@ func (r *readiness) check() error {
 		return nil
 	}
 	directory := filepath.Dir(r.file)
-	if err := unix.Faccessat(unix.AT_FDCWD, directory, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+	if err := unix.Access(directory, unix.W_OK|unix.X_OK); err != nil {
 		return r.usage(&fs.PathError{Op: "write into", Path: directory, Err: err})
 	}
 	return nil

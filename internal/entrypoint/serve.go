@@ -87,8 +87,6 @@ func (e *Entrypoint) Serve(ctx context.Context, paired pairing.Paired, failed er
 		paired.Deferred = true
 	case e.Command.Understood:
 		return failed
-	case e.Settings.RequirePaired:
-		return failed // for there is nothing to prove later
 	default:
 		// A shell in the image must work whatever state the volume is in.
 		e.Log.Warn().Err(failed).Msg("nothing is seeded; the command, which is no gateway's, is started all the same")
@@ -140,8 +138,10 @@ func (e *Entrypoint) supervise(ctx context.Context, paired pairing.Paired, signa
 	if err := e.preStart(ctx, signals); err != nil {
 		return err
 	}
-	if err := e.ready.check(); err != nil {
-		return err
+	if e.Settings.ReadyFile != "" && e.Command.Understood {
+		if err := e.ready.check(); err != nil {
+			return err
+		}
 	}
 	e.lookAgain(bridge)
 	process, err := launch.Start(launch.Options{
