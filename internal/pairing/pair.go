@@ -1,6 +1,7 @@
 package pairing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,7 +115,8 @@ func (t *Target) pairIn(ctx context.Context, session *seed.Session, w Wishes) (o
 	if err != nil {
 		return out, err
 	}
-	out.Self, out.Devices = self, t.wantedDevices(self, clients)
+	known, _ := session.Seeded(seed.SelfName) // or none
+	out.Self, out.Devices = self, t.wantedDevices(self, known, clients)
 	if clients, err = t.addReseeded(session, &out, clients, w.Reseed); err != nil {
 		return out, err
 	}
@@ -167,7 +169,7 @@ func (t *Target) alreadyPaired(ctx context.Context, failed error) (Paired, error
 	if err != nil || len(clients) != len(t.Settings.Clients) {
 		return Paired{}, failed
 	}
-	out := Paired{Self: credentials.Identity, Devices: t.wantedDevices(credentials.Identity, clients)}
+	out := Paired{Self: credentials.Identity, Devices: t.wantedDevices(credentials.Identity, nil, clients)}
 	out.Results, out.Store, err = seed.Plan(ctx, t.SeedOptions(), out.Devices...)
 	if err != nil || slices.ContainsFunc(out.Results, func(r seed.Result) bool { return r.Outcome != seed.Unchanged }) {
 		return Paired{}, failed
@@ -223,11 +225,16 @@ func distinct(devices []seed.Device) error {
 	return nil
 }
 
-// wantedDevices are our own device, unless it has no key yet, and the clients'.
-func (t *Target) wantedDevices(self identity.Identity, clients []client) []seed.Device {
+// wantedDevices are our own device, unless it has no key yet, and the clients'. known are
+// those that were seeded as our own.
+func (t *Target) wantedDevices(self identity.Identity, known []seed.Device, clients []client) []seed.Device {
 	var devices []seed.Device
 	if !self.IsZero() {
-		devices = append(devices, t.selfDevice(self))
+		own := t.selfDevice(self)
+		if scopes := t.narrowed(own, known); scopes != nil {
+			own.Scopes = scopes
+		}
+		devices = append(devices, own)
 	}
 	for _, client := range clients {
 		devices = append(devices, client.device)
@@ -245,8 +252,23 @@ func (t *Target) SelfScopes() []string {
 	if len(t.Settings.Scopes) > 0 {
 		return t.Settings.Scopes
 	}
-	scopes, _ := seed.Scopes(string(t.Settings.Preset), t.Release) // checked when it was read
+	scopes, _ := seed.Scopes(cmp.Or(string(t.Settings.Preset), "full"), t.Release) // checked when it was read
 	return scopes
+}
+
+// narrowed are the scopes that our own device keeps: where it was seeded as no
+// administrator (run --preset read), only who says so makes it one. The start of a
+// gateway says it, by its default too; join, a bridge and seed --client do not.
+func (t *Target) narrowed(own seed.Device, known []seed.Device) []string {
+	if t.Starts || t.Settings.Preset != "" || len(t.Settings.Scopes) > 0 {
+		return nil
+	}
+	for _, device := range known {
+		if device.ID() == own.ID() && len(device.Scopes) > 0 && !slices.Contains(device.Scopes, "operator.admin") {
+			return device.Scopes
+		}
+	}
+	return nil
 }
 
 // report logs one line a device, but not for those that were like that before.

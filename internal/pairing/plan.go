@@ -12,7 +12,8 @@ import (
 // own, unless self is zero, and the clients of the settings. It makes nothing.
 func (t *Target) Wanted(self identity.Identity) ([]seed.Device, error) {
 	clients, err := t.readClients()
-	return t.wantedDevices(self, clients), err
+	known, _, _ := seed.Remembered(t.SeedOptions(), seed.SelfName) // or none
+	return t.wantedDevices(self, known, clients), err
 }
 
 // Keyless are the names that shall be paired, our own device's too, and have no key

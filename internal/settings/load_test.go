@@ -20,7 +20,7 @@ func TestWithoutAnyValueTheDefaultsCount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Handover != settings.Auto || s.Preset != "full" || s.LogFormat != settings.FormatAuto ||
+	if s.Handover != settings.Auto || s.Preset != "" || s.LogFormat != settings.FormatAuto ||
 		s.ProveTimeout != 2*time.Minute || s.LockTimeout != 30*time.Second || s.RequirePaired {
 		t.Errorf("got %+v", s)
 	}
