@@ -11,6 +11,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/rights"
 	"github.com/reflectt/bootstrap/internal/seed"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 func (a *app) identityCommand() *cli.Command {
@@ -139,6 +140,10 @@ func (a *app) importBundle(c *cli.Context, dir string) error {
 	}
 	// Success is said when the session is closed: then all of it is on the disk.
 	err = seed.InSession(c.Context, t.SessionOptions(false), func(session *seed.Session) error {
+		if session.Store().Kind == seed.Staged {
+			return pairing.Usage(fmt.Errorf("%s has no database yet, which this release keeps a device's token in", t.StateDir),
+				"openclaw config set gateway.mode remote   makes it; then the same once more")
+		}
 		if _, _, err := session.Self(c.Context, credentials.Identity, identity.Identity{}); err != nil {
 			return err
 		}
@@ -169,7 +174,11 @@ func readBundle(dir string) (seed.Credentials, error) {
 	if err != nil {
 		return seed.Credentials{}, err
 	}
-	return bundle.Credentials()
+	credentials, err := bundle.Credentials()
+	if err == nil && credentials.Token == "" {
+		err = pairing.Usage(fmt.Errorf("%s has no device token: its client is not paired yet", dir), "bootstrap join --name "+shell.Quote(filepath.Base(dir))+"   with the same --bundle-dir; then the same once more")
+	}
+	return credentials, err
 }
 
 // identityKeep makes sure that there is an identity: the imported one where

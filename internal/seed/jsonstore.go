@@ -375,8 +375,9 @@ func (s *jsonStore) keepLocalToken(_ context.Context, deviceID string, e entry) 
 func (s *jsonStore) localToken(ctx context.Context, deviceID string) (string, []string, error) {
 	if s.staged {
 		found, err := s.lookup(ctx, []string{deviceID})
-		e := found[deviceID]
-		return e.token(), e.tokenScopes(), err
+		if e := found[deviceID]; err != nil || e.token() != "" {
+			return e.token(), e.tokenScopes(), err
+		}
 	}
 	file, err := readTokenFile(s.stateDir, deviceID)
 	if err != nil {

@@ -146,3 +146,23 @@ func adopt(t *testing.T, dir string, imported, known identity.Identity) (id iden
 	}
 	return id, created
 }
+
+// A bundle as the state directory of a CLI of 2026.9.5, which reads no pairing files: its
+// token is where it is for every release.
+func TestABundlesTokenIsReadOnEveryRelease(t *testing.T) {
+	dir := t.TempDir()
+	self := newIdentity(t)
+	if err := withSession(t, options(dir), func(session *seed.Session) error {
+		if _, _, err := session.Self(t.Context(), self, identity.Identity{}); err != nil {
+			return err
+		}
+		return session.KeepCredentials(t.Context(), seed.Credentials{Identity: self, Token: "a-token", Scopes: []string{"operator.read"}})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	o := options(dir)
+	o.Era, o.Stage = gateway.EraSQLite, true
+	if got, err := seed.ReadCredentials(t.Context(), o); err != nil || got.Token != "a-token" || !got.Identity.Equal(self) {
+		t.Errorf("got %q, %v", got.Token, err)
+	}
+}
