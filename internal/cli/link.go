@@ -101,7 +101,7 @@ func publicURL(t *pairing.Target) settings.WebURL {
 		return settings.WebURL(strings.TrimRight(string(t.Settings.PublicURL), "/"))
 	}
 	at := strings.Replace(protocol.DisplayURL(t.Listen.URL()), "127.0.0.1", "localhost", 1)
-	return settings.WebURL("http" + strings.TrimRight(strings.TrimPrefix(at, "ws"), "/"))
+	return settings.WebURL("http" + strings.TrimRight(strings.TrimPrefix(at, "ws"), "/") + t.Config.BasePath)
 }
 
 // reachedAt is where the browser finds the gateway that runs on this state directory, whose

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -26,6 +27,9 @@ type Config struct {
 	Password       SecretInput
 	RemoteToken    bool // gateway.remote.token is set
 	ShellEnv       bool // env.shellEnv.enabled: a login shell's variables count too
+	// BasePath is gateway.controlUi.basePath, the Control UI's place below the gateway's
+	// address: it begins with a slash and ends with none, or is empty.
+	BasePath string
 	// AllowedOrigins and TrustedProxies are gateway.controlUi.allowedOrigins and
 	// gateway.trustedProxies: who may be a browser's page, and a proxy.
 	AllowedOrigins, TrustedProxies []string
@@ -107,10 +111,19 @@ func (r *configReader) read(config *Config) {
 	config.Password = r.secret("gateway.auth.password")
 	config.RemoteToken = r.at("gateway.remote.token") != nil
 	config.ShellEnv = r.flag("env.shellEnv.enabled")
+	config.BasePath = basePath(r.text("gateway.controlUi.basePath"))
 	config.AllowedOrigins = r.texts("gateway.controlUi.allowedOrigins")
 	config.TrustedProxies = r.texts("gateway.trustedProxies")
 	r.choice("gateway.bind", config.Bind, bindModes)
 	r.choice("gateway.auth.mode", config.AuthMode, authModes)
+}
+
+// basePath is a place as the gateway understands it (2026.9.6): with or without slashes.
+func basePath(text string) string {
+	if text = strings.Trim(text, "/"); text == "" {
+		return ""
+	}
+	return (&url.URL{Path: "/" + text}).EscapedPath()
 }
 
 func (r *configReader) doubt(format string, args ...any) {
