@@ -78,3 +78,11 @@ func TestAPageThatSaysNothingIsUnreachable(t *testing.T) {
 		t.Errorf("got %+v", v)
 	}
 }
+
+func TestARefusedTokenIsAWholeVerdict(t *testing.T) {
+	page := Page{Origin: "http://nas", Token: "wrong"}
+	page.URL = refusing(t, `{"code":"INVALID_REQUEST","message":"unauthorized","details":{"code":"AUTH_TOKEN_MISMATCH"}}`)
+	if v := Browser(t.Context(), page); v.Outcome != GatewayAuth || v.Auth == "" || v.URL == "" || v.Attempts != 1 {
+		t.Errorf("got %+v", v)
+	}
+}

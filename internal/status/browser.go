@@ -94,6 +94,23 @@ func isLocalName(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && address.IsLoopback()
 }
 
+// contains tells whether an address or a network is within another one.
+func contains(network, wanted string) bool {
+	outer, outerErr := prefixOf(network)
+	inner, innerErr := prefixOf(wanted)
+	if outerErr != nil || innerErr != nil {
+		return network == wanted
+	}
+	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
+}
+
+func prefixOf(text string) (netip.Prefix, error) {
+	if address, err := netip.ParseAddr(text); err == nil {
+		return address.Prefix(address.BitLen())
+	}
+	return netip.ParsePrefix(text)
+}
+
 // browserFindings are what would keep out the browsers of the settings. They come from
 // the configuration alone: the gateway takes this by no argument or variable (2026.9.6),
 // so the configuration's owner has to write it there.
@@ -111,7 +128,7 @@ func browserFindings(t *pairing.Target) (out []Finding) {
 		}
 	}
 	for _, wanted := range t.Settings.TrustedProxies {
-		if !slices.Contains(t.Config.TrustedProxies, wanted) {
+		if !slices.ContainsFunc(t.Config.TrustedProxies, func(have string) bool { return contains(have, wanted) }) {
 			proxies = append(proxies, wanted)
 		}
 	}
