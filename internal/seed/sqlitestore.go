@@ -373,14 +373,12 @@ func (s *sqliteStore) checkSchema(ctx context.Context) error {
 }
 
 func (s *sqliteStore) checkForms(ctx context.Context, forms ...statedb.Form) error {
-	for _, form := range forms {
-		misfit, err := s.db.Misfit(ctx, form)
-		if err != nil {
-			return s.fail(err)
-		}
-		if misfit != "" {
-			return unknownSchema(s.path(), fmt.Sprintf("table %s %s (schema version %d)", form.Table, misfit, s.db.Version()))
-		}
+	table, misfit, err := s.db.Misfit(ctx, forms...)
+	if err != nil {
+		return s.fail(err)
+	}
+	if misfit != "" {
+		return unknownSchema(s.path(), fmt.Sprintf("table %s %s (schema version %d)", table, misfit, s.db.Version()))
 	}
 	return nil
 }

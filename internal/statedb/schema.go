@@ -44,40 +44,80 @@ type column struct {
 	key int
 }
 
-// Misfit says how a table differs from the form, in a few words after its name;
-// empty where an INSERT that names the form's columns does just that. A column
-// more that may be left out is no misfit. A trigger is one, whatever it does: it
-// would write more than we know.
-func (db *DB) Misfit(ctx context.Context, form Form) (string, error) {
-	var kind, definition, trigger string
-	_, err := db.Row(ctx, Query{Table: "the schema", SQL: `SELECT
-		coalesce(max(CASE WHEN type IN ('table', 'view') AND name = ?1 THEN type END), ''),
-		coalesce(max(CASE WHEN type = 'table' AND name = ?1 THEN sql END), ''),
-		coalesce(max(CASE WHEN type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE THEN name END), '')
-		FROM sqlite_schema`, Args: []any{form.Table}}, &kind, &definition, &trigger)
+// Misfit says of the first table that differs from its form, in their order, which one it is
+// and how it differs, in a few words after its name; empty where an INSERT that names a
+// form's columns does just that. A column more that may be left out is no misfit. A trigger
+// is one, whatever it does: it would write more than we know.
+func (db *DB) Misfit(ctx context.Context, forms ...Form) (table, how string, err error) {
+	found, err := db.tables(ctx, forms)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	switch {
-	case kind == "" && len(form.Key) == 0:
-		return "", nil
-	case kind == "":
-		return "is not there", nil
-	case kind != "table" || !isPlainTable(definition):
-		return "is no plain table", nil
-	case trigger != "" && len(form.Key) > 0:
-		return fmt.Sprintf("has a trigger, %.80q", trigger), nil
+	for _, form := range forms {
+		if how := found[form.Table].misfit(form); how != "" {
+			return form.Table, how, nil
+		}
 	}
-	columns, err := db.columns(ctx, form.Table)
-	if err != nil {
-		return "", err
-	}
-	return misfit(form, columns), nil
+	return "", "", nil
 }
 
-// isPlainTable is false for a virtual table, whose code runs when it is written.
-func isPlainTable(definition string) bool {
-	return strings.HasPrefix(strings.ToUpper(definition), "CREATE TABLE")
+// table is what the schema says of one.
+type table struct {
+	isThere, isNotPlain bool
+	trigger             string
+	columns             []column
+}
+
+// tables are those of the forms. A virtual table's columns are not asked for: its code
+// would run. Generated columns are among them.
+func (db *DB) tables(ctx context.Context, forms []Form) (map[string]*table, error) {
+	found := map[string]*table{}
+	var names []any
+	for _, form := range forms {
+		found[form.Table] = &table{}
+		names = append(names, form.Table)
+	}
+	query := Query{Table: "the schema", Args: names, SQL: `SELECT
+		m.type, m.name, m.tbl_name, m.plain, coalesce(x.name, ''), coalesce(x."notnull" = 1 AND x.dflt_value IS NULL, 0),
+		coalesce(x.hidden <> 0, 0), coalesce(x.pk, 0)
+		FROM (SELECT type, name, tbl_name, coalesce(type = 'table' AND upper(substr(sql, 1, 12)) = 'CREATE TABLE', 0) AS plain FROM sqlite_schema
+			WHERE type = 'trigger' OR type IN ('table', 'view') AND name IN (?` + strings.Repeat(", ?", len(names)-1) + `)) m
+		LEFT JOIN pragma_table_xinfo(CASE WHEN m.plain THEN m.name END) x`}
+	err := db.Each(ctx, query, func(scan Scan) error {
+		var kind, name, of string
+		var plain bool
+		var c column
+		if err := scan(&kind, &name, &of, &plain, &c.name, &c.mustBeGiven, &c.computed, &c.key); err != nil {
+			return err
+		}
+		if kind == "trigger" {
+			for wanted, t := range found {
+				if strings.EqualFold(of, wanted) {
+					t.trigger = max(t.trigger, name)
+				}
+			}
+			return nil
+		}
+		t := found[name]
+		t.isThere, t.isNotPlain = true, t.isNotPlain || !plain
+		t.columns = append(t.columns, c)
+		return nil
+	})
+	return found, err
+}
+
+func (t *table) misfit(form Form) string {
+	switch {
+	case !t.isThere && len(form.Key) == 0:
+		return ""
+	case !t.isThere:
+		return "is not there"
+	case t.isNotPlain:
+		return "is no plain table"
+	case t.trigger != "" && len(form.Key) > 0:
+		return fmt.Sprintf("has a trigger, %.80q", t.trigger)
+	}
+	return misfit(form, t.columns)
 }
 
 func misfit(form Form, columns []column) string {
@@ -105,21 +145,6 @@ func misfit(form Form, columns []column) string {
 		return "has another primary key"
 	}
 	return ""
-}
-
-// columns lists a table's columns, generated ones too.
-func (db *DB) columns(ctx context.Context, table string) (columns []column, err error) {
-	query := Query{
-		Table: "the schema", Args: []any{table},
-		SQL: `SELECT name, "notnull" = 1 AND dflt_value IS NULL, hidden <> 0, pk FROM pragma_table_xinfo(?)`,
-	}
-	err = db.Each(ctx, query, func(scan Scan) error {
-		var c column
-		err := scan(&c.name, &c.mustBeGiven, &c.computed, &c.key)
-		columns = append(columns, c)
-		return err
-	})
-	return columns, err
 }
 
 // hasTable tells whether a table exists: a real one, no view and no virtual one.

@@ -126,7 +126,7 @@ func TestReadingChangesNoByte(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	_, formErr := db.Misfit(ctx, IdentityForm())
+	_, _, formErr := db.Misfit(ctx, IdentityForm())
 	_, identityErr := db.PrimaryIdentity(ctx)
 	_, _, leaseErr := db.OwnerLease(ctx)
 	if err := errors.Join(formErr, identityErr, leaseErr, db.Close()); err != nil {
@@ -157,10 +157,29 @@ func TestAMisfitIsNamed(t *testing.T) {
 		`CREATE TABLE odd (a, b, PRIMARY KEY (b, a)); CREATE TRIGGER more AFTER INSERT ON Odd BEGIN SELECT 1; END`: `has a trigger, "more"`,
 	} {
 		db := mustOpen(t, database(t, table))
-		got, err := db.Misfit(context.Background(), form)
+		_, got, err := db.Misfit(context.Background(), form)
 		if err != nil || (want == "") != (got == "") || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, %v; want %q", table, got, err, want)
 		}
+	}
+}
+
+// Of several tables the first misfit is named, in their order, and a trigger on one is none
+// of another's.
+func TestOfManyTablesTheFirstMisfitIsNamed(t *testing.T) {
+	forms := []Form{
+		{Table: "read", Columns: []string{"a"}},
+		{Table: "good", Columns: []string{"a"}, Key: []string{"a"}},
+		{Table: "bad", Columns: []string{"a", "b"}, Key: []string{"a"}},
+		{Table: "worse", Columns: []string{"a"}, Key: []string{"a"}},
+	}
+	db := mustOpen(t, database(t, `CREATE TABLE good (a PRIMARY KEY); CREATE TABLE bad (a PRIMARY KEY);
+		CREATE TABLE other (a); CREATE TRIGGER t AFTER INSERT ON other BEGIN SELECT 1; END`))
+	if table, how, err := db.Misfit(t.Context(), forms...); table != "bad" || !strings.Contains(how, "lacks") || err != nil {
+		t.Errorf("got %q %q, %v", table, how, err)
+	}
+	if table, how, err := db.Misfit(t.Context(), forms[:2]...); table != "" || how != "" || err != nil {
+		t.Errorf("got %q %q, %v", table, how, err)
 	}
 }
 
