@@ -123,7 +123,7 @@ func (a *app) importBundle(c *cli.Context, dir string) error {
 		return err
 	}
 	var credentials seed.Credentials
-	early := rootDecides(dir) // root may read it, and the target user may not
+	early := os.Geteuid() != 0 || rootDecides(dir) // root may read it, and the target user may not
 	if early {
 		if credentials, err = readBundle(dir); err != nil {
 			return err

@@ -111,7 +111,10 @@ func (r *configReader) read(config *Config) {
 	config.Password = r.secret("gateway.auth.password")
 	config.RemoteToken = r.at("gateway.remote.token") != nil
 	config.ShellEnv = r.flag("env.shellEnv.enabled")
-	config.BasePath = basePath(r.text("gateway.controlUi.basePath"))
+	if text, is := r.at("gateway.controlUi.basePath").(string); is { // a link is in doubt, not a start
+		text, _ = substitute(text, r.vars)
+		config.BasePath = basePath(trimJS(text))
+	}
 	config.AllowedOrigins = r.texts("gateway.controlUi.allowedOrigins")
 	config.TrustedProxies = r.texts("gateway.trustedProxies")
 	r.choice("gateway.bind", config.Bind, bindModes)

@@ -75,6 +75,7 @@ func pollEnd(pid int, ended func()) error {
 	file, err := os.Open(fmt.Sprintf("/proc/%d/stat", pid))
 	switch {
 	case errors.Is(syscall.Kill(pid, 0), syscall.ESRCH):
+		_ = file.Close()
 		go ended()
 		return nil
 	case err != nil: // it may be hidden

@@ -115,7 +115,10 @@ func (t *Target) pairIn(ctx context.Context, session *seed.Session, w Wishes) (o
 	if err != nil {
 		return out, err
 	}
-	known, _ := session.Seeded(seed.SelfName) // or none
+	known, err := session.Seeded(seed.SelfName)
+	if err != nil && !errors.As(err, new(*seed.NameError)) {
+		return out, err
+	}
 	out.Self, out.Devices = self, t.wantedDevices(self, known, clients)
 	if clients, err = t.addReseeded(session, &out, clients, w.Reseed); err != nil {
 		return out, err
@@ -231,7 +234,7 @@ func (t *Target) wantedDevices(self identity.Identity, known []seed.Device, clie
 	var devices []seed.Device
 	if !self.IsZero() {
 		own := t.selfDevice(self)
-		if scopes := t.narrowed(own, known); scopes != nil {
+		if scopes := t.narrowed(known); scopes != nil {
 			own.Scopes = scopes
 		}
 		devices = append(devices, own)
@@ -256,19 +259,19 @@ func (t *Target) SelfScopes() []string {
 	return scopes
 }
 
-// narrowed are the scopes that our own device keeps: where it was seeded as no
-// administrator (run --preset read), only who says so makes it one. The start of a
-// gateway says it, by its default too; join, a bridge and seed --client do not.
-func (t *Target) narrowed(own seed.Device, known []seed.Device) []string {
-	if t.Starts || t.Settings.Preset != "" || len(t.Settings.Scopes) > 0 {
+// narrowed are the scopes that our own device keeps: where the last one that was seeded
+// was no administrator (run --preset read), only who says so makes it one. The start of a
+// gateway says it, by its default too; seed, join, a bridge and other commands do not.
+func (t *Target) narrowed(known []seed.Device) []string {
+	says := t.Starts && t.Command.Understood || t.Settings.Preset != "" || len(t.Settings.Scopes) > 0
+	if says || len(known) == 0 {
 		return nil
 	}
-	for _, device := range known {
-		if device.ID() == own.ID() && len(device.Scopes) > 0 && !slices.Contains(device.Scopes, "operator.admin") {
-			return device.Scopes
-		}
+	last := known[len(known)-1].Scopes
+	if len(last) == 0 || slices.Contains(last, "operator.admin") {
+		return nil
 	}
-	return nil
+	return last
 }
 
 // report logs one line a device, but not for those that were like that before.

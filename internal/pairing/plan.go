@@ -2,6 +2,7 @@ package pairing
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/reflectt/bootstrap/internal/identity"
@@ -12,7 +13,10 @@ import (
 // own, unless self is zero, and the clients of the settings. It makes nothing.
 func (t *Target) Wanted(self identity.Identity) ([]seed.Device, error) {
 	clients, err := t.readClients()
-	known, _, _ := seed.Remembered(t.SeedOptions(), seed.SelfName) // or none
+	known, _, forgotten := seed.Remembered(t.SeedOptions(), seed.SelfName)
+	if forgotten != nil && !errors.As(forgotten, new(*seed.NameError)) {
+		err = errors.Join(err, forgotten)
+	}
 	return t.wantedDevices(self, known, clients), err
 }
 

@@ -32,7 +32,7 @@ type Settings struct {
 
 	IdentityFile string `env:"BOOTSTRAP_IDENTITY_FILE" flag:"identity-file" arg:"FILE" cmd:"run,seed,identity" usage:"private key to import as the state directory's own device: PEM, or a 32-byte seed in hex or base64"`
 	Identity     Secret `env:"BOOTSTRAP_IDENTITY" secret:"true" cmd:"run,seed,identity" usage:"the same key itself; never given to the gateway"`
-	Preset       Preset `env:"BOOTSTRAP_PRESET" flag:"preset" arg:"NAME" cmd:"run,seed,status" usage:"scopes of the state directory's own device: full, standard, read or pairing (default: full; other commands than run leave one that was narrowed as it is)"`
+	Preset       Preset `env:"BOOTSTRAP_PRESET" flag:"preset" arg:"NAME" cmd:"run,seed,status" usage:"scopes of the state directory's own device: full, standard, read or pairing (default: full; without it, only the start of a gateway widens what was narrowed)"`
 	Scopes       Scopes `env:"BOOTSTRAP_SCOPES" flag:"scope" arg:"SCOPE" cmd:"run,seed,status" usage:"explicit scope instead of the preset's, such as operator.read; repeatable"`
 
 	Clients   Clients `env:"BOOTSTRAP_CLIENTS" flag:"client" arg:"NAME[:PRESET][=KEY]" cmd:"run,seed,status" usage:"one more device to pair, with its own key in a bundle, or with the public KEY that it keeps itself; repeatable"`

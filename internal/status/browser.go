@@ -128,7 +128,8 @@ func browserFindings(t *pairing.Target) (out []Finding) {
 		}
 	}
 	for _, wanted := range t.Settings.TrustedProxies {
-		if !slices.ContainsFunc(t.Config.TrustedProxies, func(have string) bool { return contains(have, wanted) }) {
+		// Early releases compare single addresses (openclaw#8552).
+		if !slices.ContainsFunc(t.Config.TrustedProxies, func(have string) bool { return have == wanted || t.Release.HasLinks() && contains(have, wanted) }) {
 			proxies = append(proxies, wanted)
 		}
 	}
