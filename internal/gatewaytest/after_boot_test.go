@@ -64,7 +64,7 @@ func (v volume) damagedBeforeBoot(t *testing.T, damage string) {
 
 	g = v.run(t, "--handover=supervise", "--client", "keeper", "--client", "leaver")
 	g.WaitOutput(t, saysProven)
-	v.probe(t, "--auth=device", "--state-dir", v.bundle("keeper")).wantRefused(t, 12, "not-paired")
+	v.probe(t, "--auth=device", "--state-dir", v.bundle("keeper"), "--wait", busy.String()).wantRefused(t, 12, "not-paired")
 	v.stopsWell(t, g)
 }
 
@@ -72,10 +72,7 @@ func (v volume) damagedBeforeBoot(t *testing.T, damage string) {
 // token: without that, a device removes itself alone.
 func (v volume) removeByOwner(t *testing.T, deviceID string) {
 	t.Helper()
-	removed := gatewaytest.Run(t, gatewaytest.Command{
-		Argv: append(gatewaytest.Install(t, v.version), "devices", "remove", deviceID),
-		Env:  append(v.env(), "OPENCLAW_GATEWAY_TOKEN="+sharedToken),
-	})
+	removed := v.cliWith(t, append(v.env(), "OPENCLAW_GATEWAY_TOKEN="+sharedToken), "devices", "remove", deviceID)
 	if _, there := v.paired(t)[deviceID]; there {
 		t.Fatalf("openclaw devices remove ended with %d, and the device is still there\n%s%s", removed.Code, removed.Stdout, removed.Stderr)
 	}
@@ -120,7 +117,7 @@ func (v volume) wantAllButLeaver(t *testing.T) {
 	t.Helper()
 	v.wantLetIn(t, v.self(t), fullScopes)
 	v.wantLetIn(t, must(readIdentity(v.bundle("keeper")))(t), standardScopes, "--state-dir", v.bundle("keeper"))
-	v.probe(t, "--auth=device", "--state-dir", v.bundle("leaver")).wantRefused(t, 12, "not-paired")
+	v.probe(t, "--auth=device", "--state-dir", v.bundle("leaver"), "--wait", busy.String()).wantRefused(t, 12, "not-paired")
 }
 
 // wantCLI: the CLI beside the gateway, with no token of the gateway, gets a list.

@@ -70,7 +70,7 @@ func TestADatabaseOfAnotherUserIsChangedByItsGateway(t *testing.T) {
 		}
 		v.bootstrapBeside(t, 0, "seed", "rotate", "agent-1")
 		v.wantLetIn(t, must(readIdentity(v.bundle("agent-1")))(t), standardScopes, client("agent-1")...)
-		v.probe(t, "--auth=device", "--state-dir", old).wantRefused(t, 12, "not-paired")
+		v.probe(t, "--auth=device", "--state-dir", old, "--wait", busy.String()).wantRefused(t, 12, "not-paired")
 	})
 	t.Run("join", func(t *testing.T) {
 		if said := v.bootstrapBeside(t, 0, "join", "--name", "agent-2").Stderr; !strings.Contains(said, saysAsking) {

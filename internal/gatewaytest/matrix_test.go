@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/reflectt/bootstrap/internal/gatewaytest"
 )
@@ -167,17 +166,6 @@ func (r *matrixRow) know(t *testing.T, clients ...string) {
 	}
 }
 
-// cli runs the official command line again while the gateway does not answer it.
-func (r *matrixRow) cli(t *testing.T, env []string, args ...string) gatewaytest.Result {
-	t.Helper()
-	for deadline := time.Now().Add(busy); ; {
-		result := gatewaytest.Run(t, gatewaytest.Command{Argv: append(gatewaytest.Install(t, r.version), args...), Env: env})
-		if !strings.Contains(result.Stdout+result.Stderr, "gateway timeout after") || time.Now().After(deadline) {
-			return result
-		}
-	}
-}
-
 func (r *matrixRow) wantClient(t *testing.T, client string) {
 	t.Helper()
 	r.wantLetIn(t, r.ids[client], standardScopes, "--state-dir", r.bundle(client))
@@ -200,7 +188,7 @@ func (r *matrixRow) stop(t *testing.T) {
 
 // cliBeside has nothing but the state directory: no gateway token anywhere.
 func (r *matrixRow) cliBeside(t *testing.T) {
-	r.wantListed(t, r.cli(t, r.env(), "devices", "list", "--json"), r.self)
+	r.wantListed(t, r.cli(t, "devices", "list", "--json"), r.self)
 }
 
 // cliWithBundle is the CLI of this release with a client's bundle and no gateway
@@ -218,7 +206,7 @@ func (r *matrixRow) cliWithBundle(t *testing.T) {
 	} else {
 		r.importBundle(t, "keeper", env)
 	}
-	r.wantListed(t, r.cli(t, env, "devices", "list", "--json"), r.ids["keeper"])
+	r.wantListed(t, r.cliWith(t, env, "devices", "list", "--json"), r.ids["keeper"])
 }
 
 func (r *matrixRow) importBundle(t *testing.T, client string, env []string) {
@@ -262,7 +250,7 @@ func (r *matrixRow) wantListed(t *testing.T, result gatewaytest.Result, deviceID
 // goes wrong with that is told by the column that needs it.
 func (r *matrixRow) removeLeaver(t *testing.T) {
 	t.Helper()
-	result := r.cli(t, append(r.env(), "OPENCLAW_GATEWAY_TOKEN="+sharedToken), "devices", "remove", r.ids["leaver"])
+	result := r.cliWith(t, append(r.env(), "OPENCLAW_GATEWAY_TOKEN="+sharedToken), "devices", "remove", r.ids["leaver"])
 	if r.token(t, r.ids["leaver"]) != "" {
 		r.removal = fmt.Sprintf("openclaw devices remove ended with %d, and the device is still there\n%s", result.Code, strings.TrimSpace(result.Stdout+result.Stderr))
 		return

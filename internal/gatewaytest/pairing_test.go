@@ -128,7 +128,7 @@ func (v volume) clientLetIn(t *testing.T) {
 	if err := os.WriteFile(path, []byte(asked), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	v.probe(t, "--auth=device", "--state-dir", wider).wantRefused(t, 13, "upgrade-wanted")
+	v.probe(t, "--auth=device", "--state-dir", wider, "--wait", busy.String()).wantRefused(t, 13, "upgrade-wanted")
 	v.wantLetIn(t, client, standardScopes, "--state-dir", bundle)
 }
 

@@ -90,7 +90,7 @@ func (h *history) life(t *testing.T, number int) {
 		h.removeNext(t)
 	}
 	for _, client := range h.gone {
-		h.probe(t, "--auth=device", "--state-dir", h.bundle(client)).wantRefused(t, 12, "not-paired")
+		h.probe(t, "--auth=device", "--state-dir", h.bundle(client), "--wait", busy.String()).wantRefused(t, 12, "not-paired")
 		if h.token(t, h.ids[client]) != "" {
 			t.Errorf("%s was removed and is back", client)
 		}

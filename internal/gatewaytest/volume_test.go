@@ -171,9 +171,18 @@ func (got verdict) wantRefused(t *testing.T, code int, outcome string) {
 // in its environment, nor in the configuration.
 func (v volume) cli(t *testing.T, args ...string) gatewaytest.Result {
 	t.Helper()
-	return gatewaytest.Run(t, gatewaytest.Command{
-		Argv: append(gatewaytest.Install(t, v.version), args...), Env: v.env(),
-	})
+	return v.cliWith(t, v.env(), args...)
+}
+
+// cliWith runs the official command line again while the gateway does not answer it.
+func (v volume) cliWith(t *testing.T, env []string, args ...string) gatewaytest.Result {
+	t.Helper()
+	for deadline := time.Now().Add(busy); ; {
+		result := gatewaytest.Run(t, gatewaytest.Command{Argv: append(gatewaytest.Install(t, v.version), args...), Env: env})
+		if !strings.Contains(result.Stdout+result.Stderr, "gateway timeout after") || time.Now().After(deadline) {
+			return result
+		}
+	}
 }
 
 // logged is the first line that bootstrap logged with this message, up to now.

@@ -84,7 +84,7 @@ func (p *pty) typed(t *testing.T, text string) {
 // expect waits for text; the deadline only ends a test that has failed anyway.
 func (p *pty) expect(t *testing.T, text string) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for {
 		if _, after, found := strings.Cut(p.seen, text); found {
 			p.seen = after

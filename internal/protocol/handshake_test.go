@@ -46,7 +46,7 @@ const challengeFrame = `{"type":"event","event":"connect.challenge","payload":{"
 
 func shake(t *testing.T, url string, req ConnectRequest) (*Hello, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	conn, err := Dial(ctx, DialOptions{URL: url})
 	if err != nil {

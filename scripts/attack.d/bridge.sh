@@ -102,7 +102,7 @@ port_taken() {
 body_never_comes() {
 	boot seed --client a
 	"${clean[@]}" "$program" bridge --listen "127.0.0.1:$second" --gateway-url "ws://127.0.0.1:$port" &
-	evil hold tcp "127.0.0.1:$second" 1 '' || sleep 2
+	until evil hold tcp "127.0.0.1:$second" 1 $'GET /livez HTTP/1.0\r\n\r\n'; do sleep 0.2; done
 	evil hold tcp "127.0.0.1:$second" 40 "$(upgrade a 'Content-Length: 10')" || through 'after 40 s it is still held'
 	evil hold tcp "127.0.0.1:$second" 40 'GET /livez HTTP/1.1' || through 'half a request is held for 40 s'
 }

@@ -121,7 +121,7 @@ reflectt_compose() {
 		compose logs
 		fail "docker compose up does not become healthy"
 	}
-	await 60 reflectt_says 'models.list answered' || fail "reflectt-node says: $(compose logs reflectt | tail -n 1)"
+	await "$live_limit" reflectt_says 'models.list answered' || fail "reflectt-node says: $(compose logs reflectt | tail -n 1)"
 	if compose exec -T reflectt env | grep TOKEN | grep -vx OPENCLAW_GATEWAY_TOKEN=none-the-bridge-signs; then
 		fail "reflectt-node has a token"
 	fi
@@ -144,8 +144,8 @@ reflectt_one_image() {
 		--build-arg "GATEWAY_IMAGE=$quick" --build-arg "REFLECTT_IMAGE=$shape" docker
 	"$docker" run --detach --name "$run-both" --label "$label" --publish 4445:4445 "$both"
 	ready both
-	await 60 says both 'models.list answered' || fail "reflectt-node says: $(logs both | grep '^reflectt: ' | tail -n 1)"
-	await 60 healthy both || fail "it does not become healthy"
+	await "$live_limit" says both 'models.list answered' || fail "reflectt-node says: $(logs both | grep '^reflectt: ' | tail -n 1)"
+	await "$live_limit" healthy both || fail "it does not become healthy"
 	evidence "docker run -d -p 4445:4445: healthy; $(logs both | grep '^reflectt: ' | tail -n 1);"
 	stop both
 	[[ $(exit_code both) == 0 ]] || fail "docker stop: exit $(exit_code both)"
