@@ -43,7 +43,7 @@ func (t *Target) openClients(wanted settings.Clients) ([]client, error) {
 // readClients finds them and makes nothing: a client that has no key yet is
 // left out.
 func (t *Target) readClients() ([]client, error) {
-	return t.eachClient(t.Settings.Clients, func(name string) (seed.Bundle, error) { return seed.ReadBundle(t.BundlesDir(), name) })
+	return t.eachClient(t.Settings.Clients, seed.ReadBundles(t.BundlesDir()))
 }
 
 // BundlesDir is where the clients' bundles are.

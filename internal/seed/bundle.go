@@ -142,13 +142,23 @@ func lockFolder(ctx context.Context, path string, timeout time.Duration) (*atomi
 
 // ReadBundle finds a client's bundle below dir; its identity is zero where there
 // is none. It writes nothing.
-func ReadBundle(dir, name string) (Bundle, error) {
+func ReadBundle(dir, name string) (Bundle, error) { return readBundle(asOwner, dir, name) }
+
+// ReadBundles is [ReadBundle] for many clients, by their names.
+func ReadBundles(dir string) func(name string) (Bundle, error) {
+	in := folderAt(dir)
+	return func(name string) (Bundle, error) { return readBundle(in.asOwner, dir, name) }
+}
+
+func readBundle(as func(dir string, do func() error) error, dir, name string) (Bundle, error) {
 	bundle := Bundle{Dir: filepath.Join(dir, name)}
-	id, err := getAsOwner(bundle.Dir, func() (identity.Identity, error) { return identity.Load(identity.FilePath(bundle.Dir)) })
+	err := as(bundle.Dir, func() (err error) {
+		bundle.Identity, err = identity.Load(identity.FilePath(bundle.Dir))
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return bundle, nil
 	}
-	bundle.Identity = id
 	return bundle, err
 }
 
