@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -349,6 +351,50 @@ func TestWhatChangesUnderTheApprovalIsUndone(t *testing.T) {
 				t.Errorf("removed %q", l.removed)
 			}
 		})
+	}
+}
+
+// The note that it is in cannot be written, as on a full disk: it goes out all the same.
+func TestWhatChangedIsUndoneThoughItCannotBeNoted(t *testing.T) {
+	l, dir := openLobby(t), t.TempDir()
+	memory := filepath.Join(dir, "approvals.json")
+	l.approving = func(entry map[string]any) (map[string]any, string) {
+		if err := errors.Join(os.Remove(memory), os.Mkdir(memory, 0o700)); err != nil {
+			t.Error(err)
+		}
+		changed := maps.Clone(entry)
+		changed["scopes"] = []string{"operator.read", "operator.admin"}
+		return changed, ""
+	}
+	l.knock(crowd(t, 1, nil)...)
+	g := newGuard(t, l, dir, readWritePolicy(rules(t, "token"), func(p *Policy) { p.Max = 1 })).start(t)
+	if err := <-g.ended; err == nil {
+		t.Error("the watch goes on without its memory")
+	}
+	if len(l.removed) != 1 || !slices.Contains(g.actions(), Undone) {
+		t.Errorf("removed %q, records %q", l.removed, g.actions())
+	}
+}
+
+// A place that a refusal frees is for those who were too many, whose requests still wait.
+func TestAPlaceThatGetsFreeIsTaken(t *testing.T) {
+	l, dir := openLobby(t), t.TempDir()
+	people := crowd(t, 2, nil)
+	breakOff(t, dir, people[1].DeviceID, false)
+	l.approving = func(entry map[string]any) (map[string]any, string) {
+		if entry["requestId"] == people[1].RequestID {
+			return nil, `{"code":"INVALID_REQUEST","message":"unknown requestId"}`
+		}
+		return entry, ""
+	}
+	l.knock(people...)
+	g := newGuard(t, l, dir, readWritePolicy(rules(t, "token"), func(p *Policy) { p.Max = 1 }))
+	g.relist = 20 * time.Millisecond
+	g.start(t)
+	eventually(t, "the other one to be admitted", func() bool { approved, _ := l.count(); return approved == 1 })
+	g.end(t)
+	if !slices.Equal(l.approved, []string{people[0].RequestID}) {
+		t.Errorf("%q were admitted", l.approved)
 	}
 }
 

@@ -199,10 +199,10 @@ func (a *app) load(c *cli.Context) (settings.Settings, error) {
 }
 
 // readsManifest is false for a command to which the clients do not matter: a manifest is
-// edited while the gateway runs, and a slip in it makes no HEALTHCHECK fail.
+// edited while the gateway runs, and a slip in it makes no HEALTHCHECK fail, and keeps
+// nobody from revoking a token. A bridge looks there for who may join it.
 func readsManifest(c *cli.Context) bool {
-	command, _, _ := strings.Cut(commandName(c), " ")
-	return !slices.Contains([]string{"probe", "identity", "approve", "join", "link"}, command)
+	return c.Command.Name == "bridge" || slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), "manifest") })
 }
 
 const manifestVariable = "BOOTSTRAP_MANIFEST"

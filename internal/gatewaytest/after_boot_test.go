@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/reflectt/bootstrap/internal/gatewaytest"
 )
@@ -93,7 +92,7 @@ func (v volume) wrapped(t *testing.T, damage func(), flags ...string) *gatewayte
 		Version: v.version, StateDir: v.state, Port: v.port, Bind: "lan", Token: sharedToken,
 		Prefix: append(prefix, "--", wrapper), Env: []string{"OPENCLAW_GATEWAY_PORT=" + strconv.Itoa(v.port)},
 	})
-	waitFor(t, "the wrapper to start", func() bool {
+	await(t, "the wrapper to start", func() bool {
 		_, err := os.Stat(filepath.Join(dir, "waits"))
 		return err == nil
 	})
@@ -102,15 +101,6 @@ func (v volume) wrapped(t *testing.T, damage func(), flags ...string) *gatewayte
 		t.Fatal(err)
 	}
 	return g
-}
-
-func waitFor(t *testing.T, what string, happened func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !happened(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }
 
 func (v volume) wantAllButLeaver(t *testing.T) {
@@ -153,7 +143,7 @@ func TestAReleaseThatImportsNothingIsPaired(t *testing.T) {
 		g := v.run(t, "--handover=exec", "--client", "keeper")
 		g.WaitOutput(t, saysProven)
 		v.wantNothingRefused(t, g)
-		waitFor(t, "the helper to end", func() bool { return !hasHelper(g) })
+		await(t, "the helper to end", func() bool { return !hasHelper(g) })
 		v.stopsWell(t, g)
 	})
 	t.Run("after seed", func(t *testing.T) {
@@ -206,7 +196,7 @@ func TestAGatewayThatIsReadyTooLateIsProven(t *testing.T) {
 	g := v.run(t, "--handover=supervise", "--prove-timeout=100ms", "--ready-file", ready)
 	g.WaitOutput(t, "the pairing is NOT proven")
 	g.WaitOutput(t, saysProven)
-	waitFor(t, "the ready file", func() bool { _, err := os.Stat(ready); return err == nil })
+	await(t, "the ready file", func() bool { _, err := os.Stat(ready); return err == nil })
 	v.wantLetIn(t, v.self(t), fullScopes)
 
 	v.stopsWell(t, g)

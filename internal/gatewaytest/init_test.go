@@ -103,11 +103,14 @@ func (p *program) start(t *testing.T, stdout, stderr *os.File, args ...string) {
 // await waits for something that is sure to come while the program runs.
 func (p *program) await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(10 * time.Millisecond) {
-		if p.ended() || time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s; ended: %v", what, p.ended())
+	await(t, what, func() bool {
+		ended := p.ended() // before the look: what it did last counts too
+		there := holds()
+		if ended && !there {
+			t.Fatalf("it has ended before %s", what)
 		}
-	}
+		return there
+	})
 }
 
 func (p *program) ended() bool {

@@ -54,12 +54,8 @@ func TestKilledTestProcessLeavesNoProcessAndNoNetworkBehind(t *testing.T) {
 	_, _ = io.Copy(io.Discard, out)
 	_ = cmd.Wait() // it was killed
 
-	for deadline := time.Now().Add(patience); alive(orphan) || routed(t, address); {
-		if time.Now().After(deadline) {
-			t.Fatalf("orphan alive %v, network there %v", alive(orphan), routed(t, address))
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	await(t, "the end of the orphan", func() bool { return !alive(orphan) })
+	await(t, "the end of its network", func() bool { return !routed(t, address) })
 }
 
 // leave makes a network and, in it, a process whose parent has ended; says so

@@ -92,7 +92,7 @@ func TestATermDuringARestartIsNotLost(t *testing.T) {
 	}
 }
 
-// await waits for something that a gateway takes its time for.
+// await waits for something that is sure to come: only what hangs ends the test.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !holds(); time.Sleep(50 * time.Millisecond) {

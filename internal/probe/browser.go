@@ -115,8 +115,7 @@ func (v *Verdict) judgePage(page Page, err error) {
 		v.Outcome, v.Refusal = TLSOrOrigin, refusal
 		v.Message = fmt.Sprintf("a browser at %s is refused: %s", page.Origin, refusal.Said())
 	case errors.As(err, &refusal) && refusal.Kind == protocol.AuthToken && page.Token+page.Password != "":
-		judged := judgeRefusal(Options{Auth: AuthShared}, refusal)
-		v.Outcome, v.Message, v.Hints, v.Refusal = judged.Outcome, judged.Message, judged.Hints, judged.Refusal
+		*v = Judge(AuthShared, page.URL, err)
 	case page.NoKey && errors.As(err, &refusal) && (refusal.Kind == protocol.DeviceRequired || refusal.Kind == protocol.AuthToken):
 		v.Outcome, v.Refusal = TLSOrOrigin, refusal
 		v.Message = fmt.Sprintf("a browser at %s gets no further than %q: over plain http the Control UI of this release makes no device key", page.Origin, "Secure browser context required")

@@ -3,6 +3,7 @@ package rights
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -33,4 +34,16 @@ func self(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// arranged is an empty directory of root's in which a shell has done something.
+func arranged(t *testing.T, script string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	setup := exec.Command("/bin/sh", "-ec", "umask 022; "+script)
+	setup.Dir = dir
+	if out, err := setup.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return dir
 }

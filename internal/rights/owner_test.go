@@ -6,8 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Only owners and modes matter here; TestScripts/root_owner has the same from
@@ -47,12 +50,7 @@ func TestTheOwnerIsWhoeverCanReplaceTheDirectory(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			setup := exec.Command("/bin/sh", "-ec", "umask 022; "+c.setup)
-			setup.Dir = dir
-			if out, err := setup.CombinedOutput(); err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
+			dir := arranged(t, c.setup)
 			got, err := OwnerOf(filepath.Join(dir, c.path), c.willCreate)
 			var fault *OwnerError
 			if errors.As(err, &fault) {
@@ -83,12 +81,7 @@ func TestOnlyWhereRootAloneWritesItIsRootsAlone(t *testing.T) {
 		"root's, a link of somebody's to it": {"mkdir -p target/one; ln -s target bundles; chown -h 700 bundles", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			setup := exec.Command("/bin/sh", "-ec", "umask 022; "+c.setup)
-			setup.Dir = dir
-			if out, err := setup.CombinedOutput(); err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
+			dir := arranged(t, c.setup)
 			bundles := filepath.Join(dir, "bundles")
 			if got := RootsAlone(bundles); got != c.want {
 				t.Errorf("got %v", got)
@@ -100,6 +93,35 @@ func TestOnlyWhereRootAloneWritesItIsRootsAlone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What keeps the user from exchanging the directory is a mount, which that user may be
+// allowed to take away.
+func TestAMountMakesADirectoryNotRootsAlone(t *testing.T) {
+	needRoot(t)
+	bundles := filepath.Join(arranged(t, "mkdir -p home/bundles; chown 700 home"), "home", "bundles")
+	ended := make(chan struct{})
+	go func() { // whose thread, with its mounts, ends with it
+		defer close(ended)
+		runtime.LockOSThread()
+		for _, err := range []error{
+			unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS),
+			unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+			unix.Mount("tmpfs", bundles, "tmpfs", 0, "mode=755"),
+		} {
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		if owner, err := OwnerOf(bundles, false); err != nil || owner.UID != 0 {
+			t.Errorf("while it is mounted it is %v's, %v", owner, err)
+		}
+		if RootsAlone(bundles) {
+			t.Error("it is taken for root's alone")
+		}
+	}()
+	<-ended
 }
 
 func TestARelativePathHasNoOwner(t *testing.T) {

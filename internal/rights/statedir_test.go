@@ -105,12 +105,7 @@ func TestTheStateFolderIsMadeReadyAsRoot(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			setup := exec.Command("/bin/sh", "-ec", "umask 022; "+c.setup)
-			setup.Dir = dir
-			if out, err := setup.CombinedOutput(); err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
+			dir := arranged(t, c.setup)
 			// A second run finds everything as it should be.
 			for range 2 {
 				err := PrepareStateDir(filepath.Join(dir, c.path), User{UID: 568, GID: 569})

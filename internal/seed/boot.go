@@ -66,9 +66,3 @@ func (o Options) patient() Options {
 	}
 	return o
 }
-
-// hasty are options for who waits for no boot.
-func (o Options) hasty() Options {
-	o.Hasty = true
-	return o
-}

@@ -51,8 +51,9 @@ func OpenBundles(dir string, names []string) (map[string]Bundle, error) {
 			missing = append(missing, name)
 		case err != nil:
 			return nil, err
+		default:
+			bundles[name] = bundle
 		}
-		bundles[name] = bundle
 	}
 	slices.Sort(missing) // two who lock the same ones do so in one order
 	for some := range slices.Chunk(missing, batchSize) {

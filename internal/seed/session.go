@@ -87,7 +87,7 @@ func InSession(ctx context.Context, options Options, work func(*Session) error) 
 			err = errors.Join(work(session), session.Close())
 		}
 		switch {
-		case !options.Hasty && errors.As(err, new(*BootingError)):
+		case !options.Hasty && errors.As(err, new(*BootingError)): // waited for above
 		case !moved && errors.Is(err, errMoved):
 			moved = true
 		default:
@@ -99,7 +99,7 @@ func InSession(ctx context.Context, options Options, work func(*Session) error) 
 // Open locks the state directory and finds out which store counts. It fails with
 // a [StoreError], an [identity.Error], an [atomicfile.LockedError] or a [BootingError].
 func Open(ctx context.Context, options Options) (*Session, error) {
-	options = options.hasty() // others wait for the lock
+	options.Hasty = true // others wait for the lock
 	lock, made, err := lockUnsynced(ctx, options)
 	if err != nil {
 		return nil, err
