@@ -22,7 +22,7 @@ func TestAnEmptyVolumeIsPairedWithTheGatewaysOwnKey(t *testing.T) {
 			newVolume(t, version, t.TempDir()).livesFromNothing(t)
 		})
 	}
-	t.Run("with a key that is given", func(t *testing.T) {
+	t.Run("with a key that is given, and narrowed", func(t *testing.T) {
 		t.Parallel()
 		given := newDevice(t)
 		file := filepath.Join(t.TempDir(), "key.pem")
@@ -30,8 +30,12 @@ func TestAnEmptyVolumeIsPairedWithTheGatewaysOwnKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		v := newVolume(t, sqliteEra, t.TempDir())
-		g := v.run(t, "--handover=supervise", "--require-paired", "--identity-file", file)
+		g := v.run(t, "--handover=supervise", "--require-paired", "--identity-file", file, "--preset", "read")
 		g.WaitOutput(t, saysProven)
+		// Neither makes it an administrator.
+		v.bootstrapBeside(t, 0, "join", "--name", "agent-1")
+		v.bootstrapBeside(t, 0, "seed", "--client", "agent-2")
+		v.wantLetIn(t, given.DeviceID(), []string{"operator.read"})
 		if v.self(t) != given.DeviceID() {
 			t.Errorf("the device is %s, not %s", v.self(t), given.DeviceID())
 		}
@@ -48,7 +52,10 @@ func (v volume) livesFromNothing(t *testing.T) {
 		t.Errorf("a key made here: %v, its file: %v, a database: %v", made, err, v.migrated(t))
 	}
 	v.wantLetIn(t, self, fullOf(v.version))
-	v.wantLetIn(t, must(readIdentity(v.bundle("keeper")))(t), standardScopes, "--state-dir", v.bundle("keeper"))
+	// A bundle as the state directory, in an image that has the release (2026.9.5 reads no
+	// pairing files).
+	release := filepath.Dir(gatewaytest.Install(t, v.version)[1])
+	v.wantLetIn(t, must(readIdentity(v.bundle("keeper")))(t), standardScopes, "--state-dir", v.bundle("keeper"), "--gateway-package", release)
 	v.stopsWell(t, g)
 
 	g = v.run(t, "--handover=exec", "--client", "keeper")
