@@ -157,12 +157,13 @@ func judgeHello(o Options, hello *protocol.Hello) Verdict {
 	return v
 }
 
-// openGateway names the auth mode of a gateway that asks for no token.
+// openGateway names how a gateway lets in whoever comes. One that names the method of this
+// very connection (2026.9.6) is asked for nothing else: its mode may be another than that
+// of its configuration (--auth), and behind a trusted proxy device tokens count, too.
 func openGateway(hello *protocol.Hello) string {
-	for _, mode := range []string{hello.Auth.Method, hello.AuthMode()} {
-		if mode == "none" || mode == "trusted-proxy" {
-			return mode
-		}
+	method := cmp.Or(hello.Auth.Method, hello.AuthMode())
+	if method == "none" || method == "trusted-proxy" {
+		return method
 	}
 	return ""
 }

@@ -54,6 +54,8 @@ func TestWhatBeingLetInProves(t *testing.T) {
 		"2026.9.6, the token shown was the gateway's":    {AuthDevice, hello("token", "token", "other"), NotProvable},
 		"2026.9.6, auth mode none":                       {AuthDevice, hello("none", "none", "device-secret"), NotProvable},
 		"2026.9.6, trusted proxy":                        {AuthDevice, hello("trusted-proxy", "", "device-secret"), NotProvable},
+		"2026.9.6, trusted proxy, by the device token":   {AuthDevice, hello("device-token", "trusted-proxy", "device-secret"), OK},
+		"2026.9.6, --auth token over mode none":          {AuthDevice, hello("device-token", "none", "device-secret"), OK},
 		"2026.5.28, our token comes back":                {AuthDevice, hello("", "", "device-secret"), OK},
 		"2026.5.28, another token comes back":            {AuthDevice, hello("", "", "other"), NotProvable},
 		"2026.5.28, no token comes back":                 {AuthDevice, hello("", "token", ""), NotProvable},
