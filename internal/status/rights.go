@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/shell"
 )
 
@@ -28,8 +29,8 @@ func rightsFindings(stateDir string) []Finding {
 	if err != nil {
 		return []Finding{{What: "the state directory cannot be looked at: " + err.Error(), Fix: "look at the rights of the directories above it (ls -ld)"}}
 	}
-	owner, ok := root.Sys().(*syscall.Stat_t)
-	if !ok {
+	owner, is := root.Sys().(*syscall.Stat_t)
+	if !is {
 		return nil
 	}
 	var out []Finding
@@ -41,10 +42,11 @@ func rightsFindings(stateDir string) []Finding {
 			Fix:  "mount the volume read-write",
 		})
 	}
-	if uid := os.Geteuid(); uid != 0 && int(owner.Uid) != uid {
+	user, ok := userOf(stateDir, owner)
+	if !ok {
 		out = append(out, Finding{
-			What: fmt.Sprintf("the state directory belongs to uid %d, and this is uid %d", owner.Uid, uid),
-			Fix:  fmt.Sprintf("as root: chown -R %d %s", uid, shell.Quote(stateDir)), Err: errUnusable{},
+			What: fmt.Sprintf("the state directory belongs to uid %d, and this is uid %d", owner.Uid, os.Geteuid()),
+			Fix:  fmt.Sprintf("as root: chown -R %d %s", os.Geteuid(), shell.Quote(stateDir)), Err: errUnusable{},
 		})
 	}
 	for _, name := range []string{
@@ -52,12 +54,35 @@ func rightsFindings(stateDir string) []Finding {
 		"state", "state/openclaw.sqlite", "state/openclaw.sqlite-wal", "state/openclaw.sqlite-shm",
 		"bootstrap", "bootstrap/ledger.json", "bootstrap/gateway-token",
 	} {
-		out = append(out, rightsOf(filepath.Join(stateDir, name), stateDir, owner)...)
+		out = append(out, rightsOf(filepath.Join(stateDir, name), stateDir, user)...)
 	}
 	return out
 }
 
-func rightsOf(path, stateDir string, owner *syscall.Stat_t) []Finding {
+// user is whose the files of a state directory have to be.
+type user struct{ uid, gid uint32 }
+
+// userOf is the owner of the state directory; in one that others may work in, as a volume
+// of Kubernetes is root's and its group's (fsGroup), whoever does so: this user, or where
+// that is root the owner of what was written there. It is false for who may not.
+func userOf(stateDir string, owner *syscall.Stat_t) (user, bool) {
+	is := user{owner.Uid, owner.Gid}
+	switch uid := uint32(os.Geteuid()); {
+	case uid == owner.Uid && uid != 0, uid == 0 && owner.Uid != 0:
+	case uid == 0:
+		var written unix.Stat_t
+		if unix.Lstat(seed.Dir(stateDir), &written) == nil {
+			is.uid = written.Uid
+		}
+	case unix.Faccessat(unix.AT_FDCWD, stateDir, unix.W_OK|unix.X_OK, unix.AT_EACCESS) != nil:
+		return is, false
+	default:
+		is.uid = uid
+	}
+	return is, true
+}
+
+func rightsOf(path, stateDir string, user user) []Finding {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil // absent, or in a directory that has its own finding
@@ -70,10 +95,10 @@ func rightsOf(path, stateDir string, owner *syscall.Stat_t) []Finding {
 	if info.Mode()&fs.ModeSymlink != 0 {
 		return []Finding{{What: path + " is a symbolic link, which is never followed", Fix: "put the file itself there", Err: errUnusable{}}}
 	}
-	if stat.Uid != owner.Uid {
+	if stat.Uid != user.uid {
 		out = append(out, Finding{
-			What: fmt.Sprintf("%s belongs to uid %d, and the state directory to uid %d", path, stat.Uid, owner.Uid),
-			Fix:  fmt.Sprintf("as root: chown -R %d:%d %s", owner.Uid, owner.Gid, shell.Quote(stateDir)),
+			What: fmt.Sprintf("%s belongs to uid %d, and the state directory is worked in by uid %d", path, stat.Uid, user.uid),
+			Fix:  fmt.Sprintf("as root: chown -R %d:%d %s", user.uid, user.gid, shell.Quote(stateDir)),
 		})
 	}
 	if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
