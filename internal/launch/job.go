@@ -95,9 +95,8 @@ func (j Job) await(ctx context.Context, pid int, ended <-chan syscall.WaitStatus
 		select {
 		case status := <-ended:
 			result.Code = exitCode(status)
-			if result.Told {
-				// What it has left running was told, too, and goes with it.
-				_ = syscall.Kill(-pid, syscall.SIGKILL)
+			if result.Told && !result.Killed {
+				result.Killed = awaitGroup(pid, kill)
 			}
 			return result
 		case <-over:
@@ -116,6 +115,24 @@ func (j Job) await(ctx context.Context, pid int, ended <-chan syscall.WaitStatus
 			_ = syscall.Kill(-pid, syscall.SIGKILL)
 		}
 	}
+}
+
+// awaitGroup waits for what a job has left running, which was told to end, too, and
+// tells whether SIGKILL was needed.
+func awaitGroup(pid int, kill <-chan time.Time) (killed bool) {
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for syscall.Kill(-pid, 0) == nil {
+		select {
+		case <-look.C:
+			// As PID 1 they are our children now, and nobody else waits before Run does.
+			_, _ = syscall.Wait4(-pid, nil, syscall.WNOHANG, nil)
+		case <-kill:
+			_ = syscall.Kill(-pid, syscall.SIGKILL)
+			return true
+		}
+	}
+	return false
 }
 
 // reapUntil waits for children, of which pid is one, until that one has ended.

@@ -38,6 +38,9 @@ func runsJobs(args []string) int {
 	if err != nil {
 		return failed(err)
 	}
+	if _, err := os.Stat("tidied"); err == nil {
+		_, _ = os.Stdout.WriteString("tidied\n")
+	}
 	return said(result)
 }
 
@@ -82,6 +85,8 @@ func TestJobs(t *testing.T) {
 		"has a session of its own":    {"run", `[ "$(cut -d' ' -f6 /proc/$$/stat)" = $$ ] && echo yes`, "yes\ncode 0\n"},
 		"has its orphans reaped":      {"orphans", `( sleep 0.2 & echo $! >orphan ); while [ -e "/proc/$(cat orphan)" ]; do sleep 0.05; done`, "code 0\n"},
 		"is told to end":              {"cancel", `trap "exit 9" TERM; echo ready; while :; do sleep 0.05; done`, "code 9 told\n"},
+		"leaves what tidies up":       {"cancel", `{ trap "sleep 0.3; echo >tidied; exit" TERM; echo ready; while :; do sleep 0.05; done; } & wait`, "tidied\ncode 143 told\n"},
+		"leaves what does not end":    {"cancel-grace", `{ trap "" TERM; echo ready; while :; do sleep 0.05; done; } & wait`, "code 143 told killed\n"},
 		"is killed after its grace":   {"cancel-grace", `trap "" TERM; echo ready; while :; do sleep 0.05; done`, "code 137 told killed\n"},
 		"ends beside a child":         {"beside", "exit 4", "code 4\nchild 143\n"},
 		"ends at once beside a child": {"beside", ":", "code 0\nchild 143\n"},
