@@ -38,6 +38,7 @@ type JobResult struct {
 // [Start]. It reaps whatever ends meanwhile, orphans of the job included, as PID 1
 // has to. Errors are a *CommandError.
 func RunJob(ctx context.Context, job Job) (JobResult, error) {
+	hideMemory()
 	pid, err := job.start()
 	if err != nil {
 		return JobResult{}, err
