@@ -313,6 +313,8 @@ func commandHint(e *launch.CommandError) string {
 	switch {
 	case e.Exhausted():
 		return "compare the limits with what is used: ulimit -a, and in a container --pids-limit, --ulimit nofile and --memory"
+	case errors.Is(e, syscall.ENOEXEC):
+		return "a script's first line has to be #!/bin/sh, or another interpreter; a program has to be one for this kind of machine (uname -m)"
 	case e.Code != launch.CodeNotFound:
 		return "ls -l " + shell.Quote(e.Path) + "   it has to be a program that this user may execute"
 	case slices.ContainsFunc((&app{}).commands().Commands, isOurs):

@@ -59,7 +59,7 @@ func (a *bridgeLog) logEvent(e bridge.Event) {
 	case bridge.PassedOn:
 		message = "bridge: passed on with its own device"
 	case bridge.Ended:
-		event, message = a.log.Debug(), "bridge: ended"
+		message = "bridge: ended"
 	case bridge.Unreachable:
 		event, message = a.throttled(occasion{kind: e.Kind}, awayProgress), "bridge: the gateway cannot be reached"
 	case bridge.Silent:

@@ -94,7 +94,7 @@ func (r *prover) keep(ctx context.Context) error {
 			r.proven, retry, patience = true, firstRetry, r.Settings.ProveTimeout
 			r.hooks.begin(ctx)
 			r.whilePaired(ctx)
-		case r.Settings.RequirePaired && !r.proven:
+		case r.Settings.RequirePaired && !r.proven && !r.isNoGateway(verdict):
 			r.Log.Error().Msg("stopping the gateway, because --require-paired is set")
 			r.process.Stop(syscall.SIGTERM)
 			failed = &pairing.RefusedError{Verdict: verdict}
@@ -136,6 +136,11 @@ func answered(verdict probe.Verdict) bool {
 	return verdict.Outcome != probe.Unreachable && verdict.Outcome != probe.StillStarting
 }
 
+// isNoGateway says that a shell, or a job, has no gateway to prove anything to, or none yet.
+func (r *prover) isNoGateway(verdict probe.Verdict) bool {
+	return !r.Command.Understood && !answered(verdict)
+}
+
 // prove shows, by a handshake with the device token alone, that the gateway knows
 // our device. What is missing in its store is put there first, and again after a
 // refusal. patience is how long a gateway that does not answer is waited for.
@@ -165,9 +170,7 @@ func (r *prover) prove(ctx context.Context, patience time.Duration) probe.Verdic
 		}
 		event.Str("device", pairing.ShortID(verdict.DeviceID)).Str("gateway", verdict.Server).
 			Str("took", time.Since(started).Round(10*time.Millisecond).String()).Msg("ready: the pairing is proven")
-	case !r.Command.Understood && !answered(verdict):
-		// A shell, or a job, has no gateway to prove anything to.
-		r.Log.Debug().Str("outcome", verdict.Outcome.String()).Msg(verdict.Message)
+	case r.isNoGateway(verdict):
 	case r.warned != verdict.Outcome:
 		r.warned = verdict.Outcome
 		r.warnVerdict(verdict)

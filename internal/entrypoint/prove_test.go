@@ -164,7 +164,7 @@ func TestAGatewayThatRequirePairedStopsIsToldAgainWhereItRestartsInstead(t *test
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	process := &deaf{asked: make(chan struct{}), end: cancel}
 	process.again = func() {
@@ -174,7 +174,7 @@ func TestAGatewayThatRequirePairedStopsIsToldAgainWhereItRestartsInstead(t *test
 	}
 	listen := gateway.Listen{Dial: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port}
 	target := &pairing.Target{Installation: gateway.Installation{Listen: listen, URL: listen.URL()}}
-	target.Settings.RequirePaired = true
+	target.Settings.RequirePaired, target.Command.Understood = true, true
 	e := &Entrypoint{Target: target, ready: &readiness{}, ExitCode: func(error) int { return 10 }}
 	r := prover{Entrypoint: e, process: process, seeded: pairing.Paired{
 		Self: self, Store: seed.Info{Kind: seed.SQLite},
