@@ -104,11 +104,12 @@ func Start(options Options) (*Process, error) {
 			Ctty:       stdin,
 		},
 	})
+	p.terminal.givenTo(p.pid)
 	if err != nil {
+		p.terminal.takeBack()
 		p.release()
 		return nil, commandError(path, err)
 	}
-	p.terminal.givenTo(p.pid)
 	// Behind the fork, which says clearly that there is no process left; a program
 	// that has just been started has not used them up.
 	reserveThreads()

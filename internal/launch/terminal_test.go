@@ -203,6 +203,15 @@ func TestTheTerminalIsHandedBack(t *testing.T) {
 	p.ends(t, 3)
 }
 
+// The child has it already where it turns out that it cannot be run.
+func TestTheTerminalIsHandedBackByWhatCannotBeRun(t *testing.T) {
+	p := onPty(t, "/bin/sh", "-c", `"$0" helper:supervise ./absent; "$0" helper:foreground; read line; echo "got $line"; exit 3`, self(t))
+	p.expect(t, "foreground: true")
+	p.typed(t, "text\n")
+	p.expect(t, "got text")
+	p.ends(t, 3)
+}
+
 func TestAPipeIsNoTerminalToTakeAway(t *testing.T) {
 	p := onPty(t, "/bin/sh", "-c", `echo x | "$0" helper:supervise cat; "$0" helper:foreground`, self(t))
 	p.expect(t, "x")
