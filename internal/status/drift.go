@@ -109,10 +109,11 @@ func DriftFindings(t *pairing.Target, devices []Device) []Finding {
 		case Revoked:
 			out = append(out, Finding{What: who + " was removed by somebody, and stays removed", Fix: "to pair it again: " + reseed()})
 		case NotWanted:
-			out = append(out, Finding{
-				What: who + " was seeded earlier and is not named now",
-				Fix:  "name it with --client, or: " + t.OwnCommand("seed", "--prune") + ", or: " + t.OwnCommand("seed revoke", d.Name),
-			})
+			fix := "name it with --client, or: " + t.OwnCommand("seed", "--prune") + ", or: " + t.OwnCommand("seed revoke", d.Name)
+			if len(t.Settings.Clients) == 0 { // the settings of the gateway's start may not be here
+				fix = "look from where the gateway's own settings are (BOOTSTRAP_CLIENTS, BOOTSTRAP_MANIFEST): it may be named there; if not: " + t.OwnCommand("seed revoke", d.Name)
+			}
+			out = append(out, Finding{What: who + " was seeded earlier and is not named now", Fix: fix})
 		case InStep, Unmanaged:
 		}
 	}
