@@ -135,12 +135,18 @@ func (s *session) farewell() { s.end("UNAVAILABLE", websocket.StatusGoingAway, s
 
 const stopping = "the bridge is stopping"
 
-// tell writes to the client. The bridge's own end must not break a write off:
-// that would be the end of the connection, without a close frame.
+// errGone is the client's end, which says nothing of the gateway.
+var errGone = errors.New("the client is gone")
+
+// tell writes to the client, and fails with errGone. The bridge's own end must not
+// break a write off: that would be the end of the connection, without a close frame.
 func (s *session) tell(kind websocket.MessageType, data []byte) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.bridge.stallTimeout)
 	defer cancel()
-	return s.client.Write(ctx, kind, data)
+	if s.client.Write(ctx, kind, data) != nil {
+		return errGone
+	}
+	return nil
 }
 
 // answer says no to the connect request that is not answered yet, where there is
@@ -368,10 +374,17 @@ func (s *session) refuse(err error) {
 }
 
 // unreachable ends a client whose gateway does not answer, with the gateway's
-// own close where it sent one.
+// own close where it sent one. What the clients do is not held against the gateway.
 func (s *session) unreachable(ctx context.Context, err error) {
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		s.farewell()
+		return
+	case errors.Is(err, errGone):
+		return
+	case errors.Is(err, errTooMany):
+		s.event(Event{Kind: Full, Reason: err.Error()})
+		s.end("UNAVAILABLE", websocket.StatusTryAgainLater, err.Error())
 		return
 	}
 	s.bridge.state.failed(err)
