@@ -65,7 +65,10 @@ func (b *Bridge) Ready(ctx context.Context) error {
 		} else {
 			gateway.drop()
 		}
-		b.state.note(reason)
+		// Where nobody waits any more, it was not the gateway that broke off.
+		if !errors.Is(ctx.Err(), context.Canceled) {
+			b.state.note(reason)
+		}
 	}
 	if reason != "" {
 		return errors.New(reason)

@@ -120,3 +120,24 @@ func TestAClientWhoseTurnDoesNotComeIsNoFailureOfTheGateway(t *testing.T) {
 	}
 	stillReady(t, b)
 }
+
+func TestAQuestionThatNobodyWaitsForSaysNothingOfTheGateway(t *testing.T) {
+	gateway := newFake(t, welcome)
+	asked, gone := make(chan struct{}, 1), make(chan struct{})
+	inner := gateway.Config.Handler
+	gateway.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-gone
+		inner.ServeHTTP(w, r)
+	})
+	b := serve(t, gateway.url(), nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-asked; cancel() }()
+	if err := b.Ready(ctx); err == nil {
+		t.Error("ready, though the gateway has not answered")
+	}
+	close(gone)
+	if err := b.Ready(t.Context()); err != nil {
+		t.Errorf("not ready: %v", err)
+	}
+}
