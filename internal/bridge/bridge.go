@@ -95,6 +95,7 @@ const (
 	answerTimeout    = 30 * time.Second
 	stallTimeout     = 2 * time.Minute
 	queueTimeout     = 2 * time.Minute
+	closeTimeout     = 6 * time.Second
 	stopTimeout      = 12 * time.Second
 	holdOffAfterAuth = 30 * time.Second
 )
@@ -119,7 +120,7 @@ type Bridge struct {
 	asking  chan struct{}
 	signing protocol.Signing
 	// The limits, so that tests need not wait for them.
-	requestTimeout, earlyTimeout, answerTimeout, stallTimeout time.Duration
+	requestTimeout, earlyTimeout, answerTimeout, stallTimeout, closeTimeout time.Duration
 }
 
 // New checks the options and makes a bridge that serves nothing yet.
@@ -140,6 +141,7 @@ func New(options Options) (*Bridge, error) {
 		challenges: newTurns(maxHandshakes/2, challengesPerPeer), requests: newTurns(maxHandshakes/2, maxHandshakes/2),
 		tries:          newTurns(maxTries, triesPerPeer),
 		requestTimeout: requestTimeout, earlyTimeout: earlyTimeout, answerTimeout: answerTimeout, stallTimeout: stallTimeout,
+		closeTimeout: closeTimeout,
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -104,4 +105,43 @@ func TestEndOfTheBridgeClosesItsClients(t *testing.T) {
 			t.Errorf("closed with %d", code)
 		}
 	}
+}
+
+// A client that begins a frame and sends no more of it is closed all the same.
+func TestAFrameWithoutAnEndKeepsNoClientInTheBridge(t *testing.T) {
+	endless := []byte{0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	quick := func(o *Options, b *Bridge) {
+		if o.Token = everybodysToken; b != nil {
+			b.closeTimeout = 50 * time.Millisecond
+		}
+	}
+	t.Run("when it is refused", func(t *testing.T) {
+		b := serve(t, newFake(t, welcome).url(), quick)
+		makeBundle(t, b.dir, "agent-1", "operator.read")
+		raw, _ := upgrade(t, b.address, "/agent-1")
+		sendFrame(t, raw, true, 1, []byte(reflecttConnect))
+		_, _ = raw.Write(endless)
+		emptied(t, b)
+	})
+	t.Run("when the gateway ends", func(t *testing.T) {
+		gateway := newFake(t, func(ctx context.Context, ws *websocket.Conn, connect map[string]any) {
+			_ = ws.Write(ctx, websocket.MessageText, helloTo(connect))
+			_, message, err := ws.Reader(ctx)
+			if err == nil {
+				_, _ = message.Read(make([]byte, 1))
+			}
+			_ = ws.CloseNow()
+		})
+		b := serve(t, gateway.url(), quick)
+		makeBundle(t, b.dir, "agent-1", "operator.read")
+		raw, in := upgrade(t, b.address, "/agent-1")
+		sendFrame(t, raw, true, 1, []byte(strings.Replace(reflecttConnect, "gateway-token", everybodysToken, 1)))
+		for {
+			if _, data := readFrame(t, in); strings.Contains(string(data), `"type":"res"`) {
+				break
+			}
+		}
+		_, _ = raw.Write(append(endless, make([]byte, 4<<20)...))
+		emptied(t, b)
+	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/reflectt/bootstrap/internal/health"
 	"github.com/reflectt/bootstrap/internal/seed"
 )
 
@@ -40,7 +41,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.health.ServeHTTP(w, r)
 		return
 	}
-	s := session{bridge: b, remote: r.RemoteAddr, name: d.listener.name, shown: bearer(r)}
+	s := session{bridge: b, conn: health.Conn(r), remote: r.RemoteAddr, name: d.listener.name, shown: bearer(r)}
 	s.peer, s.local = peerOf(r, d.listener.socket != "")
 	if !s.local {
 		s.stranger = s.peer

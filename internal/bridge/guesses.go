@@ -95,7 +95,7 @@ func (s *session) passOn(ctx context.Context, asked request, frame []byte, gatew
 		if s.passAnswer(said.raw) != nil {
 			return
 		}
-		why := s.bridge.relay(s.client, gateway.ws, "")
+		why := s.relay(gateway.ws, "")
 		if said.ok {
 			s.event(Event{Kind: Ended, Reason: why})
 		}

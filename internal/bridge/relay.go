@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -26,12 +27,13 @@ type ending struct {
 
 // relay passes messages on in both directions until a side ends, and tells the
 // other side why. A reason given is said instead of the gateway's own.
-func (b *Bridge) relay(client, gateway *websocket.Conn, reason string) string {
+func (s *session) relay(gateway *websocket.Conn, reason string) string {
+	client, pump := s.client, s.bridge.pump
 	client.SetReadLimit(-1) // the gateway's policy decides: it closes with 1009
 	gateway.SetReadLimit(-1)
 	ends := make(chan ending, 2)
-	go func() { ends <- b.pump(client, gateway) }()
-	go func() { ends <- b.pump(gateway, client) }()
+	go func() { ends <- pump(client, gateway) }()
+	go func() { ends <- pump(gateway, client) }()
 	first := <-ends
 	remaining := 1
 	if !first.reading {
@@ -49,18 +51,20 @@ func (b *Bridge) relay(client, gateway *websocket.Conn, reason string) string {
 	if !first.reading {
 		ended = first.to
 	}
-	other, code, said := gateway, websocket.StatusGoingAway, "the client is gone"
+	code, said := websocket.StatusGoingAway, "the client is gone"
 	if ended == gateway {
-		other, code, said = client, websocket.StatusTryAgainLater, "the connection to the gateway was lost"
+		code, said = websocket.StatusTryAgainLater, "the connection to the gateway was lost"
 	}
 	if closed := (websocket.CloseError{}); first.reading && errors.As(first.err, &closed) {
 		code, said = closed.Code, closed.Reason
 	}
-	if reason != "" && ended == gateway {
-		said = reason
-	}
 	_ = ended.CloseNow()
-	_ = other.Close(code, fit(said))
+	if ended == gateway {
+		said = cmp.Or(reason, said)
+		s.close(code, said)
+	} else {
+		_ = gateway.Close(code, fit(said))
+	}
 	for range remaining {
 		<-ends
 	}

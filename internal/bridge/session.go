@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,8 @@ import (
 type session struct {
 	bridge *Bridge
 	client *websocket.Conn
+	// conn is what client speaks over.
+	conn   net.Conn
 	remote string
 	// peer is the address that the connection counts for; local is on this machine.
 	peer    string
@@ -176,6 +179,13 @@ func (s *session) end(code string, status websocket.StatusCode, reason string) {
 	case <-time.After(s.bridge.earlyTimeout):
 	}
 	s.answer(code, reason)
+	s.close(status, reason)
+}
+
+// close says goodbye. Of a frame that the client has begun the library would wait
+// for the rest without end (coder/websocket 1.8.15), and CloseNow for the library.
+func (s *session) close(status websocket.StatusCode, reason string) {
+	defer time.AfterFunc(s.bridge.closeTimeout, func() { _ = s.conn.Close() }).Stop()
 	_ = s.client.Close(status, fit(reason))
 }
 
@@ -223,7 +233,7 @@ func (s *session) converse(ctx context.Context, who client, gateway *conversatio
 func (s *session) request() opening {
 	slow := time.AfterFunc(s.bridge.requestTimeout, func() {
 		s.event(Event{Kind: Silent, Reason: noRequest})
-		_ = s.client.Close(websocket.StatusPolicyViolation, noRequest)
+		s.close(websocket.StatusPolicyViolation, noRequest)
 	})
 	defer slow.Stop()
 	return <-s.first
@@ -331,7 +341,7 @@ func (s *session) serve(who client, asked request, said answer, gateway *convers
 	if err := s.passAnswer(hello); err != nil {
 		return
 	}
-	s.event(Event{Kind: Ended, Reason: s.bridge.relay(s.client, gateway.ws, "")})
+	s.event(Event{Kind: Ended, Reason: s.relay(gateway.ws, "")})
 }
 
 // refusedByGateway passes the gateway's no on, keeps an address from being
@@ -349,7 +359,7 @@ func (s *session) refusedByGateway(who client, said answer, gateway *conversatio
 	}
 	s.event(event)
 	if err := s.passAnswer(said.raw); err == nil {
-		s.bridge.relay(s.client, gateway.ws, reason)
+		s.relay(gateway.ws, reason)
 	}
 }
 

@@ -42,6 +42,12 @@ func NewServer(handler http.Handler) *http.Server {
 // connKey is the connection of a request, in its context.
 type connKey struct{}
 
+// Conn is the connection of a request to a [NewServer]; else nil.
+func Conn(r *http.Request) net.Conn {
+	conn, _ := r.Context().Value(connKey{}).(net.Conn)
+	return conn
+}
+
 // requests lets requests through that have no body.
 type requests struct {
 	handler http.Handler
@@ -49,9 +55,7 @@ type requests struct {
 }
 
 func (h requests) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if conn, ok := r.Context().Value(connKey{}).(net.Conn); ok {
-		h.waiting.leave(conn)
-	}
+	h.waiting.leave(Conn(r))
 	// Whoever takes the connection over would wait for the body first, for ever.
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
 		http.Error(w, "a request with a body is not taken", http.StatusBadRequest)
