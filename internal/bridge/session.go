@@ -64,18 +64,15 @@ func (s *session) run(ctx context.Context) {
 		spoke()
 	}()
 	who, err := s.identify()
-	if err == nil && who.missing != nil && s.bridge.options.Join == nil {
-		err = who.missing
-	}
-	if err == nil && s.shown != "" && !takes(who.bridgeToken, s.shown) {
+	switch {
+	case err != nil:
+	case takes(who.bridgeToken, s.shown):
+		err = s.barred(who)
+	case s.shown != "":
 		err = wrongToken()
 	}
 	if err != nil {
 		s.refuse(err)
-		return
-	}
-	if held, reason := s.bridge.holds.held(who, time.Now()); held {
-		s.refuse(&refusal{reason: reason})
 		return
 	}
 	gateway, err := s.introduce(ctx, who)
@@ -87,6 +84,18 @@ func (s *session) run(ctx context.Context) {
 		defer gateway.drop()
 	}
 	s.converse(ctx, who, gateway)
+}
+
+// barred is why nobody is let in as this client now. It tells which clients there
+// are, so whoever has to show a token hears it once that is shown.
+func (s *session) barred(who client) error {
+	if who.missing != nil && s.bridge.options.Join == nil {
+		return who.missing
+	}
+	if held, reason := s.bridge.holds.held(who, time.Now()); held {
+		return &refusal{reason: reason}
+	}
+	return nil
 }
 
 // introduce sends a challenge. A client that may sign it gets the gateway's, and
@@ -212,6 +221,9 @@ func (s *session) converse(ctx context.Context, who client, gateway *conversatio
 	}
 	if err == nil {
 		err = s.admit(who, asked)
+	}
+	if err == nil {
+		err = s.barred(who)
 	}
 	if err != nil {
 		if gateway != nil {

@@ -170,6 +170,39 @@ func TestSilentClientsLeaveMostOfTheGatewaysBudgetAlone(t *testing.T) {
 	}
 }
 
+// Nor do they hear which clients there are, or how those fare.
+func TestStrangersHearTheSameOfEveryName(t *testing.T) {
+	gateway := newFake(t, welcome)
+	local, remote := serveAfar(t, gateway.url(), nil)
+	makeBundle(t, local.dir, "there", "operator.read")
+	makeBundle(t, local.dir, "removed", "operator.read")
+	local.holds.byClient = map[string]hold{"removed": {until: time.Now().Add(time.Hour), token: deviceToken, reason: "client removed is not paired"}}
+	ask := func(path, frame, want string) {
+		t.Helper()
+		p := remote.dial(t, path, nil)
+		if first := p.read(); first["event"] != "connect.challenge" {
+			t.Fatalf("%s: first came %v", path, first)
+		}
+		p.send(frame)
+		if got := p.closed(); got.Code != 1008 || !strings.Contains(got.Reason, want) {
+			t.Errorf("%s: closed with %d %q", path, got.Code, got.Reason)
+		}
+	}
+	for _, path := range []string{"/there", "/nobody", "/removed"} {
+		ask(path, reflecttConnect, "bridge token is missing or wrong")
+	}
+	withToken := strings.Replace(reflecttConnect, "gateway-token", everybodysToken, 1)
+	ask("/nobody", withToken, "unknown client nobody")
+	ask("/removed", withToken, "client removed is not paired")
+	wrong := http.Header{"Authorization": {"Bearer a-wrong-token-of-some-length"}}
+	if got := remote.dial(t, "/nobody", wrong).closed(); !strings.Contains(got.Reason, "bridge token is missing or wrong") {
+		t.Errorf("closed with %d %q", got.Code, got.Reason)
+	}
+	if got := gateway.got(); len(got) != 0 {
+		t.Errorf("the gateway got %v", got)
+	}
+}
+
 func TestStrangersOfOneAddressLeaveRoomForOthers(t *testing.T) {
 	local, remote := serveAfar(t, newFake(t, welcome).url(), nil)
 	makeBundle(t, local.dir, "agent-1", "operator.read")
