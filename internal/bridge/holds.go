@@ -1,11 +1,16 @@
 package bridge
 
 import (
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/protocol"
 )
+
+// maxFailures is after how many refusals in a minute, whosever they are, no client
+// that was refused before tries again. Three first refusals more lock the bridge out.
+const maxFailures = 7
 
 // holds remember refusals for authentication. Gateways lock an address out
 // after ten of them in a minute (2026.5.28 and later), and all clients of a
@@ -14,6 +19,8 @@ type holds struct {
 	mu sync.Mutex
 	// byClient is keyed by a client's name: there are only as many as bundles.
 	byClient map[string]hold
+	// failed are the refusals of the last minute, whosever they are.
+	failed []time.Time
 	// everyone is set while the gateway limits the bridge's address.
 	everyone hold
 }
@@ -25,8 +32,9 @@ type hold struct {
 }
 
 // held tells whether a client is not to ask the gateway now, and why. A token
-// that was replaced meanwhile is worth another try.
-func (h *holds) held(c client, now time.Time) (bool, string) {
+// that was replaced meanwhile is worth another try. One that asks and was refused
+// before is counted at once, not when it fails: many may ask at the same moment.
+func (h *holds) held(c client, asks bool, now time.Time) (bool, string) {
 	if c.name == "" {
 		return false, ""
 	}
@@ -35,8 +43,16 @@ func (h *holds) held(c client, now time.Time) (bool, string) {
 	if now.Before(h.everyone.until) {
 		return true, h.everyone.reason
 	}
-	if known := h.byClient[c.name]; now.Before(known.until) && known.token == c.token {
+	known, failed := h.byClient[c.name]
+	if !failed || known.token != c.token {
+		return false, ""
+	}
+	h.failed = slices.DeleteFunc(h.failed, func(at time.Time) bool { return now.Sub(at) >= time.Minute })
+	if now.Before(known.until) || len(h.failed) >= maxFailures {
 		return true, known.reason
+	}
+	if asks {
+		h.failed = append(h.failed, now)
 	}
 	return false, ""
 }
@@ -54,6 +70,16 @@ func (h *holds) hold(c client, r gatewayRefusal, reason string, now time.Time) {
 		if h.byClient == nil {
 			h.byClient = map[string]hold{}
 		}
+		if known, failed := h.byClient[c.name]; !failed || known.token != c.token {
+			h.failed = append(h.failed, now)
+		}
 		h.byClient[c.name] = hold{until: now.Add(holdOffAfterAuth), token: c.token, reason: reason}
 	}
+}
+
+// taken forgets the failures of a client that the gateway has let in.
+func (h *holds) taken(c client) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.byClient, c.name)
 }

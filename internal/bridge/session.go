@@ -67,7 +67,7 @@ func (s *session) run(ctx context.Context) {
 	switch {
 	case err != nil:
 	case takes(who.bridgeToken, s.shown):
-		err = s.barred(who)
+		err = s.barred(who, false)
 	case s.shown != "":
 		err = wrongToken()
 	}
@@ -88,11 +88,11 @@ func (s *session) run(ctx context.Context) {
 
 // barred is why nobody is let in as this client now. It tells which clients there
 // are, so whoever has to show a token hears it once that is shown.
-func (s *session) barred(who client) error {
+func (s *session) barred(who client, asks bool) error {
 	if who.missing != nil && s.bridge.options.Join == nil {
 		return who.missing
 	}
-	if held, reason := s.bridge.holds.held(who, time.Now()); held {
+	if held, reason := s.bridge.holds.held(who, asks, time.Now()); held {
 		return &refusal{reason: reason}
 	}
 	return nil
@@ -223,7 +223,7 @@ func (s *session) converse(ctx context.Context, who client, gateway *conversatio
 		err = s.admit(who, asked)
 	}
 	if err == nil {
-		err = s.barred(who)
+		err = s.barred(who, !asked.ownDevice)
 	}
 	if err != nil {
 		if gateway != nil {
@@ -348,6 +348,7 @@ func (s *session) serve(who client, asked request, said answer, gateway *convers
 		return
 	}
 	s.bridge.state.note("")
+	s.bridge.holds.taken(who)
 	scopes, dropped := grant(asked, who.scopes)
 	s.event(Event{Kind: LetIn, Scopes: scopes, Dropped: dropped})
 	if err := s.passAnswer(hello); err != nil {
