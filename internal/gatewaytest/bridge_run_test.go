@@ -141,6 +141,7 @@ func TestRunServesTheBridgeBesideARealGateway(t *testing.T) {
 			b := bridgedGateway{bridge: address(), health: address()}
 			b.Gateway = openGateway(t, version, gatewaytest.Bootstrap(t), "run",
 				"--client", "a", "--client", "b:read", "--bridge", b.bridge, "--bridge-join", "read", "--health-listen", b.health, "--")
+			b.WaitOutput(t, saysProven)
 			await(t, "readiness", b.ready)
 			t.Run("the clients that it was given have their own rights, at once", b.servesBoth)
 			t.Run("one that nobody named is joined, once", b.joinsNewcomer)

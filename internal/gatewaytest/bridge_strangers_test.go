@@ -37,6 +37,7 @@ func TestABridgeLendsNobodyWhatLoopbackMay(t *testing.T) {
 	b := openBridge{remote: gatewaytest.NewRemote(t), port: gatewaytest.FreePort(t), health: fmt.Sprintf("127.0.0.1:%d", gatewaytest.FreePort(t))}
 	b.Gateway = openGateway(t, "2026.9.6", gatewaytest.Bootstrap(t), "run", "--client", "agent-1",
 		"--bridge", fmt.Sprintf("0.0.0.0:%d", b.port), "--bridge-token-file", token, "--health-listen", b.health, "--")
+	b.WaitOutput(t, saysProven)
 	await(t, "readiness", func() bool { return b.readyz(b.health) })
 	t.Run("a device from another machine is refused, with the gateway's token too", b.remoteDevice)
 	t.Run("those who say nothing stop neither probe nor clients", b.silence)

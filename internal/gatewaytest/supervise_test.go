@@ -46,6 +46,7 @@ func TestARestartInPlaceIsNoticed(t *testing.T) {
 				_, err := os.Stat(ready)
 				return err == nil && get("/readyz") == 200
 			}
+			g.WaitOutput(t, saysProven)
 			await(t, "readiness", isReady)
 			first := must(os.Stat(ready))(t).ModTime()
 			g.Signal(t, restart)

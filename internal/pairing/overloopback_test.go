@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -34,7 +33,7 @@ func TestPairingOverLoopbackWorksOnceAndRespectsARemoval(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), gatewaytest.Patience)
 			defer cancel()
 			first := target.PairOverLoopback(ctx, s.ProveTimeout)
 			if !first.OK || len(first.Scopes) != 7 { // "full", with no package in sight

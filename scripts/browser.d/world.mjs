@@ -107,9 +107,11 @@ export class Gateway {
   }
 
   async start(...wrapper) {
-    // On a busy machine its own five seconds for a lease may not be enough (2026.9.6).
+    // On a busy machine its own five seconds for a lease may not be enough (2026.9.6), or it
+    // meets a lock of its own.
+    const busy = /state lease heartbeat did not become ready|sidecars failed to start: Error: database is locked/
     for (let tries = 1; !await this.startOnce(wrapper); tries++) {
-      if (tries === 5 || !this.log().includes('state lease heartbeat did not become ready')) throw new Error(`the gateway ended:\n${this.log()}`)
+      if (tries === 5 || !busy.test(this.log())) throw new Error(`the gateway ended:\n${this.log()}`)
     }
   }
 
