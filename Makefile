@@ -29,8 +29,9 @@ build: ## Build the static program bin/bootstrap
 
 test: preflight ## Run everything: vet, unit tests, tests on real gateways
 	go vet ./...
-	@# gotestsum names every skipped test, with its reason, at the end.
-	"$$(scripts/tools gotestsum)" --format pkgname --packages ./... -- $(RACE) -count=1 -timeout 60m
+	@# gotestsum names every skipped test, with its reason, at the end. The longest first:
+	@# those on real gateways mostly wait.
+	"$$(scripts/tools gotestsum)" --format pkgname --packages './internal/gatewaytest ./...' -- $(RACE) -count=1 -timeout 60m
 
 test-short: ## Run the tests that need no gateway
 	go test -short ./...
