@@ -45,8 +45,9 @@ swarm() {
 		"$docker" service ps --no-trunc "$service"
 		fail "two gateways are not healthy: $("$docker" service ps --format '{{.Name}} {{.CurrentState}} {{.Error}};' "$service" | tr '\n' ' ')"
 	}
-	local before after task devices=()
+	local before after check task devices=()
 	for task in 1 2; do
+		await "$boot_limit" task_exec "$task" bootstrap probe || fail "gateway-$task is not paired"
 		devices+=("$(task_exec "$task" bootstrap identity show | head -n 1)")
 	done
 	[[ ${devices[0]} != "${devices[1]}" ]] || fail "both gateways are the same device"
@@ -58,11 +59,19 @@ swarm() {
 	after=$("$docker" ps --quiet --filter "label=com.docker.swarm.service.name=$service" | wc -l)
 	[[ $after == 2 ]] || fail "$after gateways run"
 	for task in 1 2; do
-		task_exec "$task" bootstrap probe || fail "gateway-$task is not paired after the update"
+		await "$boot_limit" task_exec "$task" bootstrap probe || fail "gateway-$task is not paired after the update"
 		[[ $(task_exec "$task" bootstrap identity show | head -n 1) == "${devices[task - 1]}" ]] || fail "gateway-$task is another device"
 	done
 	[[ -n $before ]]
-	evidence "one updated in place: both paired, devices kept"
+	evidence "one updated in place: both paired, devices kept;"
+	# A restart would not let it in again.
+	task_exec 1 bootstrap seed revoke self
+	if task_exec 1 bootstrap probe; then
+		fail "gateway-1 lets its device in, which was removed"
+	fi
+	check=$("$docker" inspect --format '{{index .Config.Healthcheck.Test 1}}' "$(task_container 1)")
+	task_exec 1 sh -c "$check" || fail "gateway-1 counts as dead: its device was removed"
+	evidence "a gateway whose device was removed counts as alive"
 }
 
 # task_container SLOT prints the container of a running task.
