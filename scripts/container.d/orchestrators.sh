@@ -114,6 +114,13 @@ kubernetes() {
 	echo not-a-real-token >"$work/k8s/gateway-token"
 	"$work/manifests" "$work/k8s" || fail "$("$work/manifests" "$work/k8s" 2>&1 | tail -n 1)"
 	evidence "$("$work/manifests" "$work/k8s" 2>&1 | grep -c '^valid') objects pass the API server's decoding and validation (1.34) and pod security \"restricted\""
+	# The guide's pod lives in the same namespace.
+	mkdir "$work/agent"
+	# shellcheck disable=SC2016 # backquotes of Markdown
+	awk '/^```yaml$/ {inside = 1; next} /^```$/ && inside {exit} inside' docs/kubernetes.md >"$work/agent/agent.yaml"
+	echo 'resources: [agent.yaml]' >"$work/agent/kustomization.yaml"
+	"$work/manifests" "$work/agent" || fail "docs/kubernetes.md: $("$work/manifests" "$work/agent" 2>&1 | tail -n 1)"
+	evidence "and so does the agent of docs/kubernetes.md"
 	# The checker must be able to say no.
 	sed -i 's/runAsNonRoot: true/runAsNonRoot: false/' "$work/k8s/statefulset.yaml"
 	if "$work/manifests" "$work/k8s"; then
