@@ -106,6 +106,7 @@ func (v verdict) admits() bool { return v.why == "" }
 func (p Policy) judge(request Request, in situation) verdict {
 	before, known := in.paired[request.DeviceID]
 	v := verdict{upgrade: known || request.Repair}
+	token := slices.IndexFunc(before.Tokens, func(t Token) bool { return t.Role == p.Role })
 	switch {
 	case !request.OwnsKey():
 		v.why = "its device id does not belong to its key"
@@ -119,6 +120,12 @@ func (p Policy) judge(request Request, in situation) verdict {
 		v.why = "the device is paired with another key"
 	case v.upgrade && !p.Upgrades:
 		v.why = "the device is paired already and asks for a change, which needs --approve-upgrades"
+	// An approval makes another token, on 2026.9.6 with the scopes of the one before, and
+	// whoever has a token may have all that the device was ever approved for.
+	case token >= 0 && !before.Tokens[token].RevokedAt.IsZero():
+		v.why = "somebody revoked its token, and an approval gives back all that it had: " + list(before.Scopes)
+	case known && token < 0 && !subset(before.Scopes, p.Scopes):
+		v.why = "it has no token, and an approval gives back scopes beyond --approve-scopes: " + list(without(before.Scopes, p.Scopes))
 	case p.For > 0 && in.watchedFor > p.For:
 		v.why = "the time of --approve-for is over"
 	case p.Max > 0 && in.approved >= p.Max && !in.hasPlace:

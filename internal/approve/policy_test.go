@@ -110,6 +110,11 @@ func TestEveryCapHoldsWhateverTheRule(t *testing.T) {
 		return situation{paired: map[string]Paired{r.DeviceID: {Device: r.Device, Roles: r.Roles}}, own: map[string]bool{r.DeviceID: true}}
 	}
 	plain := asking(t, 1, nil)
+	holding := func(scopes []string, tokens ...Token) situation {
+		return situation{paired: map[string]Paired{plain.DeviceID: {Device: plain.Device, Roles: plain.Roles, Scopes: scopes, Tokens: tokens}}}
+	}
+	upgrades := func(p *Policy) { p.Upgrades = true }
+	admin := []string{"operator.admin"}
 	for name, test := range map[string]struct {
 		policy  func(*Policy)
 		request func(*Request)
@@ -143,6 +148,12 @@ func TestEveryCapHoldsWhateverTheRule(t *testing.T) {
 		"an upgrade by first":        {func(p *Policy) { p.Upgrades, p.Rules = true, rules(t, "first") }, nil, paired(plain), false},
 		"an upgrade by first, cidr":  {func(p *Policy) { p.Upgrades, p.Rules = true, rules(t, "first+cidr:0.0.0.0/0") }, nil, paired(plain), false},
 		"an upgrade by first, token": {func(p *Policy) { p.Upgrades, p.Rules = true, rules(t, "first", "token") }, nil, paired(plain), true},
+		"an admin's token at work":   {upgrades, nil, holding(admin, Token{Role: "operator"}), true},
+		"an admin's revoked token":   {upgrades, nil, holding(admin, Token{Role: "operator", RevokedAt: time.Now()}), false},
+		"a reader's revoked token":   {upgrades, nil, holding(readWrite, Token{Role: "operator", RevokedAt: time.Now()}), false},
+		"another role's revoked":     {upgrades, nil, holding(readWrite, Token{Role: "node", RevokedAt: time.Now()}, Token{Role: "operator"}), true},
+		"an admin without a token":   {upgrades, nil, holding(admin, Token{Role: "node"}), false},
+		"a reader without a token":   {upgrades, nil, holding(readWrite), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := readWritePolicy(rules(t, "token"), test.policy).judge(asking(t, 1, test.request), test.in)
