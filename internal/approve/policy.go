@@ -81,6 +81,9 @@ type situation struct {
 	paired map[string]Paired
 	// own are the devices that do not count for FirstOperator.
 	own map[string]bool
+	// out is why a device that is not paired stays out, empty where it does not; filled
+	// as they are asked for.
+	out map[string]string
 	// firstTakenBy is the device that was, or is being, admitted as the first;
 	// firstDone says that it was.
 	firstTakenBy string

@@ -38,8 +38,11 @@ type WatchOptions struct {
 	AuthMode string
 	// Own are the devices, by id, that are not somebody's for FirstOperator. It
 	// is asked once a connection, and where an operator is paired whom it did not have.
-	Own    func() (map[string]bool, error)
-	Memory *Memory
+	Own func() (map[string]bool, error)
+	// Removed tells of a device that is not paired whether somebody removed it. It is
+	// asked before each approval of one.
+	Removed func(deviceID string) (bool, error)
+	Memory  *Memory
 	// Began is when the gateway first answered, zero until then; [Policy.For] counts from
 	// there, also for a watch that follows one that ended with an error.
 	Began *time.Time
@@ -151,6 +154,7 @@ func nextRequest(ctx context.Context, client *protocol.Client, relist time.Durat
 // pass reads the list and answers what is in it. What is approved is judged from
 // a list that is fresh: where approving takes its time, it is read again.
 func (w *watcher) pass(ctx context.Context, client *protocol.Client) error {
+	out := map[string]string{}
 	for {
 		pending, paired, err := w.list(ctx, client)
 		if err != nil {
@@ -160,7 +164,7 @@ func (w *watcher) pass(ctx context.Context, client *protocol.Client) error {
 		if len(pending) > 0 {
 			w.learnOwn(paired)
 		}
-		in := situation{paired: map[string]Paired{}, own: w.own, watchedFor: listed.Sub(*w.Began)}
+		in := situation{paired: map[string]Paired{}, own: w.own, out: out, watchedFor: listed.Sub(*w.Began)}
 		for _, device := range paired {
 			in.paired[device.DeviceID] = device
 		}
@@ -209,6 +213,9 @@ func (w *watcher) answer(ctx context.Context, client *protocol.Client, pending [
 		in.approved, in.firstTakenBy, in.firstDone = memory.Approved, memory.First.DeviceID, memory.First.Done
 		in.hasPlace = memory.isCounted(request.DeviceID)
 		v := w.Policy.judge(request, in)
+		if v.admits() {
+			v = w.keepOut(request, v, in)
+		}
 		if !v.admits() {
 			if err := w.leave(request, v); err != nil {
 				return false, err
@@ -228,6 +235,28 @@ func (w *watcher) answer(ctx context.Context, client *protocol.Client, pending [
 	}
 	w.budget.flush(w.now(), w.Report)
 	return true, nil
+}
+
+// keepOut leaves a device to a person that somebody removed. It asks once a pass: where
+// that takes its time, the list is read again.
+func (w *watcher) keepOut(request Request, v verdict, in situation) verdict {
+	if _, known := in.paired[request.DeviceID]; known {
+		return v
+	}
+	why, asked := in.out[request.DeviceID]
+	if !asked {
+		switch removed, err := w.Removed(request.DeviceID); {
+		case err != nil:
+			why = "whether somebody removed this device cannot be told: " + err.Error()
+		case removed:
+			why = "somebody removed this device, and a policy brings none back"
+		}
+		in.out[request.DeviceID] = why
+	}
+	if why != "" {
+		return verdict{upgrade: v.upgrade, why: why}
+	}
+	return v
 }
 
 // mayChange: a request that stays pending is judged once. Nothing that a later

@@ -41,6 +41,7 @@ func newGuard(t testing.TB, l *lobby, dir string, policy Policy) *guard {
 		Policy: policy, Memory: memory, Began: new(time.Time),
 		Open:     func(ctx context.Context) (*Caller, error) { return Open(ctx, l.gateway(), RequestedEvent) },
 		Own:      func() (map[string]bool, error) { return map[string]bool{}, nil },
+		Removed:  func(string) (bool, error) { return false, nil },
 		Audit:    g.audit,
 		Report:   g.tell,
 		Watching: func(string) {},
@@ -438,6 +439,26 @@ func TestWhatWasSeededMeanwhileIsOurs(t *testing.T) {
 	g.end(t)
 	if len(l.approved) != 0 || asked > 10 {
 		t.Errorf("%q admitted, asked %d times", l.approved, asked)
+	}
+}
+
+// It has the gateway's token still, and asks as a new device would.
+func TestWhatSomebodyRemovedIsLeftToAPerson(t *testing.T) {
+	l := openLobby(t)
+	people := crowd(t, 3, nil)
+	g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "token"), nil))
+	g.options.Removed = func(deviceID string) (bool, error) {
+		if deviceID == people[1].DeviceID {
+			return false, errors.New("the ledger cannot be read")
+		}
+		return deviceID == people[0].DeviceID, nil
+	}
+	l.knock(people...)
+	g.start(t)
+	eventually(t, "all to be answered", func() bool { return len(g.actions()) == 3 })
+	g.end(t)
+	if !slices.Equal(l.approved, []string{people[2].RequestID}) || !strings.Contains(g.audited[1].Reason, "cannot be read") {
+		t.Errorf("%q were admitted, records %+v", l.approved, g.audited)
 	}
 }
 

@@ -38,7 +38,10 @@ func Watch(ctx context.Context, t *pairing.Target, url string, began *time.Time,
 			caller, err := t.OpenApprover(ctx, url, approve.RequestedEvent)
 			return caller, unexplained(err)
 		},
-		Own:   func() (map[string]bool, error) { return ownDevices(ctx, t) },
+		Own: func() (map[string]bool, error) { return ownDevices(ctx, t) },
+		Removed: func(deviceID string) (bool, error) {
+			return seed.WasRemoved(ctx, t.SeedOptions(), deviceID)
+		},
 		Audit: func(record approve.Record) error { return seed.Audit(t.StateDir, record) },
 		Report: func(record approve.Record) {
 			w.logApproval(record)

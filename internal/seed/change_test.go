@@ -68,6 +68,24 @@ func TestRevokingHoldsUntilReseeded(t *testing.T) {
 	})
 }
 
+func TestADeviceThatWasRemovedIsKnownByItsID(t *testing.T) {
+	eachStore(t, func(t *testing.T, dir string) {
+		devices, _ := pairClients(t, dir, "revoked", "stays")
+		err := withSession(t, options(dir), func(session *seed.Session) error {
+			_, err := session.Revoke(context.Background(), "revoked")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, want := range map[string]bool{devices[0].ID(): true, devices[1].ID(): false, "a stranger's": false} {
+			if removed, err := seed.WasRemoved(context.Background(), options(dir), id); err != nil || removed != want {
+				t.Errorf("%s: %v, %v", id, removed, err)
+			}
+		}
+	})
+}
+
 // A client whose bundle was lost has another key; the older one goes on being
 // let in until somebody takes it out, who only knows the name.
 func TestAnOlderKeyOfANameIsFoundAfterReseeding(t *testing.T) {

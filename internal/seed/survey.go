@@ -84,6 +84,17 @@ func survey(ctx context.Context, from store, l *ledger) (Survey, error) {
 	return out, nil
 }
 
+// WasRemoved tells of a device that is not paired whether it was seeded, and somebody
+// removed it. Of one that the ledger does not know, it does not look into the store.
+func WasRemoved(ctx context.Context, options Options, deviceID string) (bool, error) {
+	l, err := readLedger(options.StateDir)
+	if err != nil || !l.knows(deviceID) {
+		return false, err
+	}
+	found, err := Take(ctx, options)
+	return slices.ContainsFunc(found.Devices, func(d Seen) bool { return d.DeviceID == deviceID && d.Revoked }), err
+}
+
 // localTokenStale is false where it cannot be told: whoever reads the
 // credentials for their own sake hears why.
 func localTokenStale(ctx context.Context, from store, entries map[string]entry) bool {
