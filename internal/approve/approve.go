@@ -27,8 +27,9 @@ import (
 // 2026.5.28 on a connection by device token without operator.admin is shown
 // its own device only.
 //
-// Entries without what a decision needs (a well-formed requestId, a device, a
-// readable list of roles and scopes) are left out: nobody can answer for them.
+// Requests without what a decision needs (a well-formed requestId, a device, a
+// readable list of roles and scopes) are left out: nobody can answer for them. A paired
+// device is not, but see [Paired.Unreadable].
 func List(ctx context.Context, client *protocol.Client) (pending []Request, paired []Paired, err error) {
 	payload, err := client.Call(ctx, "device.pair.list", nil)
 	if err != nil {
@@ -61,7 +62,7 @@ func Approve(ctx context.Context, client *protocol.Client, requestID string) (Pa
 		return Paired{}, fmt.Errorf("cannot read the answer to device.pair.approve: %w", err)
 	}
 	device, ok := parsePaired(answer.Device)
-	if !ok || answer.RequestID != requestID {
+	if !ok || device.Unreadable || answer.RequestID != requestID {
 		return Paired{}, fmt.Errorf("cannot read the answer to device.pair.approve: it does not name the request %s and its device", requestID)
 	}
 	return device, nil

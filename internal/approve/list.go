@@ -2,6 +2,7 @@ package approve
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -30,7 +31,13 @@ type Paired struct {
 	// Scopes are those approved.
 	Scopes []string
 	Tokens []Token
+	// Unreadable: a field that a decision needs is of another type, so that the device
+	// may have more than is said here.
+	Unreadable bool
 }
+
+// mayBeOperator counts also a device that cannot be read.
+func (p Paired) mayBeOperator() bool { return p.Unreadable || slices.Contains(p.Roles, "operator") }
 
 // Device is who it is. DeviceID and PublicKey (base64url of the raw key) are as
 // received, fit to be compared; the other texts are made fit to be printed.
@@ -103,22 +110,19 @@ func parseRequest(raw json.RawMessage) (Request, bool) {
 
 func parsePaired(raw json.RawMessage) (Paired, bool) {
 	e, fields, ok := parseEntry(raw)
-	if !ok {
-		return Paired{}, false
-	}
 	return Paired{
-		Device: device(e, fields),
-		Roles:  e.roles(),
-		Scopes: e.Scopes,
-		Tokens: tokens(fields["tokens"]),
-	}, true
+		Device:     device(e, fields),
+		Roles:      e.roles(),
+		Scopes:     e.Scopes,
+		Tokens:     tokens(fields["tokens"]),
+		Unreadable: !ok,
+	}, e.DeviceID != ""
 }
 
+// parseEntry reads what it can; ok is false where that is not all.
 func parseEntry(raw json.RawMessage) (e entry, fields map[string]json.RawMessage, ok bool) {
-	if json.Unmarshal(raw, &e) != nil || json.Unmarshal(raw, &fields) != nil {
-		return entry{}, nil, false
-	}
-	return e, fields, e.DeviceID != ""
+	err := errors.Join(json.Unmarshal(raw, &e), json.Unmarshal(raw, &fields))
+	return e, fields, err == nil && e.DeviceID != ""
 }
 
 // roles joins both fields: gateways write either or both.

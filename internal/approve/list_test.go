@@ -55,6 +55,29 @@ func TestEntryThatCannotBeJudgedIsLeftOutAndTheOthersStay(t *testing.T) {
 	}
 }
 
+// As a gateway that merges texts and lists has it, or a later one.
+func TestAPairedDeviceThatCannotBeReadIsThere(t *testing.T) {
+	request := asking(t, 1, nil)
+	for name, fields := range map[string]string{
+		"roles as text": `"roles":"operator","scopes":["operator.admin"]`, "scopes as text": `"roles":["operator"],"scopes":"operator.read"`,
+		"a key as number": `"roles":["operator"],"publicKey":7`, "a role as list": `"role":["operator"]`,
+	} {
+		for id, policy := range map[string]Policy{
+			"another":        readWritePolicy(rules(t, "first"), nil),
+			request.DeviceID: readWritePolicy(rules(t, "token"), func(p *Policy) { p.Upgrades = true }),
+		} {
+			_, paired, err := parseList([]byte(`{"pending":[],"paired":[{"publicKey":"` + request.PublicKey + `","deviceId":"` + id + `",` + fields + `}]}`))
+			in := situation{paired: map[string]Paired{}}
+			for _, device := range paired {
+				in.paired[device.DeviceID] = device
+			}
+			if v := policy.judge(request, in); err != nil || v.admits() {
+				t.Errorf("%s: admitted by %s beside %+v, %v", name, v.rule, paired, err)
+			}
+		}
+	}
+}
+
 func TestOddTextsDoNotHideADeviceAndAreFitToPrint(t *testing.T) {
 	pending, _, err := parseList([]byte(`{"pending":[{"requestId":"r","deviceId":"d","displayName":"evil\u001b[31m\nname","platform":7,"silent":"yes","ts":"soon","role":"node","roles":["operator"]}]}`))
 	if err != nil || len(pending) != 1 {

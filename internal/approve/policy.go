@@ -119,6 +119,8 @@ func (p Policy) judge(request Request, in situation) verdict {
 		v.why = "it asks for scopes beyond --approve-scopes: " + list(without(request.Scopes, p.Scopes))
 	case !p.allowsClient(request.Device):
 		v.why = fmt.Sprintf("the client %s/%s is not among --approve-client", request.ClientID, request.ClientMode)
+	case before.Unreadable:
+		v.why = "the device is paired already, with what cannot be read"
 	case known && before.PublicKey != request.PublicKey:
 		v.why = "the device is paired with another key"
 	case v.upgrade && !p.Upgrades:
@@ -191,7 +193,11 @@ func refusesFirst(request Request, upgrade bool, in situation) string {
 		return "another device is being admitted as the first operator"
 	}
 	for id, device := range in.paired {
-		if !in.own[id] && slices.Contains(device.Roles, "operator") {
+		switch {
+		case in.own[id] || !device.mayBeOperator():
+		case device.Unreadable:
+			return "a device is paired that cannot be read, and may be an operator"
+		default:
 			return "an operator is paired already"
 		}
 	}

@@ -187,7 +187,7 @@ const ownAge = time.Second
 // connection was made, or the bridge has joined. What cannot be read at this moment
 // says nothing.
 func (w *watcher) learnOwn(paired []Paired) {
-	isUnknown := func(device Paired) bool { return !w.own[device.DeviceID] && slices.Contains(device.Roles, "operator") }
+	isUnknown := func(device Paired) bool { return !w.own[device.DeviceID] && device.mayBeOperator() }
 	if !w.mayChange() || w.now().Sub(w.ownAt) < ownAge || !slices.ContainsFunc(paired, isUnknown) {
 		return
 	}
