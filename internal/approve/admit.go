@@ -25,7 +25,7 @@ func (w *watcher) admit(ctx context.Context, client *protocol.Client, request Re
 	defer cancel()
 	device, err := Approve(calling, client, request.RequestID)
 	if said := (*protocol.RPCError)(nil); errors.As(err, &said) {
-		w.noted[request.RequestID] = refused
+		w.hold(request)
 		return Paired{}, errors.Join(w.cancel(request.DeviceID, first), w.record(Refused, request, v, said.Error()))
 	}
 	if err != nil {
@@ -58,7 +58,7 @@ func (w *watcher) cancel(deviceID string, first bool) error {
 	if !w.remembers(first) {
 		return nil
 	}
-	maps.DeleteFunc(w.noted, func(_ string, noted note) bool { return noted == outside })
+	maps.DeleteFunc(w.noted, func(_ wish, n note) bool { return n.isOutside() })
 	return w.Memory.cancel(deviceID)
 }
 
@@ -100,7 +100,7 @@ func (w *watcher) undo(ctx context.Context, client *protocol.Client, request Req
 			fault += "; it was removed again"
 		}
 	}
-	w.noted[request.RequestID] = refused
+	w.noted[wishOf(request)] = note{again: w.now().AddDate(1, 0, 0)}
 	return w.record(Undone, request, v, fault)
 }
 

@@ -83,7 +83,7 @@ type situation struct {
 	own map[string]bool
 	// out is why a device that is not paired stays out, empty where it does not; filled
 	// as they are asked for.
-	out map[string]string
+	out map[string]verdict
 	// firstTakenBy is the device that was, or is being, admitted as the first;
 	// firstDone says that it was.
 	firstTakenBy string
@@ -101,6 +101,8 @@ type verdict struct {
 	rule    Rule
 	upgrade bool
 	why     string
+	// passing: that may be over by itself.
+	passing bool
 }
 
 func (v verdict) admits() bool { return v.why == "" }

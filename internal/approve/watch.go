@@ -61,19 +61,33 @@ type WatchOptions struct {
 // Errors end it: a [*PolicyError], a [*MemoryError], the audit's, or a refusal
 // of the connection that does not pass by itself.
 func Watch(ctx context.Context, options WatchOptions) error {
-	w := &watcher{WatchOptions: options, noted: map[string]note{}, now: time.Now, relist: relist}
+	w := &watcher{WatchOptions: options, noted: map[wish]note{}, now: time.Now, relist: relist}
 	return w.run(ctx)
 }
 
-// note is what is known of a request that is still pending.
-type note int
+// wish is a request with what a gateway changes under its id, when the device asks for
+// the same again; 2026.9.6 then gives it another five minutes, too.
+type wish struct {
+	requestID, remoteIP, clientID, clientMode string
+	repair                                    bool
+}
+
+func wishOf(r Request) wish { return wish{r.RequestID, r.RemoteIP, r.ClientID, r.ClientMode, r.Repair} }
+
+// note is of a request that is still pending, and told: it is outside the policy, or not
+// to be tried before a time.
+type note struct {
+	pause time.Duration
+	again time.Time
+}
+
+func (n note) isOutside() bool { return n.again.IsZero() }
 
 const (
-	unknown note = iota
-	// outside the policy, and told.
-	outside
-	// refused by the gateway, or undone: not to be tried again.
-	refused
+	// firstHold and lastHold are how long what may pass by itself is left alone, such as
+	// a locked database, and what does not.
+	firstHold = time.Minute
+	lastHold  = time.Hour
 )
 
 type watcher struct {
@@ -82,9 +96,9 @@ type watcher struct {
 	relist time.Duration
 	own    map[string]bool
 	ownAt  time.Time // when they were asked for
-	// noted are the pending requests that were reported, by requestId. What is not
-	// listed any more is forgotten.
-	noted  map[string]note
+	// noted are the pending requests that were reported. What is not listed any more
+	// is forgotten.
+	noted  map[wish]note
 	budget noteBudget
 }
 
@@ -154,7 +168,7 @@ func nextRequest(ctx context.Context, client *protocol.Client, relist time.Durat
 // pass reads the list and answers what is in it. What is approved is judged from
 // a list that is fresh: where approving takes its time, it is read again.
 func (w *watcher) pass(ctx context.Context, client *protocol.Client) error {
-	out := map[string]string{}
+	out := map[string]verdict{}
 	for {
 		pending, paired, err := w.list(ctx, client)
 		if err != nil {
@@ -206,7 +220,7 @@ func (w *watcher) list(ctx context.Context, client *protocol.Client) ([]Request,
 // answer goes through one list; done is false where the list got too old.
 func (w *watcher) answer(ctx context.Context, client *protocol.Client, pending []Request, in situation, listed time.Time) (done bool, err error) {
 	for _, request := range pending {
-		if known := w.noted[request.RequestID]; known == refused || known == outside && !w.mayChange() {
+		if n, told := w.noted[wishOf(request)]; told && n.isOutside() && !w.mayChange() || w.now().Before(n.again) {
 			continue
 		}
 		memory := w.Memory.data
@@ -243,38 +257,47 @@ func (w *watcher) keepOut(request Request, v verdict, in situation) verdict {
 	if _, known := in.paired[request.DeviceID]; known {
 		return v
 	}
-	why, asked := in.out[request.DeviceID]
+	out, asked := in.out[request.DeviceID]
 	if !asked {
 		switch removed, err := w.Removed(request.DeviceID); {
 		case err != nil:
-			why = "whether somebody removed this device cannot be told: " + err.Error()
+			out = verdict{why: "whether somebody removed this device cannot be told: " + err.Error(), passing: true}
 		case removed:
-			why = "somebody removed this device, and a policy brings none back"
+			out = verdict{why: "somebody removed this device, and a policy brings none back"}
 		}
-		in.out[request.DeviceID] = why
+		in.out[request.DeviceID] = out
 	}
-	if why != "" {
-		return verdict{upgrade: v.upgrade, why: why}
+	if out.admits() {
+		return v
 	}
-	return v
+	out.upgrade = v.upgrade
+	return out
 }
 
-// mayChange: a request that stays pending is judged once. Nothing that a later
-// look could bring makes a policy milder, except that the first operator's
+// mayChange: a request that stays pending as it is is judged once. Nothing else that a
+// later look could bring makes a policy milder, except that the first operator's
 // place gets free again.
 func (w *watcher) mayChange() bool { return w.Policy.Uses(FirstOperator) && !w.Memory.data.First.Done }
 
 // leave keeps and tells once that a request stays pending. A flood is told in
 // part: the file and the log must not grow as somebody likes.
 func (w *watcher) leave(request Request, v verdict) error {
-	if w.noted[request.RequestID] != unknown {
-		return nil
+	_, told := w.noted[wishOf(request)]
+	if v.passing {
+		w.hold(request)
+	} else {
+		w.noted[wishOf(request)] = note{}
 	}
-	w.noted[request.RequestID] = outside
-	if !w.budget.take(w.now()) {
+	if told || !w.budget.take(w.now()) {
 		return nil
 	}
 	return w.record(LeftPending, request, v, v.why)
+}
+
+// hold leaves a request alone for a while, each time for longer.
+func (w *watcher) hold(request Request) {
+	pause := min(max(2*w.noted[wishOf(request)].pause, firstHold), lastHold)
+	w.noted[wishOf(request)] = note{pause, w.now().Add(pause)}
 }
 
 // forgetAnswered keeps noted no larger than the list.
@@ -282,10 +305,10 @@ func (w *watcher) forgetAnswered(pending []Request) {
 	if len(w.noted) == 0 {
 		return
 	}
-	still := map[string]note{}
+	still := map[wish]note{}
 	for _, request := range pending {
-		if known := w.noted[request.RequestID]; known != unknown {
-			still[request.RequestID] = known
+		if known, told := w.noted[wishOf(request)]; told {
+			still[wishOf(request)] = known
 		}
 	}
 	w.noted = still

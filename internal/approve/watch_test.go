@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 type guard struct {
 	options WatchOptions
 	relist  time.Duration
+	now     func() time.Time
 	stop    context.CancelFunc
 	ended   chan error
 
@@ -36,7 +38,7 @@ func newGuard(t testing.TB, l *lobby, dir string, policy Policy) *guard {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &guard{ended: make(chan error, 1), relist: time.Hour}
+	g := &guard{ended: make(chan error, 1), relist: time.Hour, now: time.Now}
 	g.options = WatchOptions{
 		Policy: policy, Memory: memory, Began: new(time.Time),
 		Open:     func(ctx context.Context) (*Caller, error) { return Open(ctx, l.gateway(), RequestedEvent) },
@@ -76,7 +78,7 @@ func (g *guard) start(t testing.TB) *guard {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	g.stop = cancel
-	w := &watcher{WatchOptions: g.options, noted: map[string]note{}, now: time.Now, relist: g.relist}
+	w := &watcher{WatchOptions: g.options, noted: map[wish]note{}, now: g.now, relist: g.relist}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -94,6 +96,13 @@ func (g *guard) end(t testing.TB) {
 	if err := <-g.ended; err != nil {
 		t.Errorf("it ended with %v", err)
 	}
+}
+
+// holdTime stops its clock, which then shows as much later as is stored.
+func (g *guard) holdTime() *atomic.Int64 {
+	began, later := time.Now(), new(atomic.Int64)
+	g.now = func() time.Time { return began.Add(time.Duration(later.Load())) }
+	return later
 }
 
 func eventually(t testing.TB, what string, met func() bool) {
@@ -447,8 +456,10 @@ func TestWhatSomebodyRemovedIsLeftToAPerson(t *testing.T) {
 	l := openLobby(t)
 	people := crowd(t, 3, nil)
 	g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "token"), nil))
+	g.relist = 5 * time.Millisecond
+	later := g.holdTime()
 	g.options.Removed = func(deviceID string) (bool, error) {
-		if deviceID == people[1].DeviceID {
+		if deviceID == people[1].DeviceID && later.Load() == 0 {
 			return false, errors.New("the ledger cannot be read")
 		}
 		return deviceID == people[0].DeviceID, nil
@@ -456,8 +467,10 @@ func TestWhatSomebodyRemovedIsLeftToAPerson(t *testing.T) {
 	l.knock(people...)
 	g.start(t)
 	eventually(t, "all to be answered", func() bool { return len(g.actions()) == 3 })
+	later.Store(int64(time.Hour))
+	eventually(t, "one that can be told by now", func() bool { return len(g.actions()) == 4 })
 	g.end(t)
-	if !slices.Equal(l.approved, []string{people[2].RequestID}) || !strings.Contains(g.audited[1].Reason, "cannot be read") {
+	if !slices.Equal(l.approved, []string{people[2].RequestID, people[1].RequestID}) || !strings.Contains(g.audited[1].Reason, "cannot be read") {
 		t.Errorf("%q were admitted, records %+v", l.approved, g.audited)
 	}
 }
@@ -499,13 +512,61 @@ func TestTenThousandPendingAreNoTrouble(t *testing.T) {
 	}
 }
 
-func TestWhatTheGatewayRefusesToApproveIsNotTriedAgain(t *testing.T) {
+// A gateway renews a request of a device that comes again, from elsewhere, say.
+func TestARequestThatChangesUnderItsIDIsJudgedAgain(t *testing.T) {
+	l := openLobby(t)
+	outside := crowd(t, 1, func(r *Request) { r.RemoteIP = "198.51.100.7" })
+	l.knock(outside...)
+	g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "cidr:192.0.2.0/24"), nil))
+	g.relist = 5 * time.Millisecond
+	g.start(t)
+	eventually(t, "a look after it was left", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(g.actions()) > 0 && l.lists > 5
+	})
+	l.mu.Lock()
+	l.pending[0] = wireEntry(crowd(t, 1, nil)[0])
+	l.mu.Unlock()
+	eventually(t, "it to be admitted", func() bool { approved, _ := l.count(); return approved == 1 })
+	g.end(t)
+	if !slices.Equal(g.actions(), []Action{LeftPending, Approving}) {
+		t.Errorf("records %v", g.actions())
+	}
+}
+
+// The gateway's database was locked for a moment, say.
+func TestWhatTheGatewayRefusedIsTriedAgainLater(t *testing.T) {
+	l := openLobby(t)
+	calls := 0
+	l.approving = func(entry map[string]any) (map[string]any, string) {
+		if calls++; calls < 3 {
+			return nil, `{"code":"UNAVAILABLE","message":"database is locked"}`
+		}
+		return entry, ""
+	}
+	l.knock(crowd(t, 1, nil)...)
+	g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "token"), nil))
+	g.relist = 5 * time.Millisecond
+	later := g.holdTime()
+	g.start(t)
+	for times := range 3 {
+		later.Store(int64(times) * int64(time.Hour))
+		eventually(t, "a try", func() bool {
+			return slices.Equal(g.actions(), []Action{Approving, Refused, Approving, Refused, Approving}[:min(2*times+2, 5)])
+		})
+	}
+	g.end(t)
+}
+
+func TestWhatTheGatewayRefusesToApproveIsNotTriedAgainAtOnce(t *testing.T) {
 	l := openLobby(t)
 	calls := 0
 	l.approving = func(map[string]any) (map[string]any, string) { calls++; return nil, missingScope }
 	l.knock(crowd(t, 1, nil)...)
 	g := newGuard(t, l, t.TempDir(), readWritePolicy(rules(t, "first"), nil))
 	g.relist = 5 * time.Millisecond
+	g.holdTime()
 	g.start(t)
 	eventually(t, "some looks", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.lists > 5 })
 	g.end(t)
