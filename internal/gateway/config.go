@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -20,7 +21,8 @@ type Config struct {
 	Port           int    // gateway.port, 0 when unset
 	Bind           string
 	CustomBindHost string
-	TLS            bool // gateway.tls.enabled
+	TLS            bool   // gateway.tls.enabled
+	Certificate    string // the file of the one it serves TLS with
 	Tailscale      string
 	AuthMode       string
 	Token          SecretInput
@@ -104,7 +106,11 @@ func (r *configReader) read(config *Config) {
 	config.Port = r.port("gateway.port")
 	config.Bind = r.text("gateway.bind")
 	config.CustomBindHost = r.text("gateway.customBindHost")
-	config.TLS = r.flag("gateway.tls.enabled")
+	if config.TLS = r.flag("gateway.tls.enabled"); config.TLS {
+		// Where it is missing there, the gateway makes it (2026.9.6).
+		config.Certificate = cmp.Or(expandPath(r.text("gateway.tls.certPath"), r.env, r.release),
+			filepath.Join(configDir(r.env, r.release), "gateway", "tls", "gateway-cert.pem"))
+	}
 	config.Tailscale = r.text("gateway.tailscale.mode")
 	config.AuthMode = r.text("gateway.auth.mode")
 	config.Token = r.secret("gateway.auth.token")

@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -23,6 +24,7 @@ type Listen struct {
 	Dial     string // an address of this host on which it answers
 	Port     int
 	TLS      bool
+	TLSFile  string   // its certificate, where it serves TLS
 	Problems []string // values that the gateway passes over
 }
 
@@ -55,6 +57,24 @@ func (l Listen) URL() string {
 	return scheme + "://" + l.Address()
 }
 
+// maxCertificate is the gateway's own bound (2026.9.6).
+const maxCertificate = 64 << 10
+
+// Certificate is the one (DER) that the gateway serves TLS with, as its file has it now:
+// the first in there, as for the gateway and its CLI.
+func (l Listen) Certificate() ([]byte, error) {
+	data, err := readRegular(l.TLSFile, maxCertificate)
+	if err != nil {
+		return nil, err
+	}
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			return block.Bytes, nil
+		}
+	}
+	return nil, fmt.Errorf("cannot read %s: no PEM certificate in it", l.TLSFile)
+}
+
 // resolveListen decides as the gateway does. The default bind is loopback, but auto
 // in a container from 2026.4.29, unless Tailscale serves it; auto is all addresses
 // in a container and loopback elsewhere.
@@ -64,7 +84,7 @@ func resolveListen(command Command, config Config, vars variables, env Environme
 	if autoIsOpen && !tailscaleOn(command.Tailscale, config.Tailscale) {
 		usual = "auto"
 	}
-	l := Listen{Bind: cmp.Or(command.Bind, config.Bind, usual), TLS: config.TLS, Host: "127.0.0.1", Dial: "127.0.0.1"}
+	l := Listen{Bind: cmp.Or(command.Bind, config.Bind, usual), TLS: config.TLS, TLSFile: config.Certificate, Host: "127.0.0.1", Dial: "127.0.0.1"}
 	switch l.Bind {
 	case "lan":
 		l.Host = "0.0.0.0"

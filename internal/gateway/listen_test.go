@@ -160,3 +160,24 @@ func TestTheGatewaysPortIsTakenOnlyAtAnAddressThatItWants(t *testing.T) {
 		}
 	}
 }
+
+// Read in 2026.9.6; its CLI looks for the certificate there, too.
+func TestTheCertificateIsWhereTheGatewayMakesIt(t *testing.T) {
+	for name, test := range map[string]struct{ config, stateDir, configPath, want string }{
+		"in ~/.openclaw":           {"{enabled:true}", "", "", "home/.openclaw/gateway/tls/gateway-cert.pem"},
+		"in the state directory":   {"{enabled:true}", "~/s", "~/c/openclaw.json", "home/s/gateway/tls/gateway-cert.pem"},
+		"beside the configuration": {"{enabled:true}", "", "~/c/openclaw.json", "home/c/gateway/tls/gateway-cert.pem"},
+		"where it says":            {"{enabled:true,autoGenerate:false,certPath:' ${DIR}/c.pem '}", "~/s", "", "home/certs/c.pem"},
+		"without TLS":              {"{certPath:'/c.pem'}", "", "", ""},
+	} {
+		env := testEnvironment(t).with("OPENCLAW_STATE_DIR", test.stateDir).with("OPENCLAW_CONFIG_PATH", test.configPath).with("DIR", "~/certs")
+		writeFile(t, ConfigPath(env, "", Release{}), "{gateway:{tls:"+test.config+"}}")
+		want := test.want
+		if want != "" {
+			want = filepath.Join(filepath.Dir(env.Home), want)
+		}
+		if in := inspect(t, "openclaw gateway", env); in.Listen.TLSFile != want {
+			t.Errorf("%s: %q, want %q", name, in.Listen.TLSFile, want)
+		}
+	}
+}

@@ -70,6 +70,18 @@ func ConfigPath(env Environment, profile string, release Release) string {
 	return filepath.Join(state, configName)
 }
 
+// configDir is what the gateway calls CONFIG_DIR (2026.9.6): not always where its state
+// is, nor its configuration.
+func configDir(env Environment, release Release) string {
+	if dir := firstPath(env, release, "OPENCLAW_STATE_DIR", "CLAWDBOT_STATE_DIR"); dir != "" {
+		return dir
+	}
+	if path := expandPath(env.Vars["OPENCLAW_CONFIG_PATH"], env, release); path != "" {
+		return filepath.Dir(path)
+	}
+	return filepath.Join(homeDir(env, release), stateDirName)
+}
+
 func legacyConfigNames(release Release) []string {
 	if release.since(2026, 3, 22) {
 		return []string{"clawdbot.json"}

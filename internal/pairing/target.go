@@ -92,8 +92,15 @@ func (t *Target) HastyOptions() seed.Options {
 	return options
 }
 
-// TLS is what is trusted of a gateway.
-func (t *Target) TLS() protocol.TLSOptions { return tlsOptions(t.Settings) }
+// TLS is what is trusted of a gateway. That of this state directory has a certificate of
+// its own there, which its CLI pins, too (2026.9.6).
+func (t *Target) TLS() protocol.TLSOptions {
+	options := tlsOptions(t.Settings)
+	if t.Listen.TLS {
+		options.Own, options.OwnAddress = t.Listen.Certificate, t.Listen.Address()
+	}
+	return options
+}
 
 func tlsOptions(s settings.Settings) protocol.TLSOptions {
 	return protocol.TLSOptions{CAFile: s.CAFile, PinnedFingerprint: string(s.Fingerprint)}

@@ -189,6 +189,8 @@ func tlsHints(failed *protocol.TransportError) []string {
 	var pin *protocol.PinError
 	var unverified *tls.CertificateVerificationError
 	switch {
+	case errors.As(failed, &pin) && pin.Own:
+		return []string{"if its certificate was renewed, start the gateway again; else something else answers there"}
 	case errors.As(failed, &pin):
 		return []string{"if the gateway's certificate was renewed, and only then, pin the new one: " + pin.Got}
 	case errors.As(failed, &unverified):

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"time"
 
 	"github.com/reflectt/bootstrap/internal/protocol"
@@ -146,6 +147,9 @@ func (r *runner) passes(err error) bool {
 	switch transport.Kind {
 	case protocol.Refused, protocol.Lost, protocol.Timeout, protocol.Name, protocol.Unroutable, protocol.Foreign, protocol.Other:
 		return true
+	case protocol.TLS:
+		// A gateway that boots makes its certificate.
+		return errors.Is(transport, fs.ErrNotExist)
 	case protocol.HTTP:
 		// A proxy in front of a gateway that is not there yet.
 		return transport.Status >= 502 && transport.Status <= 504

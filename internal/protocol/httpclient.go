@@ -14,6 +14,9 @@ import (
 // in plain ws:// the proxy would be shown the token, and a container whose
 // HTTP_PROXY is meant for downloads still reaches its gateway by name.
 func httpClient(u *url.URL, options TLSOptions) (*http.Client, error) {
+	if u.Host != options.OwnAddress {
+		options.Own = nil
+	}
 	config, err := options.config()
 	if err != nil {
 		return nil, err

@@ -24,6 +24,11 @@ type TLSOptions struct {
 	// in hex, colons allowed. With it neither issuer, name nor dates count:
 	// the gateway signs its own certificate.
 	PinnedFingerprint string
+	// Own, if set, gives the certificate (DER) of the gateway at the HOST:PORT of
+	// OwnAddress. It is asked at each connection to there and pinned, where neither of
+	// the above is given: a gateway may make it as it boots.
+	Own        func() ([]byte, error)
+	OwnAddress string
 	// Listener, if set, says whose socket a connection to HOST:PORT reaches. It is
 	// asked before a connection and after: where it says two things, or an error,
 	// nobody is shown anything, and the error is a [*ListenerError].
@@ -40,9 +45,14 @@ func (e *ListenerError) Unwrap() error { return e.Err }
 type PinError struct {
 	// Got is the SHA-256 of the certificate shown, in hex.
 	Got string
+	// Own: pinned was the certificate of [TLSOptions].Own.
+	Own bool
 }
 
 func (e *PinError) Error() string {
+	if e.Own {
+		return "the certificate is not the one in the gateway's own file: its SHA-256 is " + e.Got
+	}
 	return "the certificate is not the pinned one: its SHA-256 is " + e.Got
 }
 
@@ -65,24 +75,40 @@ func (o TLSOptions) config() (*tls.Config, error) {
 		}
 		config.RootCAs = roots
 	}
-	if o.PinnedFingerprint == "" {
+	verify := o.isOwn
+	switch {
+	case o.PinnedFingerprint != "":
+		pin, err := ParseFingerprint(o.PinnedFingerprint)
+		if err != nil {
+			return nil, err
+		}
+		verify = func(shown []byte) error {
+			if got := sha256.Sum256(shown); !bytes.Equal(got[:], pin) {
+				return &PinError{Got: hex.EncodeToString(got[:])}
+			}
+			return nil
+		}
+	case o.CAFile != "" || o.Own == nil:
 		return config, nil
-	}
-	pin, err := ParseFingerprint(o.PinnedFingerprint)
-	if err != nil {
-		return nil, err
 	}
 	// The check below replaces the usual one and runs on every connection,
 	// resumed ones included.
 	config.InsecureSkipVerify = true
-	config.VerifyConnection = func(state tls.ConnectionState) error {
-		got := sha256.Sum256(state.PeerCertificates[0].Raw)
-		if !bytes.Equal(got[:], pin) {
-			return &PinError{Got: hex.EncodeToString(got[:])}
-		}
-		return nil
-	}
+	config.VerifyConnection = func(state tls.ConnectionState) error { return verify(state.PeerCertificates[0].Raw) }
 	return config, nil
+}
+
+// isOwn tells whether the certificate shown is the gateway's own.
+func (o TLSOptions) isOwn(shown []byte) error {
+	own, err := o.Own()
+	if err != nil {
+		return &tls.CertificateVerificationError{Err: err}
+	}
+	if !bytes.Equal(shown, own) {
+		got := sha256.Sum256(shown)
+		return &PinError{Got: hex.EncodeToString(got[:]), Own: true}
+	}
+	return nil
 }
 
 func readRoots(path string) (*x509.CertPool, error) {

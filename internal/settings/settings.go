@@ -43,7 +43,7 @@ type Settings struct {
 	GatewayURL          URL         `env:"OPENCLAW_GATEWAY_URL" flag:"gateway-url" arg:"URL" cmd:"run,seed,probe,status,bridge,approve,join" usage:"where the gateway answers, ws:// or wss:// (default: this machine, at the gateway's port)"`
 	GatewayTokenFile    string      `env:"OPENCLAW_GATEWAY_TOKEN_FILE" flag:"gateway-token-file" arg:"FILE" cmd:"run,probe,status,bridge,approve,join" usage:"file with the gateway's shared token; run hands it to the gateway as OPENCLAW_GATEWAY_TOKEN"`
 	GatewayPasswordFile string      `env:"OPENCLAW_GATEWAY_PASSWORD_FILE" flag:"gateway-password-file" arg:"FILE" cmd:"run,probe,status,bridge,approve,join" usage:"file with the gateway's shared password; run hands it to the gateway as OPENCLAW_GATEWAY_PASSWORD"`
-	CAFile              string      `env:"BOOTSTRAP_CA_FILE" flag:"ca-file" arg:"FILE" cmd:"run,probe,bridge,approve,join" usage:"PEM file of the authorities to trust for wss:// (default: the system's)"`
+	CAFile              string      `env:"BOOTSTRAP_CA_FILE" flag:"ca-file" arg:"FILE" cmd:"run,probe,bridge,approve,join" usage:"PEM file of the authorities to trust for wss:// (default: the system's; for the gateway here, its own certificate)"`
 	Fingerprint         Fingerprint `env:"BOOTSTRAP_TLS_FINGERPRINT" flag:"tls-fingerprint" arg:"HEX" cmd:"run,probe,bridge,approve,join" usage:"SHA-256 of the gateway's certificate, trusted instead of any authority"`
 
 	PublicURL WebURL `env:"BOOTSTRAP_PUBLIC_URL" flag:"url" arg:"URL" cmd:"link" usage:"address at which the browser opens the Control UI, such as https://gateway.example (default: localhost, at the gateway's port)"`
