@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/coder/websocket"
@@ -22,6 +23,7 @@ import (
 // goroutine may read while another writes.
 type Conn struct {
 	ws  *websocket.Conn
+	raw net.Conn // below it, for [Conn.Close]
 	url string
 	// tick is the hello's; the handshake sets it.
 	tick time.Duration
@@ -61,8 +63,15 @@ func (c *Conn) WriteFrame(ctx context.Context, f Frame) error {
 	return nil
 }
 
+// closePatience is a little more than coder/websocket 1.8.15 gives a peer for its close
+// frame; for the rest of a frame that the peer has begun it waits without end.
+const closePatience = 6 * time.Second
+
 // Close ends the connection with the close handshake, code 1000.
-func (c *Conn) Close() error { return c.ws.Close(websocket.StatusNormalClosure, "") }
+func (c *Conn) Close() error {
+	defer time.AfterFunc(closePatience, func() { _ = c.raw.Close() }).Stop()
+	return c.ws.Close(websocket.StatusNormalClosure, "")
+}
 
 // CloseNow ends the connection at once. It may follow Close.
 func (c *Conn) CloseNow() { _ = c.ws.CloseNow() }

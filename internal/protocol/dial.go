@@ -69,7 +69,7 @@ func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
 		return nil, failed
 	}
 	ws.SetReadLimit(cmp.Or(d.options.ReadLimit, DefaultReadLimit))
-	return &Conn{ws: ws, url: d.shown}, nil
+	return &Conn{ws: ws, raw: stage.conn, url: d.shown}, nil
 }
 
 // Dial opens one WebSocket as [Dialer.Dial] does.

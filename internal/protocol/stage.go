@@ -3,13 +3,17 @@ package protocol
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http/httptrace"
 	"strconv"
 	"sync/atomic"
 )
 
 // dialStage remembers what a dial waits for, so that one whose time is up can say it.
-type dialStage struct{ said atomic.Pointer[string] }
+type dialStage struct {
+	said atomic.Pointer[string]
+	conn net.Conn // the one that the request went over
+}
 
 func (s *dialStage) set(words string) { s.said.Store(&words) }
 
@@ -19,6 +23,7 @@ func (s *dialStage) watch(ctx context.Context) context.Context {
 			s.set("no answer in time to the look-up of the name " + strconv.Quote(info.Host))
 		},
 		ConnectStart:      func(_, address string) { s.set("no answer in time from " + address) },
+		GotConn:           func(info httptrace.GotConnInfo) { s.conn = info.Conn },
 		TLSHandshakeStart: func() { s.set("no answer in time to the TLS handshake") },
 		WroteRequest: func(httptrace.WroteRequestInfo) {
 			s.set("no answer in time to the WebSocket upgrade")
