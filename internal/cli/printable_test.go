@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,6 +50,31 @@ func TestStatusPrintsNoControlCharacterOfAVolume(t *testing.T) {
 		if command == "status" && !strings.Contains(stdout.String(), `\x1b[2J`) {
 			t.Errorf("what is there is not shown:\n%s", stdout.String())
 		}
+	}
+}
+
+// So is what answers at the gateway's port.
+func TestProbePrintsNoControlCharacterOfAPeer(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 4096))
+			_, _ = conn.Write([]byte("HTTP/1.1 500 \x1b]0;pwned\x07\x1b[2Jforged\r\nContent-Length: 0\r\n\r\n"))
+			_ = conn.Close()
+		}
+	}()
+	var stdout, stderr bytes.Buffer
+	Main([]string{"bootstrap", "probe", "--auth", "none", "--gateway-url", "ws://" + listener.Addr().String()}, []string{"HOME=" + t.TempDir(), "PATH=/usr/bin:/bin"}, &stdout, &stderr)
+	if text := stdout.String(); !strings.Contains(text, "HTTP 500") || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\n' }) {
+		t.Errorf("%q", text)
 	}
 }
 

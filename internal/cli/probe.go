@@ -117,7 +117,7 @@ func (a *app) printVerdict(c *cli.Context, verdict probe.Verdict) error {
 			ExitCode Code `json:"exitCode"`
 		}{verdict, verdictCode(verdict.Outcome)})
 	}
-	lines := []string{verdict.Message}
+	lines := []string{printable(verdict.Message)}
 	add := func(name, value string) {
 		if value != "" {
 			lines = append(lines, fmt.Sprintf("  %-9s %s", name, printable(value)))

@@ -118,7 +118,7 @@ func upgradeRefused(shown string, response *http.Response) *TransportError {
 		Status:   response.StatusCode,
 		Location: Clean(location),
 		Body:     Clean(string(body)),
-		Err:      errors.New("the upgrade to a WebSocket was answered with HTTP " + response.Status),
+		Err:      errors.New("the upgrade to a WebSocket was answered with HTTP " + Clean(response.Status)),
 	}
 }
 
