@@ -182,6 +182,9 @@ func (s *Settings) conflicts(merged map[string]string) (problems []string) {
 	if merged["OPENCLAW_GATEWAY_PASSWORD"] != "" && s.GatewayPasswordFile != "" {
 		problems = append(problems, "OPENCLAW_GATEWAY_PASSWORD and OPENCLAW_GATEWAY_PASSWORD_FILE are both set: keep one of them")
 	}
+	if strings.HasPrefix(string(s.GatewayURL), "ws:") && (s.CAFile != "" || s.Fingerprint != "") {
+		problems = append(problems, "--gateway-url (OPENCLAW_GATEWAY_URL) with ws:// has no TLS, so that --ca-file (BOOTSTRAP_CA_FILE) or --tls-fingerprint (BOOTSTRAP_TLS_FINGERPRINT) would protect nothing: write wss://, or leave that out")
+	}
 	for _, staying := range []struct {
 		flag string
 		set  bool
