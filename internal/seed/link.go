@@ -169,7 +169,7 @@ func (s *sqliteStore) links(ctx context.Context, now time.Time) (links []Link, e
 			return err
 		}
 		if profile, ok := decode[bootstrapProfile](json.RawMessage(profileJSON)); ok && profile.Purpose == ownerPurpose { // else a setup code: another matter
-			links = append(links, Link{ID: linkID(token), Token: token, Expires: time.UnixMilli(issued).Add(linkLifetime).UTC(), Opened: device != ""})
+			links = append(links, Link{ID: linkID(token), Token: token, Expires: statedb.Moment(issued).Add(linkLifetime).UTC(), Opened: device != ""})
 		}
 		return nil
 	})

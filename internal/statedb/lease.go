@@ -43,8 +43,15 @@ func (db *DB) OwnerLease(ctx context.Context) (Lease, bool, error) {
 		return Lease{}, false, err
 	}
 	lease := parseLease(payload.String)
-	lease.Expires = time.UnixMilli(expires.Int64)
+	lease.Expires = Moment(expires.Int64)
 	return lease, true, nil
+}
+
+// Moment is a row's time in milliseconds, moved into the years that JSON has, with a day
+// to spare for a time zone.
+func Moment(ms int64) time.Time {
+	const last = 253402214400000 // 9999-12-31
+	return time.UnixMilli(min(max(ms, 0), last))
 }
 
 // parseLease reads what it can: a lease counts also where its owner is unclear.
