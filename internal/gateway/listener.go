@@ -32,6 +32,13 @@ func Listener(port int) (string, error) {
 	return strings.Join(inodes, " "), err
 }
 
+// ListensEverywhere tells whether one alone listens on the port, at all addresses of this
+// machine: who is met at one of them is met at each.
+func ListensEverywhere(port int) bool {
+	all, err := sockets(port)
+	return err == nil && len(all) == 1 && all[0].address.IsUnspecified()
+}
+
 // socket is one that listens.
 type socket struct {
 	inode   string

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -96,4 +97,31 @@ func FuzzParseListeners(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestWhoListensEverywhereDoesSoAlone(t *testing.T) {
+	for address, want := range map[string]bool{"127.0.0.1:0": false, "0.0.0.0:0": true, ":0": true} {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ListensEverywhere(listener.Addr().(*net.TCPAddr).Port); got != want {
+			t.Errorf("%s: %v", address, got)
+		}
+		listener.Close()
+	}
+	first, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	port := first.Addr().(*net.TCPAddr).Port
+	second, err := net.Listen("tcp6", "[::]:"+strconv.Itoa(port)) // not for IPv4
+	if err != nil {
+		t.Skip("no IPv6 here")
+	}
+	defer second.Close()
+	if ListensEverywhere(port) {
+		t.Error("beside another one")
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/pairing"
 	"github.com/reflectt/bootstrap/internal/probe"
 	"github.com/reflectt/bootstrap/internal/settings"
@@ -74,7 +75,8 @@ func secureWays() string {
 }
 
 // ownAddress is where the gateway is reached from outside, as a port that is published
-// reaches it. Whether it listens there is not asked: that is often in its command alone.
+// reaches it; empty where it does not listen there, for somebody else may. That is asked
+// of the kernel: it is often in the gateway's command alone.
 func ownAddress(t *pairing.Target) string {
 	addresses, _ := net.InterfaceAddrs()
 	for _, address := range addresses {
@@ -82,6 +84,9 @@ func ownAddress(t *pairing.Target) string {
 		if err == nil && prefix.Addr().Is4() && prefix.Addr().IsGlobalUnicast() {
 			there := t.Listen
 			there.Dial = prefix.Addr().String()
+			if there.Host != there.Dial && !gateway.ListensEverywhere(there.Port) {
+				return ""
+			}
 			return there.URL()
 		}
 	}

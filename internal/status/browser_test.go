@@ -1,6 +1,7 @@
 package status
 
 import (
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -45,5 +46,20 @@ func TestHintsForABrowserFitTheRelease(t *testing.T) {
 				t.Errorf("hints are %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// Beside a gateway on loopback alone, another user may have that port at the address of
+// this machine, and would be shown the gateway's token.
+func TestAGatewayOnLoopbackIsNotAskedForAtThisMachinesAddress(t *testing.T) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	target := &pairing.Target{}
+	target.Listen = gateway.Listen{Host: "127.0.0.1", Dial: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port}
+	if got := ownAddress(target); got != "" {
+		t.Errorf("%s is asked", got)
 	}
 }
