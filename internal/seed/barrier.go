@@ -21,10 +21,11 @@ const (
 type Connect func(context.Context, Credentials) bool
 
 // Pair makes sure that each device is in the store, and in the ledger. Devices
-// that were removed by somebody stay removed.
+// that were removed by somebody stay removed, and what [Session.Revoke] could not take
+// out goes, whether anybody still names it or not.
 func (s *Session) Pair(ctx context.Context, devices ...Device) ([]Result, error) {
-	results, err := s.pairOnce(ctx, devices)
-	if err != nil || !slices.ContainsFunc(results, Result.Written) {
+	results, changed, err := s.pairOnce(ctx, devices)
+	if err != nil || !changed {
 		return results, err
 	}
 	again := slices.Clone(devices)
@@ -32,9 +33,8 @@ func (s *Session) Pair(ctx context.Context, devices ...Device) ([]Result, error)
 		again[i].Reseed = false
 	}
 	return results, s.barrier(ctx, signerOf(devices, results), func() (changed bool, err error) {
-		repeated, err := s.pairOnce(ctx, again)
+		repeated, changed, err := s.pairOnce(ctx, again)
 		for i, result := range repeated {
-			changed = changed || result.Written()
 			results[i].Token = result.Token
 		}
 		return changed, err

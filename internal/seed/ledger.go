@@ -109,6 +109,17 @@ func (l *ledger) revoked(deviceID string, kind Kind, mark string) bool {
 
 func (l *ledger) revokedByUs(deviceID string) bool { return l.data.Devices[deviceID].RevokedByUs }
 
+// allRevokedByUs are the ids of all such devices.
+func (l *ledger) allRevokedByUs() (ids []string) {
+	for id, record := range l.data.Devices {
+		if record.RevokedByUs {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // nameRevoked tells whether any key of that name was revoked: a bundle that was
 // lost and made anew must not bring it back.
 func (l *ledger) nameRevoked(name string) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -12,25 +13,51 @@ import (
 // another one now.
 var errMoved = errors.New("a gateway has moved the pairing store into its database meanwhile")
 
-// pairOnce is [Session.Pair] without the barrier.
-func (s *Session) pairOnce(ctx context.Context, devices []Device) ([]Result, error) {
+// pairOnce is [Session.Pair] without the barrier, and says whether it changed the store.
+func (s *Session) pairOnce(ctx context.Context, devices []Device) (_ []Result, changed bool, err error) {
 	found, err := plan(ctx, s.store, s.ledger, devices)
 	if err != nil {
-		return nil, err
+		return nil, false, err
+	}
+	if changed, err = s.finishRevoking(ctx, devices, found.present); err != nil {
+		return nil, false, err
 	}
 	if err := s.write(ctx, devices, found); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := s.settle(ctx, devices, found); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := s.keepLedger(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := s.unstage(devices, found.formers); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return found.results, s.follow(ctx)
+	return found.results, changed || slices.ContainsFunc(found.results, Result.Written), s.follow(ctx)
+}
+
+// finishRevoking takes out what was revoked by us and is in the store all the same: the
+// run that revoked it was killed or could not write, a gateway wrote it back, or the
+// store alone was restored. Who is reseeded stays.
+func (s *Session) finishRevoking(ctx context.Context, devices []Device, present map[string]entry) (some bool, err error) {
+	reseeded := map[string]bool{}
+	for _, device := range devices {
+		reseeded[device.ID()] = device.Reseed
+	}
+	var left []string
+	for _, id := range s.ledger.allRevokedByUs() {
+		if _, here := present[id]; here && !reseeded[id] {
+			left = append(left, id)
+			s.options.Log.Warn().Str("name", s.ledger.data.Devices[id].Name).Str("device", short(id)).
+				Msg("it was revoked and is still in the store: it is taken out")
+		}
+	}
+	if len(left) == 0 {
+		return false, nil
+	}
+	_, err = s.removeDevices(ctx, "revoked", left)
+	return true, err
 }
 
 // follow decides anew which store counts, and opens it: then [errMoved].
@@ -81,6 +108,7 @@ func plan(ctx context.Context, from store, l *ledger, devices []Device) (planned
 		out.formers[i] = l.formers(device, wanted)
 		ids = append(append(ids, device.ID()), out.formers[i]...)
 	}
+	ids = append(ids, l.allRevokedByUs()...)
 	if out.present, err = from.lookup(ctx, ids); err != nil {
 		return planned{}, err
 	}
@@ -154,24 +182,16 @@ func removed(ctx context.Context, from store, l *ledger, deviceID, mark string) 
 func (s *Session) write(ctx context.Context, devices []Device, found planned) error {
 	due := map[string]Device{}
 	var lines []auditLine
-	var back []string // a gateway's late write has brought them back
 	for i, result := range found.results {
 		switch result.Outcome {
 		case Created, Updated:
 			due[result.DeviceID] = devices[i]
 			lines = append(lines, s.auditLine(actionOf(devices[i], result.Outcome), devices[i].Name, result.DeviceID, devices[i].Scopes))
-		case Revoked:
-			if _, here := found.present[result.DeviceID]; here && s.ledger.revokedByUs(result.DeviceID) {
-				back = append(back, result.DeviceID)
-			}
-		case Unchanged:
+		case Revoked, Unchanged:
 		}
 		for _, id := range result.Retired {
 			lines = append(lines, s.auditLine("retired", result.Name, id, nil))
 		}
-	}
-	if _, err := s.removeDevices(ctx, "revoked", back); err != nil {
-		return err
 	}
 	if len(lines) == 0 {
 		return nil

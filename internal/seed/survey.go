@@ -32,7 +32,8 @@ type Seen struct {
 	Scopes []string
 	// Present: it is in the store, with a token that works.
 	Present, TokenRevoked bool
-	// Revoked: it was seeded, and somebody removed it.
+	// Revoked: it was seeded, and somebody removed it; where it is present, "seed revoke"
+	// could not, and the next run does.
 	Revoked bool
 	// NameRevoked: so it is for every key of that name; another one made for it
 	// stays out too.
@@ -63,7 +64,7 @@ func survey(ctx context.Context, from store, l *ledger) (Survey, error) {
 		record := l.data.Devices[id]
 		seen := Seen{
 			DeviceID: id, Name: record.Name, Label: e.text("displayName"), Scopes: e.scopes(),
-			Present: true, TokenRevoked: e.tokenRevoked(), NameRevoked: record.RevokedAtMs != 0,
+			Present: true, TokenRevoked: e.tokenRevoked(), Revoked: record.RevokedByUs, NameRevoked: record.RevokedAtMs != 0,
 		}
 		seen.Roles, _ = decode[[]string](e.get("roles"))
 		out.Devices = append(out.Devices, seen)

@@ -19,8 +19,9 @@ const (
 	Wider     Drift = "wider"
 	OtherKey  Drift = "other key" // seeded under this name before, with another key
 	Revoked   Drift = "revoked"
-	NotWanted Drift = "not wanted" // seeded by us, and not among the wanted ones
-	Unmanaged Drift = "unmanaged"  // paired by somebody else
+	Lingering Drift = "revoked, still paired" // by us, but the store could not be written
+	NotWanted Drift = "not wanted"            // seeded by us, and not among the wanted ones
+	Unmanaged Drift = "unmanaged"             // paired by somebody else
 )
 
 // compare says of every device, wanted or there, how it differs. keyless are the
@@ -55,7 +56,7 @@ func compare(wanted []seed.Device, keyless []string, survey seed.Survey) []Devic
 		d := Device{Name: there.Name, DeviceID: there.DeviceID, Label: there.Label, Roles: there.Roles, Scopes: there.Scopes}
 		switch {
 		case there.Revoked:
-			d.Drift = Revoked
+			d.Drift = revokedAs(there)
 		case there.Name == "":
 			d.Drift = Unmanaged
 		case names[there.Name]:
@@ -70,7 +71,9 @@ func compare(wanted []seed.Device, keyless []string, survey seed.Survey) []Devic
 
 func driftOf(wanted seed.Device, there seed.Seen, nameRevoked bool) Drift {
 	switch {
-	case there.Revoked, there.TokenRevoked, !there.Present && nameRevoked:
+	case there.Revoked:
+		return revokedAs(there)
+	case there.TokenRevoked, !there.Present && nameRevoked:
 		return Revoked
 	case !there.Present:
 		return Missing
@@ -80,6 +83,13 @@ func driftOf(wanted seed.Device, there seed.Seen, nameRevoked bool) Drift {
 		return Wider
 	}
 	return InStep
+}
+
+func revokedAs(there seed.Seen) Drift {
+	if there.Present {
+		return Lingering
+	}
+	return Revoked
 }
 
 // DriftFindings says what fixes each drift that is not harmless.
@@ -108,6 +118,8 @@ func DriftFindings(t *pairing.Target, devices []Device) []Finding {
 			out = append(out, Finding{What: who + " is an older key of that name, and still paired", Fix: removeOlder(t, d)})
 		case Revoked:
 			out = append(out, Finding{What: who + " was removed by somebody, and stays removed", Fix: "to pair it again: " + reseed()})
+		case Lingering:
+			out = append(out, Finding{What: who + " was revoked, and is still in the store", Fix: t.OwnCommand("seed")})
 		case NotWanted:
 			fix := "name it with --client, or: " + t.OwnCommand("seed", "--prune") + ", or: " + t.OwnCommand("seed revoke", d.Name)
 			if len(t.Settings.Clients) == 0 { // the settings of the gateway's start may not be here
