@@ -107,6 +107,18 @@ func (l *ledger) revoked(deviceID string, kind Kind, mark string) bool {
 		(record.Confirmed && record.Store == kind && record.Mark == mark && mark != "")
 }
 
+// confirmedIn are the ids of the devices that are certain to have been in that store, and
+// whether the directory's own device is one that nobody removed so far.
+func (l *ledger) confirmedIn(kind Kind, mark string) (ids []string, own bool) {
+	for id, record := range l.data.Devices {
+		if record.Confirmed && record.Store == kind && record.Mark == mark {
+			ids = append(ids, id)
+			own = own || record.Name == SelfName && record.RevokedAtMs == 0
+		}
+	}
+	return ids, own
+}
+
 func (l *ledger) revokedByUs(deviceID string) bool { return l.data.Devices[deviceID].RevokedByUs }
 
 // allRevokedByUs are the ids of all such devices.

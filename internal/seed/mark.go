@@ -35,22 +35,48 @@ func (s *jsonStore) lastingMark(ctx context.Context) (string, error) {
 
 // mark is the database's own record of its making, and the file's birth: a
 // backup that is put back is another store than the one that was seeded. Where
-// even the file is the same, the local token tells: a database from before the
-// seeding has none (a device that is removed leaves its own there, 2026.9.6).
+// even the file is the same, see [markFor].
 func (s *sqliteStore) mark(ctx context.Context) (string, error) {
-	seeded, err := s.db.Row(ctx, statedb.Query{
-		Table: "device_auth_tokens", Args: []any{roleOperator},
-		SQL: `SELECT 1 FROM device_auth_tokens JOIN device_identities USING (device_id) WHERE identity_key = 'primary' AND role = ? LIMIT 1`,
-	}, new(int))
-	if err != nil || !seeded {
-		return "", s.fail(err)
-	}
 	created, err := s.db.CreatedAtMs(ctx)
 	if err != nil {
 		return "", s.fail(err)
 	}
 	born, err := birth(s.path())
 	return fmt.Sprintf("%d/%s", created, born), err
+}
+
+// markFor is the store's mark where the ledger's devices can have been removed from it,
+// else empty. A database that was put back in place, as cp does it, is the same file; one
+// from before the seeding has neither a local token (a device that is removed leaves its
+// own there, but its CLI drops it once a gateway calls it a wrong one, 2026.9.6) nor any
+// of the devices. Where the directory's own device stays out, it has no token to miss.
+func markFor(ctx context.Context, from store, l *ledger) (string, error) {
+	mark, err := from.mark(ctx)
+	database, is := from.(*sqliteStore)
+	if err != nil || !is {
+		return mark, err
+	}
+	confirmed, own := l.confirmedIn(SQLite, mark)
+	if !own {
+		return mark, nil
+	}
+	seeded, err := database.hasLocalToken(ctx)
+	if err != nil || seeded {
+		return mark, err
+	}
+	if present, err := database.lookup(ctx, confirmed); err != nil || len(present) == 0 {
+		return "", err
+	}
+	return mark, nil
+}
+
+// hasLocalToken tells whether the CLI in this directory has a token in the database.
+func (s *sqliteStore) hasLocalToken(ctx context.Context) (bool, error) {
+	has, err := s.db.Row(ctx, statedb.Query{
+		Table: "device_auth_tokens", Args: []any{roleOperator},
+		SQL: `SELECT 1 FROM device_auth_tokens JOIN device_identities USING (device_id) WHERE identity_key = 'primary' AND role = ? LIMIT 1`,
+	}, new(int))
+	return has, s.fail(err)
 }
 
 func (s *sqliteStore) lastingMark(ctx context.Context) (string, error) {

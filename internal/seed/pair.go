@@ -97,7 +97,7 @@ func (p planned) retired() (ids []string) {
 
 // plan decides what each device needs, and writes nothing.
 func plan(ctx context.Context, from store, l *ledger, devices []Device) (planned, error) {
-	mark, err := from.mark(ctx)
+	mark, err := markFor(ctx, from, l)
 	if err != nil {
 		return planned{}, err
 	}
@@ -260,7 +260,6 @@ func (s *Session) settle(ctx context.Context, devices []Device, found planned) e
 			}
 		}
 	}
-	// Only now: what marks a database as seeded is the local token in it.
 	mark, err := s.store.lastingMark(ctx)
 	if err != nil {
 		return err

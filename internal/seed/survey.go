@@ -51,7 +51,7 @@ func Take(ctx context.Context, options Options) (Survey, error) {
 
 func survey(ctx context.Context, from store, l *ledger) (Survey, error) {
 	out := Survey{Store: infoOf(from)}
-	mark, err := from.mark(ctx)
+	mark, err := markFor(ctx, from, l)
 	if err != nil {
 		return out, err
 	}
