@@ -134,7 +134,9 @@ const (
 // Exchange is [Replace] for a file that somebody else replaces too, without a
 // lock: it returns what stood there at the very moment, for the caller to compare
 // with what it had read. It is nil where there was no file, or where the
-// filesystem cannot exchange.
+// filesystem cannot exchange. What stood there stays at [Temporary], also where the
+// exchange alone was done and what follows fails: the caller calls [Clear] once it
+// needs that no more.
 func Exchange(path string, data []byte, limit int64) (before []byte, err error) {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -150,9 +152,18 @@ func Exchange(path string, data []byte, limit int64) (before []byte, err error) 
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.Remove(temporary) }()
+	ours := true // is what is in the temporary file
+	defer func() {
+		if ours {
+			_ = os.Remove(temporary)
+		}
+	}()
 	swap := func() error {
-		return unix.Renameat2(unix.AT_FDCWD, temporary, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE)
+		err := unix.Renameat2(unix.AT_FDCWD, temporary, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE)
+		if err == nil {
+			ours = !ours
+		}
+		return err
 	}
 	err = swap()
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, fs.ErrNotExist) {

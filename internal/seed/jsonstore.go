@@ -281,7 +281,7 @@ func (s *jsonStore) replace(content *jsonContent, build func(*jsonContent) []byt
 		}
 		if before == nil || bytes.Equal(before, expected.data) {
 			s.pending = nil
-			return removeNote(s.stateDir)
+			return errors.Join(Unusable(s.path(), atomicfile.Clear(s.path())), removeNote(s.stateDir))
 		}
 		found, err := scanned(before)
 		if err != nil {
@@ -292,6 +292,13 @@ func (s *jsonStore) replace(content *jsonContent, build func(*jsonContent) []byt
 			return Unusable(s.path(), err)
 		}
 		written = build(s.withPending(found))
+		// Only once this is on disk may go what came out.
+		if err := (exchangeNote{Pending: s.pending}).write(s.stateDir); err != nil {
+			return err
+		}
+		if err := atomicfile.Clear(s.path()); err != nil {
+			return Unusable(s.path(), err)
+		}
 	}
 	return &StoreError{Path: s.path(), Err: errors.New("the running gateway replaced it every time"), Fix: "stop the gateway first, or try again"}
 }
