@@ -179,20 +179,22 @@ func (s *Session) Rotate(ctx context.Context, name, reseed string, handOver func
 	var lines []auditLine
 	for _, device := range devices {
 		if e, here := present[device.ID()]; here && !e.tokenRevoked() {
+			device.known = true
 			due[device.ID()] = device
 			lines = append(lines, s.auditLine("rotated", name, device.ID(), e.scopes()))
 		}
 	}
+	gone := &StoreError{Path: s.store.path(), Err: fmt.Errorf("the device %q is not paired any more", name), Fix: reseed}
 	if len(due) == 0 {
-		return nil, &StoreError{
-			Path: s.store.path(), Err: fmt.Errorf("the device %q is not paired any more", name),
-			Fix: reseed,
-		}
+		return nil, gone
 	}
 	if err := s.audit(lines...); err != nil {
 		return nil, err
 	}
 	out, err := s.rotateTokens(ctx, name, due)
+	if err == nil && len(out) == 0 {
+		return nil, gone
+	}
 	if err == nil {
 		err = handOver(out)
 	}
@@ -204,12 +206,15 @@ func (s *Session) Rotate(ctx context.Context, name, reseed string, handOver func
 
 func (s *Session) rotateTokens(ctx context.Context, name string, due map[string]Device) (out []Result, err error) {
 	rotated := map[string]entry{}
-	err = s.store.update(ctx, due, nil, func(e *entry, device Device) {
+	gone, err := s.store.update(ctx, due, nil, func(e *entry, device Device) {
 		e.setToken(newToken(), time.Now())
 		rotated[device.ID()] = *e
 	})
 	if err != nil {
 		return nil, err
+	}
+	for _, id := range gone {
+		delete(rotated, id)
 	}
 	for id, e := range rotated {
 		out = append(out, Result{Name: name, DeviceID: id, Outcome: Updated, Changes: []string{"tokens"}, Scopes: e.scopes(), Token: e.token()})
@@ -248,7 +253,7 @@ func (s *Session) reassert(ctx context.Context, results []Result) (changed bool,
 			continue
 		}
 		changed = true
-		err = s.store.update(ctx, map[string]Device{result.DeviceID: {}}, nil, func(e *entry, _ Device) {
+		_, err = s.store.update(ctx, map[string]Device{result.DeviceID: {known: true}}, nil, func(e *entry, _ Device) {
 			e.setToken(result.Token, time.Now())
 		})
 		if err != nil {

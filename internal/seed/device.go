@@ -31,6 +31,9 @@ type Device struct {
 	Key identity.Identity
 	// token is what the device gets where it has none; empty for a new one.
 	token string
+	// known: it was in the store when it was looked at. If it is not there when it is
+	// written, somebody has removed it.
+	known bool
 }
 
 func (d Device) ID() string { return identity.DeviceID(d.PublicKey) }

@@ -240,21 +240,37 @@ func (c *jsonContent) entry(at span) entry {
 
 // update splices the new entries into the old bytes, so that all else stays as
 // it was, to the byte.
-func (s *jsonStore) update(_ context.Context, devices map[string]Device, without []string, change func(*entry, Device)) error {
+func (s *jsonStore) update(_ context.Context, devices map[string]Device, without []string, change func(*entry, Device)) (gone []string, err error) {
 	content, err := s.read()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := atomicfile.MakeDir(filepath.Dir(s.path())); err != nil {
-		return Unusable(s.path(), err)
+		return nil, Unusable(s.path(), err)
 	}
 	if err := s.syncKey(); err != nil {
-		return err
+		return nil, err
 	}
-	return s.replace(content, func(c *jsonContent) []byte {
+	err = s.replace(content, func(c *jsonContent) []byte {
+		gone = c.lacks(devices)
+		due := maps.Clone(devices)
+		for _, id := range gone {
+			delete(due, id)
+		}
 		c = c.without(without...)
-		return splice(c.data, c.spans, c.closing, devices, change)
+		return splice(c.data, c.spans, c.closing, due, change)
 	})
+	return gone, err
+}
+
+// lacks are the ids of the devices that were known and are gone.
+func (c *jsonContent) lacks(devices map[string]Device) (gone []string) {
+	for id, device := range devices {
+		if _, here := c.at(id); device.known && !here {
+			gone = append(gone, id)
+		}
+	}
+	return gone
 }
 
 // replace writes what build makes of the content. Beside a gateway that serves

@@ -185,7 +185,9 @@ func (s *Session) write(ctx context.Context, devices []Device, found planned) er
 	for i, result := range found.results {
 		switch result.Outcome {
 		case Created, Updated:
-			due[result.DeviceID] = devices[i]
+			device := devices[i]
+			device.known = result.Outcome == Updated
+			due[result.DeviceID] = device
 			lines = append(lines, s.auditLine(actionOf(devices[i], result.Outcome), devices[i].Name, result.DeviceID, devices[i].Scopes))
 		case Revoked, Unchanged:
 		}
@@ -211,13 +213,20 @@ func (s *Session) write(ctx context.Context, devices []Device, found planned) er
 	if err := s.retire(retired); err != nil {
 		return err
 	}
-	return s.store.update(ctx, due, retired, func(e *entry, device Device) {
+	gone, err := s.store.update(ctx, due, retired, func(e *entry, device Device) {
 		if device.Reseed {
 			e.forget()
 		}
 		e.merge(device, time.Now())
 		found.present[device.ID()] = *e
 	})
+	removed := setOf(gone)
+	for i, result := range found.results {
+		if removed[result.DeviceID] {
+			found.results[i] = Result{Name: result.Name, DeviceID: result.DeviceID, Outcome: Revoked, Again: result.Again, Retired: result.Retired}
+		}
+	}
+	return err
 }
 
 // keepTokenFirst gives the CLI in this directory its token before the store has it, where

@@ -217,8 +217,8 @@ func toColumn(c column, e entry) any {
 }
 
 // update reads what a running gateway wrote just before, in the transaction that writes.
-func (s *sqliteStore) update(ctx context.Context, devices map[string]Device, without []string, change func(*entry, Device)) error {
-	return s.fail(s.db.Change(ctx, func(ctx context.Context, tx statedb.Tx) error {
+func (s *sqliteStore) update(ctx context.Context, devices map[string]Device, without []string, change func(*entry, Device)) (gone []string, err error) {
+	err = s.db.Change(ctx, func(ctx context.Context, tx statedb.Tx) error {
 		if _, err := deleteRows(ctx, tx, without); err != nil {
 			return err
 		}
@@ -229,6 +229,10 @@ func (s *sqliteStore) update(ctx context.Context, devices map[string]Device, wit
 		}
 		for _, id := range ids {
 			e, there := found[id]
+			if !there && devices[id].known {
+				gone = append(gone, id)
+				continue
+			}
 			if !there {
 				// A first boot makes the database before it imports the files, and a
 				// row that is there wins: it must bring along what the file says.
@@ -246,7 +250,8 @@ func (s *sqliteStore) update(ctx context.Context, devices map[string]Device, wit
 			}
 		}
 		return nil
-	}))
+	})
+	return gone, s.fail(err)
 }
 
 func (s *sqliteStore) remove(ctx context.Context, deviceIDs ...string) (bool, error) {

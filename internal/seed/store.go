@@ -60,8 +60,9 @@ type store interface {
 	remove(ctx context.Context, deviceIDs ...string) (bool, error)
 	// update reads, merges and writes the entries of the given devices (by id),
 	// and takes those of the ids in without out, all in one step; change is called
-	// once for each device.
-	update(ctx context.Context, devices map[string]Device, without []string, change func(*entry, Device)) error
+	// for each device, and counts as of the last time. Those that were known and are
+	// gone are left out, and returned.
+	update(ctx context.Context, devices map[string]Device, without []string, change func(*entry, Device)) (gone []string, err error)
 	// localToken is the operator token that the CLI in this directory has, and its
 	// scopes; empty where it has none for this device.
 	localToken(ctx context.Context, deviceID string) (token string, scopes []string, err error)
