@@ -231,12 +231,13 @@ func open(ctx context.Context, path, mode string) (*DB, error) {
 
 // check refuses what must not be opened: anything that is not a regular file,
 // and a database of another user, beside which SQLite would leave a -wal and a
-// -shm that the gateway could not write.
+// -shm that the gateway could not write. SQLite opens a -journal too, whatever it is, and
+// plays it back where it takes it for one that a crash has left.
 func check(path string) error {
 	if err := checkFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
-	for _, suffix := range []string{"", "-wal", "-shm"} {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		var stat unix.Stat_t
 		err := unix.Lstat(path+suffix, &stat)
 		switch {

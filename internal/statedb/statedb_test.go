@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func TestWhatIsNoRegularFileIsNeverOpened(t *testing.T) {
 		"a link to one":    func(path string) error { return os.Symlink(filepath.Join(filepath.Dir(path), "real"), path) },
 		"a link to no one": func(path string) error { return os.Symlink("nowhere", path) },
 	} {
-		for _, suffix := range []string{"", "-wal", "-shm"} {
+		for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 			t.Run(name+" at "+filepath.Base(Path(""))+suffix, func(t *testing.T) {
 				dir := database(t, gatewayTables)
 				path := Path(dir) + suffix
@@ -104,6 +105,44 @@ func TestADatabaseOfAnotherUserIsToldWithWhatMendsIt(t *testing.T) {
 	if !errors.As(err, &hinter) || !strings.Contains(hinter.Hint(), "--user 1000") || !strings.Contains(hinter.Hint(), "chown -R 568") {
 		t.Errorf("no hint: %v", err)
 	}
+}
+
+// A journal that SQLite takes for its own is played back into the database.
+func TestAFileOfAnotherUserBesideTheDatabaseIsNotOpened(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("giving files away takes root")
+	}
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		dir := database(t, gatewayTables)
+		path := Path(dir) + suffix
+		file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
+		if err := errors.Join(err, file.Close(), os.Chown(Path(dir), 1000, 1000), os.Chown(path, 1001, 1001)); err != nil {
+			t.Fatal(err)
+		}
+		for at := filepath.Dir(path); at != filepath.Dir(os.TempDir()) && at != os.TempDir(); at = filepath.Dir(at) {
+			if err := os.Chmod(at, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var owner *OwnerError
+		if err := checkAs(1000, Path(dir)); !errors.As(err, &owner) || owner.Path != path {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// checkAs is check as another user, on a thread that ends with it.
+func checkAs(uid int, path string) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		if _, _, fault := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); fault != 0 {
+			done <- fault
+			return
+		}
+		done <- check(path)
+	}()
+	return <-done
 }
 
 func TestTheVersionIsThatOfTheSchema(t *testing.T) {

@@ -51,7 +51,7 @@ func rightsFindings(stateDir string) []Finding {
 	}
 	for _, name := range []string{
 		"identity", "identity/device.json", "identity/device-auth.json", "devices", "devices/paired.json",
-		"state", "state/openclaw.sqlite", "state/openclaw.sqlite-wal", "state/openclaw.sqlite-shm",
+		"state", "state/openclaw.sqlite", "state/openclaw.sqlite-wal", "state/openclaw.sqlite-shm", "state/openclaw.sqlite-journal",
 		"bootstrap", "bootstrap/ledger.json", "bootstrap/gateway-token",
 	} {
 		out = append(out, rightsOf(filepath.Join(stateDir, name), stateDir, user)...)
