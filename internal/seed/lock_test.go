@@ -1,12 +1,18 @@
 package seed_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/identity"
@@ -95,4 +101,26 @@ func TestAStateDirectoryThatIsSwappedMeanwhileIsNoSuccess(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What takes long once the lock is held, as a database that is locked, is no other bootstrap.
+func TestOnlyTheLockIsAwaitedAsAnotherBootstraps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		o := options(t.TempDir())
+		o.Log = zerolog.New(&log)
+		looks := 0
+		o.Booting = func(context.Context) (int, bool) {
+			if looks++; looks == 2 { // with the lock
+				time.Sleep(2 * seed.LockPatience)
+			}
+			return 0, false
+		}
+		if err := seed.InSession(t.Context(), o, func(*seed.Session) error { return nil }); err != nil || looks < 2 {
+			t.Errorf("after %d looks: %v", looks, err)
+		}
+		if strings.Contains(log.String(), "another bootstrap") {
+			t.Errorf("it logged %s", log.String())
+		}
+	})
 }

@@ -78,11 +78,7 @@ func InSession(ctx context.Context, options Options, work func(*Session) error) 
 		if err := AwaitBoot(ctx, options); err != nil { // and nobody waits for our lock meanwhile
 			return err
 		}
-		waiting := time.AfterFunc(LockPatience, func() {
-			options.Log.Info().Str("at_most", options.LockTimeout.String()).Msg("waiting for another bootstrap that has this state directory locked")
-		})
 		session, err := Open(ctx, options)
-		waiting.Stop()
 		if err == nil {
 			err = errors.Join(work(session), session.Close())
 		}
@@ -100,7 +96,11 @@ func InSession(ctx context.Context, options Options, work func(*Session) error) 
 // a [StoreError], an [identity.Error], an [atomicfile.LockedError] or a [BootingError].
 func Open(ctx context.Context, options Options) (*Session, error) {
 	options.Hasty = true // others wait for the lock
+	waiting := time.AfterFunc(LockPatience, func() {
+		options.Log.Info().Str("at_most", options.LockTimeout.String()).Msg("waiting for another bootstrap that has this state directory locked")
+	})
 	lock, made, err := lockUnsynced(ctx, options)
+	waiting.Stop()
 	if err != nil {
 		return nil, err
 	}
