@@ -18,6 +18,40 @@ func rewrite(table, before, after string) string {
 		`') WHERE name = '` + table + `'; PRAGMA writable_schema = RESET`
 }
 
+// A trigger may come after the look at the schema.
+func TestWhatTheDatabaseDidNotDoIsNoSuccess(t *testing.T) {
+	for name, c := range map[string]struct {
+		event string
+		do    func(*seed.Session, seed.Device) error
+	}{
+		"revoking": {"DELETE", func(s *seed.Session, _ seed.Device) error { _, err := s.Revoke(t.Context(), "agent-1"); return err }},
+		"pairing": {"INSERT", func(s *seed.Session, _ seed.Device) error {
+			_, err := s.Pair(t.Context(), device(t, "agent-2", newIdentity(t), false, "operator.read"))
+			return err
+		}},
+		"granting more": {"UPDATE", func(s *seed.Session, paired seed.Device) error {
+			paired.Scopes = []string{"operator.write"}
+			_, err := s.Pair(t.Context(), paired)
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := database(t, gatewayTables(t))
+			devices, _ := pairClients(t, dir, "agent-1")
+			err := withSession(t, options(dir), func(s *seed.Session) error {
+				_, err := openDatabase(t, dir).Exec("CREATE TRIGGER more BEFORE " + c.event + " ON device_pairing_paired BEGIN SELECT raise(IGNORE); END")
+				if err != nil {
+					t.Fatal(err)
+				}
+				return c.do(s, devices[0])
+			})
+			if !errors.As(err, new(*seed.StoreError)) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 // Databases of gateways to come: they are served whole, or not touched.
 func TestASchemaToComeIsServed(t *testing.T) {
 	for name, alter := range map[string]string{
@@ -73,7 +107,9 @@ func TestASchemaThatIsNotKnownIsRefusedByNameAndLeftAlone(t *testing.T) {
 		"the birth has no such column":      {"ALTER TABLE schema_meta RENAME COLUMN created_at TO created_at_ms", `schema_meta lacks ["created_at"]`},
 		"a trigger on the pairings":         {"CREATE TRIGGER more AFTER INSERT ON device_pairing_paired BEGIN DELETE FROM device_auth_tokens; END", `device_pairing_paired has a trigger, "more"`},
 		"a trigger on the tokens":           {"CREATE TRIGGER more BEFORE UPDATE ON device_auth_tokens BEGIN SELECT raise(ABORT, 'no'); END", `device_auth_tokens has a trigger, "more"`},
-		"a trigger on the key":              {"CREATE TRIGGER more AFTER INSERT ON device_identities BEGIN DELETE FROM device_auth_tokens; END", `device_identities has a trigger, "more"`},
+		"a trigger in capital letters": {`CREATE TRIGGER more BEFORE DELETE ON device_pairing_paired BEGIN SELECT raise(IGNORE); END;
+			PRAGMA writable_schema = ON; UPDATE sqlite_schema SET type = 'TRIGGER' WHERE name = 'more'; PRAGMA writable_schema = RESET`, `device_pairing_paired has a trigger, "more"`},
+		"a trigger on the key": {"CREATE TRIGGER more AFTER INSERT ON device_identities BEGIN DELETE FROM device_auth_tokens; END", `device_identities has a trigger, "more"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := database(t, gatewayTables(t)+c.alter)

@@ -219,7 +219,7 @@ func toColumn(c column, e entry) any {
 // update reads what a running gateway wrote just before, in the transaction that writes.
 func (s *sqliteStore) update(ctx context.Context, devices map[string]Device, without []string, change func(*entry, Device)) (gone []string, err error) {
 	err = s.db.Change(ctx, func(ctx context.Context, tx statedb.Tx) error {
-		if _, err := deleteRows(ctx, tx, without); err != nil {
+		if _, err := s.deleteRows(ctx, tx, without); err != nil {
 			return err
 		}
 		ids := slices.Sorted(maps.Keys(devices))
@@ -245,8 +245,12 @@ func (s *sqliteStore) update(ctx context.Context, devices map[string]Device, wit
 				// How the gateway records that the owner said yes.
 				e.set("approvedVia", "owner")
 			}
-			if _, err := tx.Write(ctx, upsert(e)); err != nil {
+			written, err := tx.Write(ctx, upsert(e))
+			if err != nil {
 				return err
+			}
+			if written == 0 {
+				return s.undone()
 			}
 		}
 		return nil
@@ -260,18 +264,35 @@ func (s *sqliteStore) remove(ctx context.Context, deviceIDs ...string) (bool, er
 	}
 	var removed int64
 	err := s.db.Change(ctx, func(ctx context.Context, tx statedb.Tx) (err error) {
-		removed, err = deleteRows(ctx, tx, deviceIDs)
+		removed, err = s.deleteRows(ctx, tx, deviceIDs)
 		return err
 	})
 	return removed > 0, s.fail(err)
 }
 
 // deleteRows tells how many of the devices' rows were there.
-func deleteRows(ctx context.Context, tx statedb.Tx, deviceIDs []string) (int64, error) {
+func (s *sqliteStore) deleteRows(ctx context.Context, tx statedb.Tx, deviceIDs []string) (int64, error) {
 	if len(deviceIDs) == 0 {
 		return 0, nil
 	}
-	return tx.Write(ctx, pairedQuery("DELETE FROM device_pairing_paired"+oneOf, string(marshal(deviceIDs))))
+	removed, err := tx.Write(ctx, pairedQuery("DELETE FROM device_pairing_paired"+oneOf, string(marshal(deviceIDs))))
+	if err != nil {
+		return 0, err
+	}
+	left, err := readRows(ctx, tx, deviceIDs)
+	if err == nil && len(left) > 0 {
+		err = s.undone()
+	}
+	return removed, err
+}
+
+// undone is the error about a database that has not done what it was told, as one with a
+// trigger may that was made after [sqliteStore.checkSchema].
+func (s *sqliteStore) undone() error {
+	return &StoreError{
+		Path: s.path(), Err: errors.New("it undoes what is written to device_pairing_paired"),
+		Fix: "no gateway makes such a database: look at it (sqlite3 FILE .schema), or restore a backup",
+	}
 }
 
 // waiting is a device's entry in what precedes the database: the files, or what

@@ -69,7 +69,8 @@ type table struct {
 }
 
 // tables are those of the forms. A virtual table's columns are not asked for: its code
-// would run. Generated columns are among them.
+// would run. Generated columns are among them. SQLite takes a row of the type "TRIGGER" for a
+// trigger, too.
 func (db *DB) tables(ctx context.Context, forms []Form) (map[string]*table, error) {
 	found := map[string]*table{}
 	var names []any
@@ -78,10 +79,10 @@ func (db *DB) tables(ctx context.Context, forms []Form) (map[string]*table, erro
 		names = append(names, form.Table)
 	}
 	query := Query{Table: "the schema", Args: names, SQL: `SELECT
-		m.type, m.name, m.tbl_name, m.plain, coalesce(x.name, ''), coalesce(x."notnull" = 1 AND x.dflt_value IS NULL, 0),
+		m.kind, m.name, m.tbl_name, m.plain, coalesce(x.name, ''), coalesce(x."notnull" = 1 AND x.dflt_value IS NULL, 0),
 		coalesce(x.hidden <> 0, 0), coalesce(x.pk, 0)
-		FROM (SELECT type, name, tbl_name, coalesce(type = 'table' AND upper(substr(sql, 1, 12)) = 'CREATE TABLE', 0) AS plain FROM sqlite_schema
-			WHERE type = 'trigger' OR type IN ('table', 'view') AND name IN (?` + strings.Repeat(", ?", len(names)-1) + `)) m
+		FROM (SELECT lower(type) AS kind, name, tbl_name, coalesce(type = 'table' AND upper(substr(sql, 1, 12)) = 'CREATE TABLE', 0) AS plain FROM sqlite_schema
+			WHERE kind = 'trigger' OR kind IN ('table', 'view') AND name IN (?` + strings.Repeat(", ?", len(names)-1) + `)) m
 		LEFT JOIN pragma_table_xinfo(CASE WHEN m.plain THEN m.name END) x`}
 	err := db.Each(ctx, query, func(scan Scan) error {
 		var kind, name, of string
