@@ -73,7 +73,10 @@ func (s *Session) Revoke(ctx context.Context, name string) ([]Result, error) {
 // What others paired it never touches, nor the state directory's own device, nor
 // the memory of what was revoked.
 func (s *Session) Prune(ctx context.Context, wanted ...Device) ([]Result, error) {
-	ids := s.ledger.unwanted(wanted)
+	ids, err := s.notRemoved(ctx, s.ledger.unwanted(wanted))
+	if err != nil {
+		return nil, err
+	}
 	// Pruned is not revoked: killed in between, it must not look like that.
 	for _, id := range ids {
 		s.ledger.change(id, func(record *ledgerRecord) { record.Confirmed = false })
@@ -92,6 +95,33 @@ func (s *Session) Prune(ctx context.Context, wanted ...Device) ([]Result, error)
 		return nil, err
 	}
 	return out, s.outlastGateway(ctx, out)
+}
+
+// notRemoved are those of the ids that nobody has removed; a removal that no run has
+// noticed so far is noted.
+func (s *Session) notRemoved(ctx context.Context, ids []string) (rest []string, err error) {
+	mark, err := markFor(ctx, s.store, s.ledger)
+	if err != nil {
+		return nil, err
+	}
+	present, err := s.store.lookup(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		gone := false
+		if _, here := present[id]; !here {
+			if gone, err = removed(ctx, s.store, s.ledger, id, mark); err != nil {
+				return nil, err
+			}
+		}
+		if gone {
+			s.ledger.noteRevoked(id)
+		} else {
+			rest = append(rest, id)
+		}
+	}
+	return rest, nil
 }
 
 // PlanPrune tells what [Session.Prune] would remove. It takes no lock and writes

@@ -117,3 +117,28 @@ func TestReseedingKeepsADeviceThatWasRevokedAndIsStillThere(t *testing.T) {
 		}
 	})
 }
+
+// It was removed, whether or not a run has noticed that before its name was dropped.
+func TestPruningForgetsNoRemoval(t *testing.T) {
+	eachStore(t, func(t *testing.T, dir string) {
+		if _, err := pairSelf(t, options(dir), "operator.read"); err != nil {
+			t.Fatal(err)
+		}
+		devices, _ := pairClients(t, dir, "agent-1")
+		remove(t, dir)
+		for range 2 {
+			if err := withSession(t, options(dir), func(session *seed.Session) error {
+				pruned, err := session.Prune(t.Context())
+				if len(pruned) > 0 {
+					t.Errorf("pruned %+v", pruned)
+				}
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if result := pairOne(t, options(dir), devices[0]); result.Outcome != seed.Revoked {
+			t.Errorf("named again: %+v", result)
+		}
+	})
+}
