@@ -103,7 +103,7 @@ func (e *entry) merge(device Device, now time.Time) (changes []string) {
 		set("tokens", tokens)
 	}
 	for _, key := range []string{"createdAtMs", "approvedAtMs"} {
-		if _, ok := decode[float64](e.get(key)); !ok {
+		if _, ok := decode[int64](e.get(key)); !ok {
 			set(key, now.UnixMilli())
 		}
 	}

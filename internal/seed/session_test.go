@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -364,5 +365,25 @@ func TestTheGoldenEntryIsWritten(t *testing.T) {
 	}
 	if local.Version != 1 || local.DeviceID != result.DeviceID || local.Tokens["operator"].Token != result.Token {
 		t.Errorf("device-auth.json: %+v", local)
+	}
+}
+
+// The columns hold whole numbers: what an entry has instead is no reason to pair nobody.
+func TestAnEntryWithAnOddTimeIsTakenIntoTheDatabase(t *testing.T) {
+	for _, odd := range []string{"1.5", "1.76e12", "1e400", `"soon"`, "99999999999999999999"} {
+		t.Run(odd, func(t *testing.T) {
+			dir := t.TempDir()
+			before, err := pairSelf(t, options(dir), "operator.read")
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "devices", "paired.json")
+			write(t, path, regexp.MustCompile(`AtMs": \d+`).ReplaceAllString(read(t, path), `AtMs": `+odd))
+			migrate(t, dir) // the database is there, the import is not done
+			after, err := pairSelf(t, options(dir), "operator.read")
+			if err != nil || after.Token != before.Token {
+				t.Errorf("got %+v, %v", after.Outcome, err)
+			}
+		})
 	}
 }
