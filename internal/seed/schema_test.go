@@ -62,6 +62,8 @@ func TestASchemaToComeIsServed(t *testing.T) {
 		"a computed column":              "ALTER TABLE device_pairing_paired ADD COLUMN short TEXT NOT NULL AS (substr(device_id, 1, 8))",
 		"tables and indexes":             "CREATE TABLE device_groups (id TEXT PRIMARY KEY); CREATE INDEX by_client ON device_pairing_paired(client_id)",
 		"no lease and no birth":          "DROP TABLE state_leases; DROP TABLE schema_meta",
+		"a function's name for a table":  "CREATE TABLE json_each (a); CREATE TABLE pragma_table_xinfo (name, hidden)",
+		"a function's name for a view":   "CREATE VIEW json_each AS SELECT 1 AS value; CREATE VIEW pragma_table_xinfo AS SELECT 1 AS name",
 		"a trigger on another table":     "CREATE TRIGGER elsewhere AFTER INSERT ON state_leases BEGIN DELETE FROM device_pairing_paired; END",
 		"a column of another is renamed": "ALTER TABLE device_pairing_paired RENAME COLUMN remote_ip TO remote_address",
 	} {

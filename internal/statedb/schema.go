@@ -70,7 +70,7 @@ type table struct {
 
 // tables are those of the forms. A virtual table's columns are not asked for: its code
 // would run. Generated columns are among them. SQLite takes a row of the type "TRIGGER" for a
-// trigger, too.
+// trigger, too. "temp" is there since a table of the function's name would take its place.
 func (db *DB) tables(ctx context.Context, forms []Form) (map[string]*table, error) {
 	found := map[string]*table{}
 	var names []any
@@ -83,7 +83,7 @@ func (db *DB) tables(ctx context.Context, forms []Form) (map[string]*table, erro
 		coalesce(x.hidden <> 0, 0), coalesce(x.pk, 0)
 		FROM (SELECT lower(type) AS kind, name, tbl_name, coalesce(type = 'table' AND upper(substr(sql, 1, 12)) = 'CREATE TABLE', 0) AS plain FROM sqlite_schema
 			WHERE kind = 'trigger' OR kind IN ('table', 'view') AND name IN (?` + strings.Repeat(", ?", len(names)-1) + `)) m
-		LEFT JOIN pragma_table_xinfo(CASE WHEN m.plain THEN m.name END) x`}
+		LEFT JOIN temp.pragma_table_xinfo(CASE WHEN m.plain THEN m.name END) x`}
 	err := db.Each(ctx, query, func(scan Scan) error {
 		var kind, name, of string
 		var plain bool
