@@ -262,6 +262,9 @@ func writeTemporary(path, owner string, mode fs.FileMode, data []byte, how durab
 	}
 	temporary := Temporary(path)
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if info, statErr := os.Lstat(temporary); statErr == nil && info.IsDir() {
+			return "", mustBeRegular(temporary, info) // with something in it
+		}
 		return "", fmt.Errorf("cannot clear %s: %w", temporary, err)
 	}
 	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, fileMode)
