@@ -67,6 +67,24 @@ func TestAStoreLargerThanAnyRealOneIsLeftAloneAndExplained(t *testing.T) {
 	}
 }
 
+// The shortest entry takes ten times as much in memory as in a file.
+func TestAStoreOfMoreEntriesThanAnyRealOneIsLeftAloneAndExplained(t *testing.T) {
+	content := func(entries int) string { return "{" + strings.Repeat(`"":0,`, entries-1) + `"":0}` }
+	stateDir, path := pairedFile(t, content(300_001))
+	_, err := pairSelf(t, options(stateDir), "operator.read")
+	var unusable *seed.StoreError
+	if !errors.As(err, &unusable) || unusable.Hint() == "" || !strings.Contains(err.Error(), "300000") {
+		t.Errorf("the error is %v", err)
+	}
+	if read(t, path) != content(300_001) {
+		t.Error("the file was changed")
+	}
+	write(t, path, content(299_999))
+	if result, err := pairSelf(t, options(stateDir), "operator.read"); err != nil || result.Outcome != seed.Created {
+		t.Errorf("with less it was %s, %v", result.Outcome, err)
+	}
+}
+
 func TestAStoreKeepsEveryByteThatIsNotOurs(t *testing.T) {
 	for name, kept := range map[string]string{
 		"numbers beyond 2^53":            `"aa": {"createdAtMs": 9007199254740993, "x": 1e400, "y": -0.0, "z": 123456789012345678901234567890}`,

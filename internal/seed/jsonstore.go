@@ -51,6 +51,10 @@ type jsonContent struct {
 // maxStoreSize bounds what is read: a hundred thousand devices take some 90 MB.
 const maxStoreSize = 256 << 20
 
+// maxEntries bounds what that can become in memory: as many devices as are in a store of
+// that size, of 900 bytes each.
+const maxEntries = 300_000
+
 func (s *jsonStore) kind() Kind {
 	if s.staged {
 		return Staged
@@ -223,7 +227,7 @@ func (s *jsonStore) read() (*jsonContent, error) {
 	if err != nil {
 		return nil, Unusable(s.path(), err)
 	}
-	content.spans, content.closing, err = scanMembers(content.data)
+	content.spans, content.closing, err = scanAtMost(maxEntries, content.data)
 	if err != nil {
 		fix := "restore " + shell.Quote(s.path()) + " from a backup; or, to give up every pairing in it: mv " + shell.Quote(s.path()) + " " + shell.Quote(s.path()+".broken")
 		return nil, &StoreError{Path: s.path(), Err: err, Fix: fix}

@@ -17,6 +17,11 @@ type span struct {
 // without decoding their values: a store with ten thousand devices is checked
 // in one pass and walked in another. closing is the place of the last brace.
 func scanMembers(data []byte) (spans []span, closing int, err error) {
+	return scanAtMost(len(data), data)
+}
+
+// scanAtMost is [scanMembers] for what may have been planted.
+func scanAtMost(most int, data []byte) (spans []span, closing int, err error) {
 	if !json.Valid(data) {
 		return nil, 0, syntaxError(data)
 	}
@@ -32,6 +37,9 @@ func scanMembers(data []byte) (spans []span, closing int, err error) {
 		}
 		start := skipSpace(data, skipSpace(data, keyEnd)+1) // after the colon
 		end := skipValue(data, start)
+		if len(spans) == most {
+			return nil, 0, fmt.Errorf("it has more than %d entries", most)
+		}
 		spans = append(spans, span{key: key, start: start, end: end})
 		if at = skipSpace(data, end); data[at] == ',' {
 			at = skipSpace(data, at+1)

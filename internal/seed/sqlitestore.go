@@ -104,9 +104,9 @@ func (s *sqliteStore) list(ctx context.Context) (map[string]entry, error) {
 	found, size := map[string]entry{}, 0
 	err := s.db.Each(ctx, selectRows(""), func(scan statedb.Scan) error {
 		e, err := scanEntry(scan)
-		if size += e.size(); size > maxStoreSize {
+		if size += e.size(); size > maxStoreSize || len(found) == maxEntries {
 			return &StoreError{
-				Path: s.path(), Err: fmt.Errorf("its devices take more than %d MB", maxStoreSize>>20),
+				Path: s.path(), Err: fmt.Errorf("its devices are more than %d, or take more than %d MB", maxEntries, maxStoreSize>>20),
 				Fix: "it is larger than any that a gateway makes: remove devices (openclaw devices list), or restore a backup",
 			}
 		}
