@@ -140,7 +140,7 @@ const (
 func Exchange(path string, data []byte, limit int64) (before []byte, err error) {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, Replace(path, data)
+		return exchangeNew(path, data, limit)
 	}
 	if err == nil {
 		err = mustBeRegular(path, info)
@@ -166,7 +166,11 @@ func Exchange(path string, data []byte, limit int64) (before []byte, err error) 
 		return err
 	}
 	err = swap()
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		ours = false // it is about to be made anew
+		return exchangeNew(path, data, limit)
+	}
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
 		return nil, Replace(path, data)
 	}
 	if err != nil {
@@ -177,6 +181,14 @@ func Exchange(path string, data []byte, limit int64) (before []byte, err error) 
 		return nil, errors.Join(err, swap())
 	}
 	return before, SyncDir(filepath.Dir(path))
+}
+
+// exchangeNew is [Exchange] where there was no file a moment ago.
+func exchangeNew(path string, data []byte, limit int64) (before []byte, err error) {
+	if err := Create(path, data); !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return Exchange(path, data, limit)
 }
 
 // Create writes data to path, mode 0600, only where nothing is yet; otherwise

@@ -24,3 +24,20 @@ func TestAnExchangeThatCannotReadWhatWasThereTakesNothingAway(t *testing.T) {
 		t.Errorf("left behind: %v", entries)
 	}
 }
+
+func TestAFileThatAppearsMeanwhileIsExchangedNotReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "paired.json")
+	if err := os.WriteFile(path, []byte("theirs"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	// There was none a moment ago.
+	before, err := exchangeNew(path, []byte("ours"), 100)
+	if err != nil || string(before) != "theirs" {
+		t.Errorf("it took the place of %q, %v", before, err)
+	}
+	for at, want := range map[string]string{path: "ours", Temporary(path): "theirs"} {
+		if got, err := os.ReadFile(at); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", at, got, err)
+		}
+	}
+}
