@@ -293,3 +293,36 @@ func TestJoinForABridgeLeavesNoDeviceTokenInTheVariables(t *testing.T) {
 	joins()
 	want(first, "MINE=kept", "OPENCLAW_GATEWAY_URL="+d.url, "# This is the device's own token, not the gateway's.", "OPENCLAW_GATEWAY_TOKEN=device-token-of-agent")
 }
+
+// A client's own directory has an openclaw.json as well, and one that no gateway reads: a
+// device that is put there is in nowhere, and would be said to be an administrator.
+func TestADirectoryOfARemoteGatewaysClientIsNotSeeded(t *testing.T) {
+	for remote, wanted := range map[string]string{
+		"wss://gw.example/base?token=hush": "--gateway-url wss://gw.example/base",
+		"wss://me:hush@gw.example":         "--gateway-url wss://HOST:PORT",
+		"wss://gw/';id":                    "--gateway-url wss://HOST:PORT",
+	} {
+		from := newJoinFrom(t, "BOOTSTRAP_LOG_FORMAT=json")
+		state := filepath.Join(filepath.Dir(from.bundles), "state")
+		if err := os.Mkdir(state, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		config, _ := json.Marshal(map[string]any{"gateway": map[string]any{"mode": "remote", "remote": map[string]any{"url": remote}}})
+		if err := os.WriteFile(filepath.Join(state, "openclaw.json"), config, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, words := range [][]string{{"join", "--json", "--name", "agent"}, {"seed"}, {"seed", "--dry-run"}} {
+			out, said := from.types(t, words...)
+			if out.ExitCode != Usage || !strings.Contains(said, wanted) || strings.Contains(said, "hush") {
+				t.Errorf("%v ended with %d:\n%s", words, out.ExitCode, said)
+			}
+			if left, err := os.ReadDir(state); err != nil || len(left) != 1 {
+				t.Errorf("%v left %v, %v", words, left, err)
+			}
+		}
+		d := openDoor(t, letAllIn)
+		if out, said := from.types(t, "join", "--json", "--name", "agent", "--gateway-url", d.url); out.Way != "let-in" {
+			t.Errorf("where the gateway is named: %s", said) // through a tunnel, perhaps
+		}
+	}
+}

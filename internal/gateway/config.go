@@ -18,6 +18,7 @@ type Config struct {
 	Files []string // files included into it
 
 	Mode           string // gateway.mode: without "local" the gateway does not start
+	RemoteURL      string // gateway.remote.url as it stands there: where a client of another gateway connects
 	Port           int    // gateway.port, 0 when unset
 	Bind           string
 	CustomBindHost string
@@ -120,6 +121,10 @@ func (r *configReader) read(config *Config) {
 	if text, is := r.at("gateway.controlUi.basePath").(string); is { // a link is in doubt, not a start
 		text, _ = substitute(text, r.vars)
 		config.BasePath = basePath(trimJS(text))
+	}
+	if text, is := r.at("gateway.remote.url").(string); is { // nothing to a gateway
+		text, _ = substitute(text, r.vars)
+		config.RemoteURL = trimJS(text)
 	}
 	config.AllowedOrigins = r.texts("gateway.controlUi.allowedOrigins")
 	config.TrustedProxies = r.texts("gateway.trustedProxies")

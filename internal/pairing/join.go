@@ -67,6 +67,9 @@ func (t *Target) Join(ctx context.Context, as Joining) (Joined, error) {
 }
 
 func (j *joining) run(ctx context.Context) error {
+	if err := j.MayPair(); err != nil {
+		return err
+	}
 	claim, err := j.claim(ctx)
 	if err != nil {
 		return err
@@ -109,7 +112,7 @@ func (j *joining) tryWays(ctx context.Context) error {
 // folderIsHere tells whether this is the machine and the directory of the gateway
 // that is meant.
 func (j *joining) folderIsHere() bool {
-	if !(approve.Gateway{URL: j.URL}).IsLoopback() {
+	if j.isClients() || !(approve.Gateway{URL: j.URL}).IsLoopback() { // loopback may be a tunnel's end
 		return false
 	}
 	return slices.ContainsFunc([]string{"openclaw.json", "devices", "state"}, func(name string) bool {

@@ -68,6 +68,9 @@ const untilDatabase = "no identity yet: the gateway makes it with its database, 
 // Pair makes sure that there is an identity, and that it and every client that
 // was named are paired.
 func (t *Target) Pair(ctx context.Context, w Wishes) (out Paired, err error) {
+	if err := t.MayPair(); err != nil {
+		return out, err
+	}
 	options := t.SessionOptions(w.Live)
 	if w.vacant {
 		options.Booting = nil

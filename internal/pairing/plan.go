@@ -37,6 +37,9 @@ func (t *Target) Keyless(wanted []seed.Device) []string {
 // Plan says what [Target.Pair] would do, and writes nothing. A device that has no key
 // yet cannot be in the store, so it would be created, unless its name was revoked.
 func (t *Target) Plan(ctx context.Context, w Wishes) (out Paired, err error) {
+	if err := t.MayPair(); err != nil {
+		return out, err
+	}
 	if out.Self, err = seed.PlanSelf(ctx, t.SeedOptions(), w.Imported); err != nil {
 		return out, err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/reflectt/bootstrap/internal/rights"
 	"github.com/reflectt/bootstrap/internal/seed"
 	"github.com/reflectt/bootstrap/internal/settings"
+	"github.com/reflectt/bootstrap/internal/shell"
 )
 
 // Target is what a command works on: the installed gateway, the settings, and the
@@ -63,6 +64,23 @@ func (t *Target) What() string {
 // ShownURL is where the gateway answers, for people and logs: without a query,
 // which may hold a token.
 func (t *Target) ShownURL() string { return protocol.DisplayURL(t.URL) }
+
+// isClients tells whether the state directory is one of a client, by its configuration: no
+// gateway reads the pairings in it, but one that is started there all the same.
+func (t *Target) isClients() bool { return t.Config.Mode == "remote" && !t.Command.Understood }
+
+// MayPair is an error where what is written into the state directory would reach no gateway.
+func (t *Target) MayPair() error {
+	if !t.isClients() || t.Settings.GatewayURL != "" {
+		return nil
+	}
+	shown := "wss://HOST:PORT"
+	if url := settings.URL(""); url.UnmarshalText([]byte(t.Config.RemoteURL)) == nil {
+		shown = shell.Quote(protocol.DisplayURL(string(url)))
+	}
+	return Usage(fmt.Errorf("gateway.mode is remote in %s: the state directory is that of a client, and no gateway reads a pairing in it", t.ConfigPath),
+		"to pair a client with the gateway that is meant: bootstrap join --name NAME --gateway-url "+shown)
+}
 
 // Environ is the environment for the gateway: without our own secrets.
 func (t *Target) Environ() []string {
