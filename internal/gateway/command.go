@@ -16,6 +16,8 @@ type Command struct {
 
 	PackageDir string // directory of the openclaw package, "" when not found
 
+	envFiles []envFile // whose variables node sets, the later ones above the earlier
+
 	Profile      string // --profile; "dev" for --dev before the subcommand
 	Dev          bool   // --dev after the subcommand: a dev configuration, same directory and port
 	Port         int
@@ -67,7 +69,8 @@ func (c *Command) splitProgram(argv []string, env Environment) ([]string, bool) 
 		c.PackageDir = findPackage(findExecutable(argv[0], env))
 		return argv[1:], true
 	case nodeName().MatchString(name):
-		index := nodeScript(argv)
+		index, envFiles := nodeScript(argv)
+		c.envFiles = envFiles
 		if index < 0 {
 			return nil, false
 		}
@@ -91,24 +94,31 @@ var nodeValueFlags = []string{
 // nodeOtherUses run something else than a script.
 var nodeOtherUses = []string{"-e", "--eval", "-p", "--print", "-c", "--check", "-i", "--interactive", "-v", "--version", "-h", "--help", "--test", "--run", "-pe", "-"}
 
-func nodeScript(argv []string) int {
+// nodeScript finds the script among node's arguments, and the files before it that
+// node takes variables from. -1 is no script.
+func nodeScript(argv []string) (index int, files []envFile) {
 	for i := 1; i < len(argv); i++ {
-		flag, _, inline := strings.Cut(argv[i], "=")
+		flag, value, inline := strings.Cut(argv[i], "=")
 		switch {
 		case argv[i] == "--":
 			if i+1 < len(argv) {
-				return i + 1
+				return i + 1, files
 			}
-			return -1
+			return -1, nil
 		case slices.Contains(nodeOtherUses, flag):
-			return -1
+			return -1, nil
 		case !strings.HasPrefix(flag, "-"):
-			return i
+			return i, files
 		case !inline && slices.Contains(nodeValueFlags, flag):
-			i++
+			if i++; i < len(argv) {
+				value = argv[i]
+			}
+		}
+		if flag == "--env-file" || flag == "--env-file-if-exists" {
+			files = append(files, envFile{value, flag != "--env-file"})
 		}
 	}
-	return -1
+	return -1, nil
 }
 
 // resolveScript finds the file that node would run: the name itself, the name

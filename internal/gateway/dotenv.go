@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
@@ -131,6 +134,54 @@ func isQuote(c byte) bool { return c == '\'' || c == '"' || c == '`' }
 func endsValue(text string) bool {
 	rest := trimLeftJS(text)
 	return rest == "" || rest[0] == '#' || strings.ContainsAny(text[:len(text)-len(rest)], lineEndsJS)
+}
+
+// envFile is one of node's --env-file, or of its --env-file-if-exists.
+type envFile struct {
+	path     string
+	optional bool
+}
+
+// plainLine is a line of such a file that means the same to everybody. Node's own reader
+// (asked of 24) and npm's dotenv differ in the others: in other spaces, escapes, quotes
+// within quotes and values of several lines.
+var plainLine = pattern(`^[ \t]*(?:(?:export[ \t]+)?([\w.-]+)[ \t]*=[ \t]*(?:"([^"\\\r]*)"|'([^'\\\r]*)'|([^"'\x60#\s][^#\r]*?)?)[ \t]*)?(?:#.*)?$`)
+
+// withEnvFiles adds the variables that node takes from files, below those that are set.
+// Of a file that cannot be read, or a line that is not plain, it says so.
+func (env Environment) withEnvFiles(files []envFile) (_ Environment, doubts []string) {
+	values := make(map[string]string)
+	for _, file := range files {
+		path := resolvePath(env.Dir, file.path)
+		if env.AsRoot {
+			doubts = append(doubts, path+" sets variables by node's --env-file, which is not read as root")
+			continue
+		}
+		data, err := readRegular(path, maxDotenvBytes)
+		if errors.Is(err, fs.ErrNotExist) && file.optional {
+			continue
+		}
+		if err != nil {
+			doubts = append(doubts, err.Error())
+			continue
+		}
+		odd := 0
+		for i, line := range strings.Split(string(data), "\n") {
+			parts := plainLine().FindStringSubmatch(strings.TrimSuffix(line, "\r"))
+			switch {
+			case parts == nil:
+				odd = cmp.Or(odd, i+1)
+			case parts[1] != "":
+				values[parts[1]] = parts[2] + parts[3] + parts[4]
+			}
+		}
+		if odd > 0 {
+			doubts = append(doubts, fmt.Sprintf("%s, line %d: only node can tell what it sets", path, odd))
+		}
+	}
+	maps.Copy(values, env.Vars)
+	env.Vars = values
+	return env, doubts
 }
 
 var portableName = pattern(`^[A-Za-z_][A-Za-z0-9_]*$`)

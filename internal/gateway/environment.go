@@ -26,6 +26,9 @@ type Environment struct {
 	Home string            // home from the user database: what Node's os.homedir() falls back to
 	Dir  string            // working directory, absolute
 
+	// AsRoot: what is found out is done with root's rights still to lose, so that no file is
+	// followed to a state directory: others may have written it.
+	AsRoot    bool
 	Container bool // the gateway would find itself in a container (see InContainer)
 	// TailnetIPv4 is this host's first address in 100.64.0.0/10, "" without one;
 	// asked for only where the gateway would ask.
@@ -34,7 +37,7 @@ type Environment struct {
 
 // CurrentEnvironment describes this process, as it is now, with these variables.
 func CurrentEnvironment(vars map[string]string) Environment {
-	env := Environment{Vars: vars}
+	env := Environment{Vars: vars, AsRoot: os.Geteuid() == 0}
 	// Not user.Current, which caches the user from before the drop.
 	if account, err := user.LookupId(strconv.Itoa(os.Geteuid())); err == nil {
 		env.Home = account.HomeDir

@@ -76,7 +76,7 @@ func Inspect(argv []string, env Environment, overrides Overrides) (Installation,
 
 	env = withProfile(env, profile, in.Release)
 	vars := newVariables(env.Vars)
-	in.InDoubt = loadDotenv(vars, env, in.Release, in.StateDir)
+	in.InDoubt = append(in.InDoubt, loadDotenv(vars, env, in.Release, in.StateDir)...)
 	in.Config = readConfig(in.ConfigPath, env, in.Release, vars)
 	in.Auth = resolveAuth(in.Command, in.Config, vars)
 	if len(in.InDoubt) > 0 && in.Auth.Source.Kind != SourceArgv && in.Auth.InDoubt == "" {
@@ -101,13 +101,16 @@ func Locate(argv []string, env Environment, overrides Overrides) (stateDir strin
 	return in.StateDir, err
 }
 
-// locate is the part of Inspect that reads the installed package alone. It
-// returns the environment with the overrides in it.
+// locate is the part of Inspect that reads the installed package alone, and node's
+// --env-file. It returns the environment with the overrides and that in it.
 func locate(argv []string, env Environment, overrides Overrides) (in Installation, _ Environment, err error) {
 	if overrides.StateDir != "" {
 		env = env.with("OPENCLAW_STATE_DIR", overrides.StateDir)
 	}
 	in.Command = ParseCommand(argv, env)
+	if len(in.Command.envFiles) > 0 {
+		env, in.InDoubt = env.withEnvFiles(in.Command.envFiles)
+	}
 	if err := in.findRelease(env, overrides.PackageDir, len(argv) > 0); err != nil {
 		return Installation{}, env, err
 	}

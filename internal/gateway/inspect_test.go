@@ -102,6 +102,50 @@ func TestATokenIsNeededOnlyWhereTheGatewayWouldRefuse(t *testing.T) {
 	}
 }
 
+// Asked of Node 24: of several files the last one counts, the environment before all of
+// them, and a file that is not there ends it, unless --env-file-if-exists names it.
+func TestTheVariablesOfNodesEnvFilesCount(t *testing.T) {
+	const both = "OPENCLAW_STATE_DIR=/file\nexport OPENCLAW_GATEWAY_TOKEN='t' # mine\n"
+	for _, c := range []struct {
+		flags, text string
+		vars        map[string]string
+		root        bool
+		state       string
+		token       string
+		doubt       string
+	}{
+		{flags: "--env-file=x", text: both, state: "/file", token: "t"},
+		{flags: "--env-file x", text: both, state: "/file", token: "t"},
+		{flags: "--env-file-if-exists=x", text: both, state: "/file", token: "t"},
+		{flags: "--env-file-if-exists x --env-file-if-exists=none", text: both, state: "/file", token: "t"},
+		{flags: "--env-file=first --env-file x", text: both, state: "/file", token: "t"},
+		{flags: "--env-file=x --env-file first", text: both, state: "/first", token: "t"},
+		{flags: "--env-file=x", text: both, vars: map[string]string{"OPENCLAW_STATE_DIR": "/env"}, state: "/env", token: "t"},
+		{flags: "--env-file=none", doubt: "no such file"},
+		{flags: "--env-file=x", text: "OPENCLAW_STATE_DIR: /npm\nOPENCLAW_GATEWAY_TOKEN=t", token: "t", doubt: "line 1"},
+		{flags: "--env-file=x", text: both, root: true, doubt: "as root"},
+	} {
+		env := testEnvironment(t)
+		env.Container, env.AsRoot = true, c.root // where a gateway would need a token
+		installPackage(t, env, "2026.9.6")
+		for name, value := range c.vars {
+			env.Vars[name] = value
+		}
+		writeFile(t, filepath.Join(env.Dir, "x"), c.text)
+		writeFile(t, filepath.Join(env.Dir, "first"), "OPENCLAW_STATE_DIR=/first")
+		in := inspect(t, "node "+c.flags+" openclaw.mjs gateway", env)
+		if c.state == "" {
+			c.state = filepath.Join(env.Home, stateDirName)
+		}
+		if in.StateDir != c.state || in.Auth.Secret.Reveal() != c.token || in.NeedsToken() {
+			t.Errorf("%s, %q: state directory %s, token %q, needs one: %v", c.flags, c.text, in.StateDir, in.Auth.Secret.Reveal(), in.NeedsToken())
+		}
+		if got := strings.Join(in.InDoubt, "; "); (got == "") != (c.doubt == "") || !strings.Contains(got, c.doubt) {
+			t.Errorf("%s, %q: doubt %q, want %q", c.flags, c.text, got, c.doubt)
+		}
+	}
+}
+
 func TestAnInstallationPrintsNoSecret(t *testing.T) {
 	env := testEnvironment(t).with("OPENCLAW_GATEWAY_TOKEN", "sesame-env")
 	writeFile(t, filepath.Join(env.Home, stateDirName, configName), "{gateway:{auth:{token:'sesame-cfg',password:'sesame-pw'}}}")

@@ -181,6 +181,11 @@ func Settle(by Invocation, s settings.Settings, argv []string, vars map[string]s
 	}
 	environment, overrides := gatewayInput(s, vars)
 	installation, err := gateway.Inspect(argv, environment, overrides)
+	if err == nil && installation.StateDir != stateDir {
+		// Root settled in a directory without having read node's --env-file, which others may have written.
+		return nil, Usage(fmt.Errorf("the gateway's --env-file leads to %s, and root does not follow it", installation.StateDir),
+			"set it in the environment: OPENCLAW_STATE_DIR="+shell.Quote(installation.StateDir))
+	}
 	return &Target{
 		Installation: installation, Settings: s, Argv: argv, Variables: vars, Invocation: by,
 		Starts: prepare && len(argv) > 0, Unready: unready,
