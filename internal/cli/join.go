@@ -74,6 +74,7 @@ func (a *app) join(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	a.warnInDoubt(t)
 	in, err := t.Join(c.Context, pairing.Joining{Client: client, Again: c.Bool("again"), Wait: c.Duration("wait"), As: as})
 	out := joined{
 		Name: client.Name, DeviceID: in.DeviceID, Bundle: filepath.Join(t.BundlesDir(), client.Name), URL: t.ShownURL(),

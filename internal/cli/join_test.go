@@ -326,3 +326,48 @@ func TestADirectoryOfARemoteGatewaysClientIsNotSeeded(t *testing.T) {
 		}
 	}
 }
+
+// 2026.9.6 follows what the .env file of its first directory says, until that does not
+// change any more: what is written into the first is read by nobody.
+func TestADirectoryThatLeadsElsewhereIsNotSeeded(t *testing.T) {
+	for file, text := range map[string]string{
+		".env":          "OPENCLAW_STATE_DIR=/x\n",
+		"openclaw.json": `{"env":{"OPENCLAW_STATE_DIR":"/x"}}`,
+	} {
+		home := t.TempDir()
+		state := filepath.Join(home, ".openclaw")
+		if err := os.Mkdir(state, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(state, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		from := joinFrom{environ: []string{"HOME=" + home, "BOOTSTRAP_LOG_FORMAT=json"}}
+		for _, words := range [][]string{{"seed"}, {"seed", "--dry-run"}, {"join", "--json", "--name", "agent"}} {
+			out, said := from.types(t, words...)
+			if out.ExitCode != Usage || !strings.Contains(said, "OPENCLAW_STATE_DIR=/x") {
+				t.Errorf("%s, %v ended with %d:\n%s", file, words, out.ExitCode, said)
+			}
+			if left, err := os.ReadDir(state); err != nil || len(left) != 1 {
+				t.Errorf("%s, %v left %v, %v", file, words, left, err)
+			}
+		}
+		if out, said := from.types(t, "seed", "--state-dir", state); out.ExitCode != OK {
+			t.Errorf("%s, named: %d\n%s", file, out.ExitCode, said)
+		}
+	}
+}
+
+func TestADoubtIsToldBySeedToo(t *testing.T) {
+	from := newJoinFrom(t)
+	state := filepath.Join(filepath.Dir(from.bundles), "state")
+	if err := os.Mkdir(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(state, ".env"), []byte("OPENCLAW_CONFIG_PATH=/x/y.json\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, said := from.types(t, "seed"); out.ExitCode != OK || !strings.Contains(said, "sets OPENCLAW_CONFIG_PATH") {
+		t.Errorf("it ended with %d:\n%s", out.ExitCode, said)
+	}
+}

@@ -63,6 +63,7 @@ func (a *app) seed(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	a.warnInDoubt(t)
 	live, err := t.IsServed(c.Context)
 	if err != nil {
 		return err

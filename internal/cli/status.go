@@ -63,6 +63,13 @@ func (a *app) warnAbout(t *pairing.Target) {
 	}
 }
 
+// warnInDoubt tells what of the gateway is not certain, where nothing is started.
+func (a *app) warnInDoubt(t *pairing.Target) {
+	for _, doubt := range t.InDoubt {
+		a.log.Warn().Msg("not certain: " + doubt)
+	}
+}
+
 func (a *app) printStatus(out status.Report) error {
 	text := &strings.Builder{}
 	table := tabwriter.NewWriter(text, 0, 0, 2, ' ', 0)

@@ -35,6 +35,7 @@ type Installation struct {
 	PackageDir string // "" when none was found
 	Release    Release
 	StateDir   string
+	MovedTo    string // where a file in StateDir says that it is instead, which 2026.9.6 follows
 	ConfigPath string
 	Config     Config
 	Auth       Auth
@@ -78,6 +79,10 @@ func Inspect(argv []string, env Environment, overrides Overrides) (Installation,
 	vars := newVariables(env.Vars)
 	in.InDoubt = append(in.InDoubt, loadDotenv(vars, env, in.Release, in.StateDir)...)
 	in.Config = readConfig(in.ConfigPath, env, in.Release, vars)
+	env.Vars = vars.values
+	if dir := stateDir(env, in.Release); dir != in.StateDir {
+		in.MovedTo = dir
+	}
 	in.Auth = resolveAuth(in.Command, in.Config, vars)
 	if len(in.InDoubt) > 0 && in.Auth.Source.Kind != SourceArgv && in.Auth.InDoubt == "" {
 		in.Auth.InDoubt = strings.Join(in.InDoubt, "; ")

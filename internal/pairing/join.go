@@ -67,8 +67,10 @@ func (t *Target) Join(ctx context.Context, as Joining) (Joined, error) {
 }
 
 func (j *joining) run(ctx context.Context) error {
-	if err := j.MayPair(); err != nil {
-		return err
+	if j.Settings.GatewayURL == "" {
+		if err := j.MayPair(); err != nil {
+			return err
+		}
 	}
 	claim, err := j.claim(ctx)
 	if err != nil {

@@ -69,9 +69,16 @@ func (t *Target) ShownURL() string { return protocol.DisplayURL(t.URL) }
 // gateway reads the pairings in it, but one that is started there all the same.
 func (t *Target) isClients() bool { return t.Config.Mode == "remote" && !t.Command.Understood }
 
-// MayPair is an error where what is written into the state directory would reach no gateway.
+// MayPair is an error where what is written into the state directory would reach no
+// gateway. A gateway's own command is started all the same.
 func (t *Target) MayPair() error {
-	if !t.isClients() || t.Settings.GatewayURL != "" {
+	switch {
+	case t.Command.Understood:
+		return nil
+	case t.MovedTo != "":
+		return Usage(fmt.Errorf("the .env file or the configuration in %s leads to another state directory, which some releases follow", t.StateDir),
+			"say in the environment which one is meant: OPENCLAW_STATE_DIR="+shell.Quote(t.MovedTo)+"   or OPENCLAW_STATE_DIR="+shell.Quote(t.StateDir))
+	case t.Settings.GatewayURL != "" || !t.isClients():
 		return nil
 	}
 	shown := "wss://HOST:PORT"
