@@ -61,9 +61,15 @@ func resolveAuth(command Command, config Config, vars variables) Auth {
 			// 2026.9.6 falls back to it on loopback and refuses to listen elsewhere.
 			doubts = append(doubts, "only gateway.remote.token is set, which some releases fall back to")
 		}
+		if config.RemotePassword && command.AuthMode == "" && config.AuthMode == "" {
+			doubts = append(doubts, "gateway.remote.password is set and no mode, which some releases take for mode password")
+		}
 		doubts = append(doubts, config.Token.doubts(command.Token.IsSet(), vars.trimmed("OPENCLAW_GATEWAY_TOKEN"))...)
 	case AuthPassword:
 		auth.choose(passwords)
+		if len(passwords) == 0 && config.RemotePassword {
+			doubts = append(doubts, "only gateway.remote.password is set, which some releases fall back to")
+		}
 		doubts = append(doubts, passwordDoubt...)
 		doubts = append(doubts, config.Password.doubts(command.Password.IsSet(), vars.trimmed("OPENCLAW_GATEWAY_PASSWORD"))...)
 	}

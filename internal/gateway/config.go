@@ -29,6 +29,7 @@ type Config struct {
 	Token          SecretInput
 	Password       SecretInput
 	RemoteToken    bool // gateway.remote.token is set
+	RemotePassword bool // gateway.remote.password is set
 	ShellEnv       bool // env.shellEnv.enabled: a login shell's variables count too
 	// BasePath is gateway.controlUi.basePath, the Control UI's place below the gateway's
 	// address: it begins with a slash and ends with none, or is empty.
@@ -117,6 +118,7 @@ func (r *configReader) read(config *Config) {
 	config.Token = r.secret("gateway.auth.token")
 	config.Password = r.secret("gateway.auth.password")
 	config.RemoteToken = r.at("gateway.remote.token") != nil
+	config.RemotePassword = r.at("gateway.remote.password") != nil
 	config.ShellEnv = r.flag("env.shellEnv.enabled")
 	if text, is := r.at("gateway.controlUi.basePath").(string); is { // a link is in doubt, not a start
 		text, _ = substitute(text, r.vars)
