@@ -66,7 +66,7 @@ func readConfig(path string, env Environment, release Release, vars variables) C
 		config.InDoubt = err.Error()
 		return config
 	}
-	includes := newIncluder(path, env, release)
+	includes := newIncluder(path, env, release, vars)
 	if err := includes.count(data); err != nil {
 		config.InDoubt = fmt.Sprintf("cannot read %s: %v", path, err)
 		return config

@@ -119,6 +119,18 @@ func TestIncludesOfOtherFoldersNeedTheirRoot(t *testing.T) {
 	}
 }
 
+// 2026.9.6 takes them from the .env file of the state directory as well.
+func TestIncludeRootsMayStandInTheDotenvFile(t *testing.T) {
+	env := testEnvironment(t)
+	shared := filepath.Join(env.Home, "shared")
+	writeFile(t, filepath.Join(shared, "x.json"), `{"gateway":{"port":7}}`)
+	writeFile(t, filepath.Join(env.Home, stateDirName, ".env"), "OPENCLAW_INCLUDE_ROOTS="+shared)
+	writeFile(t, filepath.Join(env.Home, stateDirName, configName), `{$include:'`+shared+`/x.json'}`)
+	if in := inspect(t, "openclaw gateway", env); in.Config.Port != 7 || len(in.InDoubt) > 0 {
+		t.Errorf("%+v", in)
+	}
+}
+
 func TestIncludeDepthAndNumberAreBounded(t *testing.T) {
 	chain := map[string]string{configName: "{$include:'1.json'}"}
 	names := []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"}

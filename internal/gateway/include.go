@@ -35,10 +35,10 @@ type includer struct {
 	values int      // at most so many, in all of them and the configuration itself
 }
 
-func newIncluder(config string, env Environment, release Release) *includer {
+func newIncluder(config string, env Environment, release Release, vars variables) *includer {
 	roots := []string{filepath.Dir(config)}
 	if release.since(2026, 5, 28) {
-		for _, entry := range filepath.SplitList(env.trimmed("OPENCLAW_INCLUDE_ROOTS")) {
+		for _, entry := range filepath.SplitList(vars.trimmed("OPENCLAW_INCLUDE_ROOTS")) {
 			if root := expandPath(entry, env, release); root != "" {
 				roots = append(roots, root)
 			}
