@@ -107,6 +107,9 @@ func (r *configReader) read(config *Config) {
 	config.Mode = r.text("gateway.mode")
 	config.Port = r.port("gateway.port")
 	config.Bind = r.text("gateway.bind")
+	if text, is := r.at("gateway.bind").(string); is { // as it stands there: a variable's value is not repaired
+		config.Bind = cmp.Or(oldBinds[strings.ToLower(trimJS(text))], config.Bind)
+	}
 	config.CustomBindHost = r.text("gateway.customBindHost")
 	if config.TLS = r.flag("gateway.tls.enabled"); config.TLS {
 		// Where it is missing there, the gateway makes it (2026.9.6).
@@ -132,6 +135,12 @@ func (r *configReader) read(config *Config) {
 	config.TrustedProxies = r.texts("gateway.trustedProxies")
 	r.choice("gateway.bind", config.Bind, bindModes)
 	r.choice("gateway.auth.mode", config.AuthMode, authModes)
+}
+
+// oldBinds are what gateway.bind once was; 2026.9.6 repairs them when it starts.
+var oldBinds = map[string]string{
+	"0.0.0.0": "lan", "::": "lan", "[::]": "lan", "*": "lan",
+	"127.0.0.1": "loopback", "localhost": "loopback", "::1": "loopback", "[::1]": "loopback",
 }
 
 // basePath is a place as the gateway understands it (2026.9.6): with or without slashes.

@@ -131,6 +131,19 @@ func TestIncludeRootsMayStandInTheDotenvFile(t *testing.T) {
 	}
 }
 
+// 2026.9.6 repairs these at its start ("host aliases are legacy").
+func TestAnOldNameOfABindIsTheNewOne(t *testing.T) {
+	for old, want := range map[string]string{
+		"0.0.0.0": "lan", "::": "lan", "[::]": "lan", "*": "lan",
+		"127.0.0.1": "loopback", "LocalHost": "loopback", "::1": "loopback", "[::1]": "loopback",
+	} {
+		config, _ := configure(t, testEnvironment(t), "2026.9.6", map[string]string{configName: "{gateway:{bind:'" + old + "'}}"})
+		if config.Bind != want || config.InDoubt != "" {
+			t.Errorf("%s is %q, %s", old, config.Bind, config.InDoubt)
+		}
+	}
+}
+
 func TestIncludeDepthAndNumberAreBounded(t *testing.T) {
 	chain := map[string]string{configName: "{$include:'1.json'}"}
 	names := []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"}
