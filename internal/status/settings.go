@@ -44,7 +44,7 @@ func settingFindings(now time.Time, t *pairing.Target) []Finding {
 	for _, doubt := range t.InDoubt {
 		wrong := Finding{What: "not certain: " + doubt}
 		if t.Config.Broken && doubt == t.Config.InDoubt { // 2026.5.28 ends with 1, 2026.9.6 with 78
-			wrong = Finding{What: doubt, Fix: "fix that line: a gateway that cannot read its configuration does not start"}
+			wrong = Finding{What: doubt, Fix: "look at that line: a gateway that cannot read it either does not start"}
 		}
 		out = append(out, wrong)
 	}
