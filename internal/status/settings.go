@@ -1,10 +1,13 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/reflectt/bootstrap/internal/atomicfile"
 	"github.com/reflectt/bootstrap/internal/gateway"
 	"github.com/reflectt/bootstrap/internal/pairing"
 )
@@ -60,7 +63,13 @@ func settingFindings(now time.Time, t *pairing.Target) []Finding {
 // startFindings are what this command would be refused for, whatever is in the
 // directory: every release from 2026.1.29 to 2026.9.6 wants its mode said.
 func startFindings(t *pairing.Target) []Finding {
-	if !t.Command.Understood || t.Command.Dev || t.Command.Profile == "dev" || t.Config.Mode == "local" || len(t.InDoubt) > 0 || slices.Contains(t.Argv, "--allow-unconfigured") {
+	// A dev gateway makes its configuration where there is none, or with --reset anew.
+	profile := strings.TrimSpace(cmp.Or(t.Command.Profile, t.Variables["OPENCLAW_PROFILE"]))
+	dev := t.Command.Dev || strings.EqualFold(profile, "dev")
+	if dev && (!atomicfile.Exists(t.ConfigPath) || slices.Contains(t.Argv, "--reset")) {
+		return nil
+	}
+	if !t.Command.Understood || t.Config.Mode == "local" || len(t.InDoubt) > 0 || slices.Contains(t.Argv, "--allow-unconfigured") {
 		return nil
 	}
 	return []Finding{{
