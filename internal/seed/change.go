@@ -73,7 +73,7 @@ func (s *Session) Revoke(ctx context.Context, name string) ([]Result, error) {
 // What others paired it never touches, nor the state directory's own device, nor
 // the memory of what was revoked.
 func (s *Session) Prune(ctx context.Context, wanted ...Device) ([]Result, error) {
-	ids, err := s.notRemoved(ctx, s.ledger.unwanted(wanted))
+	ids, err := s.notRemoved(ctx, s.ledger.unwanted(wanted), wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -98,8 +98,17 @@ func (s *Session) Prune(ctx context.Context, wanted ...Device) ([]Result, error)
 }
 
 // notRemoved are those of the ids that nobody has removed; a removal that no run has
-// noticed so far is noted.
-func (s *Session) notRemoved(ctx context.Context, ids []string) (rest []string, err error) {
+// noticed so far is noted. An older key of a name that is wanted is let go of all the
+// same, for its removal would keep the name out; and so is whatever a store lacks that was
+// seeded anew just now.
+func (s *Session) notRemoved(ctx context.Context, ids []string, wanted []Device) (rest []string, err error) {
+	if s.anew {
+		return ids, nil
+	}
+	names := map[string]bool{}
+	for _, device := range wanted {
+		names[device.Name] = true
+	}
 	mark, err := markFor(ctx, s.store, s.ledger)
 	if err != nil {
 		return nil, err
@@ -110,7 +119,7 @@ func (s *Session) notRemoved(ctx context.Context, ids []string) (rest []string, 
 	}
 	for _, id := range ids {
 		gone := false
-		if _, here := present[id]; !here {
+		if _, here := present[id]; !here && !names[s.ledger.data.Devices[id].Name] {
 			if gone, err = removed(ctx, s.store, s.ledger, id, mark); err != nil {
 				return nil, err
 			}

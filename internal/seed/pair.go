@@ -19,6 +19,7 @@ func (s *Session) pairOnce(ctx context.Context, devices []Device) (_ []Result, c
 	if err != nil {
 		return nil, false, err
 	}
+	s.anew = s.anew || found.mark == ""
 	if changed, err = s.finishRevoking(ctx, devices, found.present); err != nil {
 		return nil, false, err
 	}
@@ -39,15 +40,16 @@ func (s *Session) pairOnce(ctx context.Context, devices []Device) (_ []Result, c
 
 // finishRevoking takes out what was revoked by us and is in the store all the same: the
 // run that revoked it was killed or could not write, a gateway wrote it back, or the
-// store alone was restored. Who is reseeded stays.
+// store alone was restored. Who is reseeded stays, and so does one that nobody names and
+// a person has approved since.
 func (s *Session) finishRevoking(ctx context.Context, devices []Device, present map[string]entry) (some bool, err error) {
-	reseeded := map[string]bool{}
+	reseeded, named := map[string]bool{}, setOf(idsOf(devices))
 	for _, device := range devices {
 		reseeded[device.ID()] = device.Reseed
 	}
 	var left []string
 	for _, id := range s.ledger.allRevokedByUs() {
-		if _, here := present[id]; here && !reseeded[id] {
+		if e, here := present[id]; here && !reseeded[id] && (named[id] || s.ledger.lingers(id, e)) {
 			left = append(left, id)
 			s.options.Log.Warn().Str("name", s.ledger.data.Devices[id].Name).Str("device", short(id)).
 				Msg("it was revoked and is still in the store: it is taken out")
@@ -79,6 +81,8 @@ func (s *Session) follow(ctx context.Context) error {
 
 // planned is what would be done, and the entries as they are in the store.
 type planned struct {
+	// mark is [markFor] as it was.
+	mark    string
 	results []Result
 	present map[string]entry
 	// formers are each device's former keys, and missed those that turn out to have
@@ -101,7 +105,7 @@ func plan(ctx context.Context, from store, l *ledger, devices []Device) (planned
 	if err != nil {
 		return planned{}, err
 	}
-	out := planned{formers: make([][]string, len(devices))}
+	out := planned{mark: mark, formers: make([][]string, len(devices))}
 	var ids []string
 	wanted := setOf(idsOf(devices))
 	for i, device := range devices {

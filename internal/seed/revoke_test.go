@@ -2,12 +2,15 @@ package seed_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/reflectt/bootstrap/internal/identity"
 	"github.com/reflectt/bootstrap/internal/seed"
 )
 
@@ -141,4 +144,90 @@ func TestPruningForgetsNoRemoval(t *testing.T) {
 			t.Errorf("named again: %+v", result)
 		}
 	})
+}
+
+// approvedByHand is what a person's yes leaves of a device that is paired, after all else.
+func approvedByHand(t *testing.T, dir, via string) {
+	t.Helper()
+	const later = 4102444800000 // 2100
+	if path := filepath.Join(dir, "devices", "paired.json"); exists(path) {
+		edited := regexp.MustCompile(`"approvedAtMs": ?\d+`).ReplaceAllString(read(t, path), fmt.Sprintf(`"approvedAtMs":%d,"approvedVia":%q`, int64(later), via))
+		write(t, path, edited)
+	}
+	if exists(filepath.Join(dir, "state")) {
+		if _, err := openDatabase(t, dir).Exec("UPDATE device_pairing_paired SET approved_at_ms = ?, approved_via = ?", int64(later), via); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestADeviceThatAPersonApprovesAfterItWasRevokedStays(t *testing.T) {
+	for via, stays := range map[string]bool{"owner": true, "silent": false} {
+		t.Run(via, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, dir string) {
+				if _, err := pairSelf(t, options(dir), "operator.read"); err != nil {
+					t.Fatal(err)
+				}
+				devices, _ := pairClients(t, dir, "agent-1")
+				revokedInTheLedgerAlone(t, dir, devices...)
+				approvedByHand(t, dir, via)
+				if _, err := pairSelf(t, options(dir), "operator.read"); err != nil {
+					t.Fatal(err)
+				}
+				if here := slices.Contains(present(t, options(dir)), devices[0].ID()); here != stays {
+					t.Errorf("it is paired: %v", here)
+				}
+			})
+		})
+	}
+}
+
+// Its name would be kept out with it, at the next change of its key.
+func TestPruningAnOlderKeyKeepsItsNameWhereThatIsWanted(t *testing.T) {
+	eachStore(t, func(t *testing.T, dir string) {
+		if _, err := pairSelf(t, options(dir), "operator.read"); err != nil {
+			t.Fatal(err)
+		}
+		pairClients(t, dir, "agent-1")
+		remove(t, dir)
+		next, _ := pairClients(t, dir, "agent-1")
+		if err := withSession(t, options(dir), func(session *seed.Session) error {
+			_, err := session.Prune(t.Context(), next...)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, results := pairClients(t, dir, "agent-1"); results[0].Outcome != seed.Created {
+			t.Errorf("with another key: %+v", results[0])
+		}
+	})
+}
+
+// A backup that is copied in place is from before the seeding, and nobody removed what it lacks.
+func TestPruningAfterARestoreRemembersNoRemoval(t *testing.T) {
+	dir := database(t, gatewayTables(t))
+	if _, err := pairSelf(t, options(dir), "operator.read"); err != nil {
+		t.Fatal(err)
+	}
+	devices, _ := pairClients(t, dir, "agent-1")
+	remove(t, dir)
+	if _, err := openDatabase(t, dir).Exec("DELETE FROM device_auth_tokens"); err != nil {
+		t.Fatal(err)
+	}
+	if err := withSession(t, options(dir), func(session *seed.Session) error {
+		self, _, err := session.Self(t.Context(), identity.Identity{}, identity.Identity{})
+		if err != nil {
+			return err
+		}
+		if _, err := session.Pair(t.Context(), device(t, seed.SelfName, self, true, "operator.read")); err != nil {
+			return err
+		}
+		_, err = session.Prune(t.Context())
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if result := pairOne(t, options(dir), devices[0]); result.Outcome != seed.Created {
+		t.Errorf("named again: %+v", result)
+	}
 }

@@ -61,6 +61,8 @@ type Session struct {
 	// unsynced: directories were made, and their entries in the state directory may not be on
 	// disk yet.
 	unsynced bool
+	// anew: the store was from before the seeding, and nobody has removed what it lacked.
+	anew bool
 }
 
 // Dir is the directory for bootstrap's own files in a state directory.

@@ -64,7 +64,7 @@ func survey(ctx context.Context, from store, l *ledger) (Survey, error) {
 		record := l.data.Devices[id]
 		seen := Seen{
 			DeviceID: id, Name: record.Name, Label: e.text("displayName"), Scopes: e.scopes(),
-			Present: true, TokenRevoked: e.tokenRevoked(), Revoked: record.RevokedByUs, NameRevoked: record.RevokedAtMs != 0,
+			Present: true, TokenRevoked: e.tokenRevoked(), Revoked: l.lingers(id, e), NameRevoked: record.RevokedAtMs != 0,
 		}
 		seen.Roles, _ = decode[[]string](e.get("roles"))
 		out.Devices = append(out.Devices, seen)
