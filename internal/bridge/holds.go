@@ -19,10 +19,16 @@ type holds struct {
 	mu sync.Mutex
 	// byClient is keyed by a client's name: there are only as many as bundles.
 	byClient map[string]hold
-	// failed are the refusals of the last minute, whosever they are.
-	failed []time.Time
+	// failed are the refusals of the last minute, whosever they are, and the tries that
+	// have no answer yet.
+	failed []failure
 	// everyone is set while the gateway limits the bridge's address.
 	everyone hold
+}
+
+type failure struct {
+	at     time.Time
+	client string
 }
 
 type hold struct {
@@ -47,12 +53,12 @@ func (h *holds) held(c client, asks bool, now time.Time) (bool, string) {
 	if !failed || known.token != c.token {
 		return false, ""
 	}
-	h.failed = slices.DeleteFunc(h.failed, func(at time.Time) bool { return now.Sub(at) >= time.Minute })
+	h.failed = slices.DeleteFunc(h.failed, func(f failure) bool { return now.Sub(f.at) >= time.Minute })
 	if now.Before(known.until) || len(h.failed) >= maxFailures {
 		return true, known.reason
 	}
 	if asks {
-		h.failed = append(h.failed, now)
+		h.failed = append(h.failed, failure{now, c.name})
 	}
 	return false, ""
 }
@@ -71,7 +77,7 @@ func (h *holds) hold(c client, r gatewayRefusal, reason string, now time.Time) {
 			h.byClient = map[string]hold{}
 		}
 		if known, failed := h.byClient[c.name]; !failed || known.token != c.token {
-			h.failed = append(h.failed, now)
+			h.failed = append(h.failed, failure{now, c.name})
 		}
 		h.byClient[c.name] = hold{until: now.Add(holdOffAfterAuth), token: c.token, reason: reason}
 	}
@@ -82,4 +88,24 @@ func (h *holds) taken(c client) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.byClient, c.name)
+	h.giveBack(c)
+}
+
+// unanswered takes a try back that the gateway has not answered.
+func (h *holds) unanswered(c client) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.byClient[c.name].token == c.token {
+		h.giveBack(c)
+	}
+}
+
+// giveBack forgets a client's last try.
+func (h *holds) giveBack(c client) {
+	for i := len(h.failed) - 1; i >= 0; i-- {
+		if h.failed[i].client == c.name {
+			h.failed = slices.Delete(h.failed, i, i+1)
+			return
+		}
+	}
 }

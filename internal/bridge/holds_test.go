@@ -65,3 +65,29 @@ func TestClientsThatFailStayBelowTheGatewaysLimitTogether(t *testing.T) {
 		t.Error("a client that was let in is held off")
 	}
 }
+
+// Those that were refused while a store was away are let in again as soon as it is back, and
+// tries that a gateway does not answer are no refusals.
+func TestClientsThatAreTakenAgainHoldNobodyOff(t *testing.T) {
+	unpaired := gatewayRefusal{protocol.Refusal{Kind: protocol.DeviceToken}}
+	var h holds
+	start := time.Now()
+	clients := make([]client, 30)
+	for i := range clients {
+		clients[i] = client{name: fmt.Sprint("agent-", i), token: deviceToken}
+		h.hold(clients[i], unpaired, "not paired", start)
+	}
+	later := start.Add(2 * time.Minute)
+	for range 20 {
+		if held, _ := h.held(clients[0], true, later); held {
+			t.Fatal("held off by tries without an answer")
+		}
+		h.unanswered(clients[0])
+	}
+	for _, c := range clients {
+		if held, _ := h.held(c, true, later); held {
+			t.Fatalf("%s is held off, though nobody has failed since", c.name)
+		}
+		h.taken(c)
+	}
+}

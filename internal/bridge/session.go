@@ -332,6 +332,7 @@ func (s *session) speakFor(ctx context.Context, who client, asked request, gatew
 	case errors.As(err, new(*refusal)):
 		s.refuse(err)
 	case err != nil:
+		s.bridge.holds.unanswered(who)
 		s.unreachable(ctx, err)
 	case !said.ok:
 		s.refusedByGateway(who, said, gateway)

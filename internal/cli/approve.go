@@ -50,7 +50,7 @@ func (a *app) approve(c *cli.Context) error {
 	if c.Bool("watch") {
 		return a.approveWatch(c, s)
 	}
-	t, err := a.settle(s, nil, false)
+	t, err := a.asking(s)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (a *app) bridge(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	t, err := a.settle(s, nil, false)
+	t, err := a.asking(s)
 	if err != nil {
 		return err
 	}

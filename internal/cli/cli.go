@@ -237,6 +237,15 @@ func (a *app) settle(s settings.Settings, argv []string, prepare bool) (*pairing
 	return pairing.Settle(pairing.Invocation{Log: a.log, OwnCommand: a.command, Version: Release}, s, argv, vars, prepare)
 }
 
+// asking is [app.settle] for a command that asks the gateway at --gateway-url.
+func (a *app) asking(s settings.Settings) (*pairing.Target, error) {
+	t, err := a.settle(s, nil, false)
+	if err == nil {
+		err = t.IsChecked()
+	}
+	return t, err
+}
+
 // target is what a command works on that starts nothing and makes nothing.
 func (a *app) target(c *cli.Context) (*pairing.Target, error) {
 	s, err := a.load(c)

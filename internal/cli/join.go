@@ -70,7 +70,7 @@ func (a *app) join(c *cli.Context) error {
 	if err := as.Check(); err != nil {
 		return pairing.Usage(fmt.Errorf("--platform, --device-family, --client-id, --client-mode: %w", err), "")
 	}
-	t, err := a.settle(s, nil, false)
+	t, err := a.asking(s)
 	if err != nil {
 		return err
 	}

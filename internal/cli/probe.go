@@ -56,6 +56,9 @@ func (a *app) probe(c *cli.Context) error {
 	if c.IsSet("browser") {
 		return a.probeBrowser(c, t)
 	}
+	if err := t.IsChecked(); err != nil {
+		return err
+	}
 	options := probe.Options{
 		URL: t.URL, TLS: t.TLS(), Auth: auth, Version: Release,
 		Wait: c.Duration("wait"), Progress: t.Progress(), Command: a.command,

@@ -54,6 +54,9 @@ func (a *app) status(c *cli.Context) error {
 
 // warnAbout tells what a gateway would refuse or read otherwise than expected.
 func (a *app) warnAbout(t *pairing.Target) {
+	if err := t.IsChecked(); err != nil { // for that alone no gateway is kept from starting
+		a.log.Warn().Str("hint", pairing.HintOf(err)).Msg(err.Error())
+	}
 	for _, wrong := range status.BeforeStart(time.Now(), t) {
 		event := a.log.Warn()
 		if wrong.Fix != "" {

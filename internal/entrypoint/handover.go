@@ -74,7 +74,7 @@ func (e *Entrypoint) ended(result launch.Result, failed error) error {
 	}
 	if result.Code == unusableState && e.Command.Understood {
 		e.Log.Error().Str("hint", "read the gateway's own lines above, then: bootstrap status").
-			Msg("exit 78: the gateway says that its state or configuration is unusable; starting it again will not help, unless its lines speak of a lease or a heartbeat")
+			Msg("exit 78: the gateway says that its state or configuration is unusable; starting it again will not help, unless its lines speak of a lock, a lease or a heartbeat")
 	}
 	e.Log.Info().Str("source", source).Int("code", code).Int("gateway_code", result.Code).
 		Int("orphans_reaped", result.Orphans).Msg("exit")
@@ -84,5 +84,5 @@ func (e *Entrypoint) ended(result launch.Result, failed error) error {
 // unusableState is what the gateway ends with when a restart cannot help
 // (EX_CONFIG): unreadable state, a migration that was refused, no auth. 2026.9.6
 // also ends its first boot with it when the machine is too busy for its own lease:
-// "state lease heartbeat did not become ready".
+// "state lease heartbeat did not become ready", or "database is locked".
 const unusableState = 78

@@ -18,6 +18,7 @@ package gateway
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 )
@@ -80,7 +81,7 @@ func Inspect(argv []string, env Environment, overrides Overrides) (Installation,
 	in.InDoubt = append(in.InDoubt, loadDotenv(vars, env, in.Release, in.StateDir)...)
 	in.Config = readConfig(in.ConfigPath, env, in.Release, vars)
 	env.Vars = vars.values
-	if dir := stateDir(env, in.Release); dir != in.StateDir {
+	if dir := stateDir(env, in.Release); dir != in.StateDir && !sameDir(dir, in.StateDir) {
 		in.MovedTo = dir
 	}
 	in.Auth = resolveAuth(in.Command, in.Config, vars)
@@ -165,4 +166,14 @@ func (in Installation) NeedsToken() bool {
 		return false
 	}
 	return true
+}
+
+// sameDir tells whether two paths lead to one directory, as a link to a volume does.
+func sameDir(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Job is a program that runs to its end before the gateway or beside it. It is in
@@ -39,6 +41,9 @@ type JobResult struct {
 // has to. Errors are a *CommandError.
 func RunJob(ctx context.Context, job Job) (JobResult, error) {
 	hideMemory()
+	if becomeSubreaper() { // what it leaves running is reaped here, whoever is PID 1
+		defer func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) }()
+	}
 	pid, err := job.start()
 	if err != nil {
 		return JobResult{}, err
@@ -126,7 +131,7 @@ func awaitGroup(pid int, kill <-chan time.Time) (killed bool) {
 	for syscall.Kill(-pid, 0) == nil {
 		select {
 		case <-look.C:
-			// As PID 1 they are our children now, and nobody else waits before Run does.
+			// They are our children now; beside Run that one reaps them, too.
 			_, _ = syscall.Wait4(-pid, nil, syscall.WNOHANG, nil)
 		case <-kill:
 			_ = syscall.Kill(-pid, syscall.SIGKILL)

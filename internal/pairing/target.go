@@ -127,6 +127,19 @@ func (t *Target) TLS() protocol.TLSOptions {
 	return options
 }
 
+// IsChecked is an error where the gateway is asked by ws://, beside what TLS is to be
+// checked with: the device token would cross the network in clear, though that was meant to
+// be safe. [Target.TLS] is for pages and for the gateway here, too, so that is no fault of
+// the settings alone.
+func (t *Target) IsChecked() error {
+	s, given := t.Settings, strings.HasPrefix(string(t.Settings.GatewayURL), "ws:")
+	if !given || t.Command.Understood && t.Listen.TLS || s.CAFile == "" && s.Fingerprint == "" {
+		return nil
+	}
+	return Usage(errors.New("--gateway-url (OPENCLAW_GATEWAY_URL) with ws:// has no TLS, so that --ca-file (BOOTSTRAP_CA_FILE) or --tls-fingerprint (BOOTSTRAP_TLS_FINGERPRINT) would protect nothing"),
+		"write wss://, or leave that out")
+}
+
 func tlsOptions(s settings.Settings) protocol.TLSOptions {
 	return protocol.TLSOptions{CAFile: s.CAFile, PinnedFingerprint: string(s.Fingerprint)}
 }

@@ -63,6 +63,7 @@ func (p Page) ask(ctx context.Context, patience time.Duration) Verdict {
 func (p Page) dial(ctx context.Context) (conn *protocol.Conn, direct bool, err error) {
 	header := http.Header{"Origin": {p.Origin}}
 	there := protocol.DialOptions{URL: p.URL, TLS: p.TLS, Header: header}
+	there.TLS.Own = nil // a browser knows no file of the gateway's
 	here := protocol.DialOptions{URL: p.Direct, TLS: p.TLS, Header: header}
 	if at, err := url.Parse(p.URL); err == nil {
 		here.Host = at.Host

@@ -3,9 +3,11 @@ package protocol
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -193,6 +195,32 @@ func TestPinErrorShowsWhatWasSeen(t *testing.T) {
 	var pin *PinError
 	if !errors.As(failed, &pin) || pin.Got != hex.EncodeToString(sum[:]) {
 		t.Errorf("error is %v", failed)
+	}
+}
+
+// The file of the gateway's certificate may be another user's, or newer than what is served.
+func TestACertificateThatAnAuthorityVouchesForNeedsNoFile(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	shown, roots := []*x509.Certificate{server.Certificate()}, x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	for name, own := range map[string]func() ([]byte, error){
+		"unreadable": func() ([]byte, error) { return nil, fs.ErrPermission },
+		"another":    func() ([]byte, error) { return []byte("another"), nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			options := TLSOptions{Own: own, OwnAddress: "127.0.0.1:18789"}
+			if err := options.isOwn(shown, roots); err != nil {
+				t.Error(err)
+			}
+			if options.isOwn(shown, x509.NewCertPool()) == nil {
+				t.Error("nobody vouches for it, and it is trusted")
+			}
+			options.OwnAddress = "192.0.2.1:18789"
+			if options.isOwn(shown, roots) == nil {
+				t.Error("it is trusted at an address that is not in it")
+			}
+		})
 	}
 }
 

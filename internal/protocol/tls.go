@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 )
@@ -75,15 +76,15 @@ func (o TLSOptions) config() (*tls.Config, error) {
 		}
 		config.RootCAs = roots
 	}
-	verify := o.isOwn
+	verify := func(shown []*x509.Certificate) error { return o.isOwn(shown, nil) }
 	switch {
 	case o.PinnedFingerprint != "":
 		pin, err := ParseFingerprint(o.PinnedFingerprint)
 		if err != nil {
 			return nil, err
 		}
-		verify = func(shown []byte) error {
-			if got := sha256.Sum256(shown); !bytes.Equal(got[:], pin) {
+		verify = func(shown []*x509.Certificate) error {
+			if got := sha256.Sum256(shown[0].Raw); !bytes.Equal(got[:], pin) {
 				return &PinError{Got: hex.EncodeToString(got[:])}
 			}
 			return nil
@@ -94,21 +95,31 @@ func (o TLSOptions) config() (*tls.Config, error) {
 	// The check below replaces the usual one and runs on every connection,
 	// resumed ones included.
 	config.InsecureSkipVerify = true
-	config.VerifyConnection = func(state tls.ConnectionState) error { return verify(state.PeerCertificates[0].Raw) }
+	config.VerifyConnection = func(state tls.ConnectionState) error { return verify(state.PeerCertificates) }
 	return config, nil
 }
 
-// isOwn tells whether the certificate shown is the gateway's own.
-func (o TLSOptions) isOwn(shown []byte) error {
+// isOwn tells whether the certificate shown is the gateway's own, or one that an authority
+// (the system's, where roots is nil) vouches for at that address: the file may be another
+// user's, or newer than what the gateway serves.
+func (o TLSOptions) isOwn(shown []*x509.Certificate, roots *x509.CertPool) error {
 	own, err := o.Own()
+	if err == nil && bytes.Equal(shown[0].Raw, own) {
+		return nil
+	}
+	host, _, _ := net.SplitHostPort(o.OwnAddress)
+	options := x509.VerifyOptions{DNSName: host, Roots: roots, Intermediates: x509.NewCertPool()}
+	for _, certificate := range shown[1:] {
+		options.Intermediates.AddCert(certificate)
+	}
+	if _, unknown := shown[0].Verify(options); unknown == nil {
+		return nil
+	}
 	if err != nil {
 		return &tls.CertificateVerificationError{Err: err}
 	}
-	if !bytes.Equal(shown, own) {
-		got := sha256.Sum256(shown)
-		return &PinError{Got: hex.EncodeToString(got[:]), Own: true}
-	}
-	return nil
+	got := sha256.Sum256(shown[0].Raw)
+	return &PinError{Got: hex.EncodeToString(got[:]), Own: true}
 }
 
 func readRoots(path string) (*x509.CertPool, error) {

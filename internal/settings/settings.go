@@ -52,7 +52,7 @@ type Settings struct {
 	TrustedProxies Networks `env:"BOOTSTRAP_TRUSTED_PROXIES" flag:"trusted-proxy" arg:"CIDR" cmd:"run,status" usage:"address or network of a reverse proxy before the gateway: says what to add to openclaw.json where the gateway would not believe it; repeatable"`
 
 	Handover      Handover      `env:"BOOTSTRAP_HANDOVER" envDefault:"auto" flag:"handover" arg:"HOW" cmd:"run" usage:"exec replaces bootstrap by the gateway; supervise stays as its init; auto supervises as PID 1, and where another setting needs that"`
-	RequirePaired bool          `env:"BOOTSTRAP_REQUIRE_PAIRED" envDefault:"false" flag:"require-paired" cmd:"run" usage:"stop the gateway where its first proof fails (default: warn, and go on trying)"`
+	RequirePaired bool          `env:"BOOTSTRAP_REQUIRE_PAIRED" envDefault:"false" flag:"require-paired" cmd:"run" usage:"stop the gateway where its first proof fails, and what is no gateway's command only where one answers and refuses (default: warn, and go on trying)"`
 	ProveTimeout  time.Duration `env:"BOOTSTRAP_PROVE_TIMEOUT" flag:"prove-timeout" arg:"TIME" cmd:"run" usage:"how long the gateway may take to answer the proof before a warning; the tries go on (default: 2m, and 10m with --require-paired, which ends the gateway then)"`
 	ReadyFile     string        `env:"BOOTSTRAP_READY_FILE" flag:"ready-file" arg:"FILE" cmd:"run" usage:"file that is there while the pairing is proven, or off (default: as PID 1 /run/bootstrap.ready, or bootstrap-UID/bootstrap.ready in the temporary directory where that cannot be written)"`
 	HealthListen  Address       `env:"BOOTSTRAP_HEALTH_LISTEN" flag:"health-listen" arg:"ADDR" cmd:"run" usage:"answer /livez, /readyz and /metrics (Prometheus) on this HOST:PORT; without a host only on this machine"`
@@ -181,9 +181,6 @@ func (s *Settings) conflicts(merged map[string]string) (problems []string) {
 	}
 	if merged["OPENCLAW_GATEWAY_PASSWORD"] != "" && s.GatewayPasswordFile != "" {
 		problems = append(problems, "OPENCLAW_GATEWAY_PASSWORD and OPENCLAW_GATEWAY_PASSWORD_FILE are both set: keep one of them")
-	}
-	if strings.HasPrefix(string(s.GatewayURL), "ws:") && (s.CAFile != "" || s.Fingerprint != "") {
-		problems = append(problems, "--gateway-url (OPENCLAW_GATEWAY_URL) with ws:// has no TLS, so that --ca-file (BOOTSTRAP_CA_FILE) or --tls-fingerprint (BOOTSTRAP_TLS_FINGERPRINT) would protect nothing: write wss://, or leave that out")
 	}
 	for _, staying := range []struct {
 		flag string

@@ -63,23 +63,26 @@ func rightsFindings(stateDir string) []Finding {
 type user struct{ uid, gid uint32 }
 
 // userOf is the owner of the state directory; in one that others may work in, as a volume
-// of Kubernetes is root's and its group's (fsGroup), whoever does so: this user, or where
-// that is root the owner of what was written there. It is false for who may not.
+// of Kubernetes is root's and its group's (fsGroup), the owner of what was written there, or
+// before that this user. It is false for who is another one.
 func userOf(stateDir string, owner *syscall.Stat_t) (user, bool) {
-	is := user{owner.Uid, owner.Gid}
-	switch uid := uint32(os.Geteuid()); {
-	case uid == owner.Uid && uid != 0, uid == 0 && owner.Uid != 0:
-	case uid == 0:
-		var written unix.Stat_t
-		if unix.Lstat(seed.Dir(stateDir), &written) == nil {
-			is.uid = written.Uid
-		}
-	case unix.Faccessat(unix.AT_FDCWD, stateDir, unix.W_OK|unix.X_OK, unix.AT_EACCESS) != nil:
-		return is, false
-	default:
+	is, uid := user{owner.Uid, owner.Gid}, uint32(os.Geteuid())
+	var written unix.Stat_t
+	switch {
+	case uid == 0 && owner.Uid != 0, uid != 0 && uid == owner.Uid:
+		return is, true
+	case unix.Lstat(seed.Dir(stateDir), &written) == nil:
+		is.uid = written.Uid
+	case uid != 0 && mayWork(stateDir):
 		is.uid = uid
 	}
-	return is, true
+	return is, uid == 0 || uid == is.uid
+}
+
+// mayWork tells whether this user may write into a directory, were it not for the mount.
+func mayWork(path string) bool {
+	err := unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	return err == nil || errors.Is(err, unix.EROFS)
 }
 
 func rightsOf(path, stateDir string, user user) []Finding {
