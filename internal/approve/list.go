@@ -110,12 +110,13 @@ func parseRequest(raw json.RawMessage) (Request, bool) {
 
 func parsePaired(raw json.RawMessage) (Paired, bool) {
 	e, fields, ok := parseEntry(raw)
+	tokens, readable := tokens(fields["tokens"])
 	return Paired{
 		Device:     device(e, fields),
 		Roles:      e.roles(),
 		Scopes:     e.Scopes,
-		Tokens:     tokens(fields["tokens"]),
-		Unreadable: !ok,
+		Tokens:     tokens,
+		Unreadable: !ok || !readable,
 	}, e.DeviceID != ""
 }
 
@@ -146,20 +147,23 @@ func device(e entry, fields map[string]json.RawMessage) Device {
 	}
 }
 
-// tokens reads the list form, in which gateways leave out the secrets.
-func tokens(raw json.RawMessage) []Token {
+// tokens reads the list form, in which gateways leave out the secrets; ok is false where
+// there is another, or a time that is none: the token may be revoked.
+func tokens(raw json.RawMessage) (out []Token, ok bool) {
 	var list []struct {
 		Role      string          `json:"role"`
 		RevokedAt json.RawMessage `json:"revokedAtMs"`
 	}
-	if json.Unmarshal(raw, &list) != nil {
-		return nil
+	if raw != nil && json.Unmarshal(raw, &list) != nil {
+		return nil, false
 	}
-	var out []Token
+	ok = true
 	for _, t := range list {
-		out = append(out, Token{Role: t.Role, RevokedAt: moment(t.RevokedAt)})
+		token := Token{Role: t.Role, RevokedAt: moment(t.RevokedAt)}
+		out = append(out, token)
+		ok = ok && (!token.RevokedAt.IsZero() || slices.Contains([]string{"", "null", "0"}, string(t.RevokedAt)))
 	}
-	return out
+	return out, ok
 }
 
 // moment reads milliseconds; anything else, and what no calendar holds, is the

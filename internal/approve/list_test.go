@@ -61,6 +61,9 @@ func TestAPairedDeviceThatCannotBeReadIsThere(t *testing.T) {
 	for name, fields := range map[string]string{
 		"roles as text": `"roles":"operator","scopes":["operator.admin"]`, "scopes as text": `"roles":["operator"],"scopes":"operator.read"`,
 		"a key as number": `"roles":["operator"],"publicKey":7`, "a role as list": `"role":["operator"]`,
+		"tokens by their roles": `"roles":["operator"],"tokens":{"operator":{"revokedAtMs":1}}`, "a token as text": `"roles":["operator"],"tokens":["operator"]`,
+		"a revocation as text": `"roles":["operator"],"tokens":[{"role":"operator","revokedAtMs":"yesterday"}]`,
+		"one after all time":   `"roles":["operator"],"tokens":[{"role":"operator","revokedAtMs":1e17}]`,
 	} {
 		for id, policy := range map[string]Policy{
 			"another":        readWritePolicy(rules(t, "first"), nil),

@@ -147,6 +147,10 @@ type envFile struct {
 // within quotes and values of several lines.
 var plainLine = pattern(`^[ \t]*(?:(?:export[ \t]+)?([\w.-]+)[ \t]*=[ \t]*(?:"([^"\\\r]*)"|'([^'\\\r]*)'|([^"'\x60#\s][^#\r]*?)?)[ \t]*)?(?:#.*)?$`)
 
+// trickyLine is one of those that node alone reads in its way (24): blanks and no value, of
+// which it takes the next line for one; and export before no value, or before a tab.
+var trickyLine = pattern(`^[ \t]*(?:export\t|export +[\w.-]+[ \t]*=[ \t]*(?:#.*)?$|[\w.-]+[ \t]*=[ \t]+$)`)
+
 // withEnvFiles adds the variables that node takes from files, below those that are set.
 // Of a file that cannot be read, or a line that is not plain, it says so.
 func (env Environment) withEnvFiles(files []envFile) (_ Environment, doubts []string) {
@@ -167,9 +171,10 @@ func (env Environment) withEnvFiles(files []envFile) (_ Environment, doubts []st
 		}
 		odd := 0
 		for i, line := range strings.Split(string(data), "\n") {
-			parts := plainLine().FindStringSubmatch(strings.TrimSuffix(line, "\r"))
+			line = strings.TrimSuffix(line, "\r")
+			parts := plainLine().FindStringSubmatch(line)
 			switch {
-			case parts == nil:
+			case parts == nil, trickyLine().MatchString(line):
 				odd = cmp.Or(odd, i+1)
 			case parts[1] != "":
 				values[parts[1]] = parts[2] + parts[3] + parts[4]

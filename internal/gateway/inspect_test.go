@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -124,6 +125,10 @@ func TestTheVariablesOfNodesEnvFilesCount(t *testing.T) {
 		{flags: "--env-file=none", doubt: "no such file"},
 		{flags: "--env-file=x", text: "OPENCLAW_STATE_DIR: /npm\nOPENCLAW_GATEWAY_TOKEN=t", token: "t", doubt: "line 1"},
 		{flags: "--env-file=x", text: both, root: true, doubt: "as root"},
+		{flags: "--env-file=x", text: "A= \nOPENCLAW_GATEWAY_TOKEN=t\n", token: "t", doubt: "line 1"},
+		{flags: "--env-file=x", text: "OPENCLAW_GATEWAY_TOKEN=t\nexport A=\n", token: "t", doubt: "line 2"},
+		{flags: "--env-file=x", text: "OPENCLAW_GATEWAY_TOKEN=t\nexport\tA=v\n", token: "t", doubt: "line 2"},
+		{flags: "--env-file=x", text: "OPENCLAW_GATEWAY_TOKEN=t\nA=\nB= # none\n", token: "t"},
 	} {
 		env := testEnvironment(t)
 		env.Container, env.AsRoot = true, c.root // where a gateway would need a token
@@ -143,6 +148,23 @@ func TestTheVariablesOfNodesEnvFilesCount(t *testing.T) {
 		if got := strings.Join(in.InDoubt, "; "); (got == "") != (c.doubt == "") || !strings.Contains(got, c.doubt) {
 			t.Errorf("%s, %q: doubt %q, want %q", c.flags, c.text, got, c.doubt)
 		}
+	}
+}
+
+// A volume often has two names.
+func TestALinkToTheStateDirectoryMovesItNowhere(t *testing.T) {
+	env := testEnvironment(t)
+	state, volume := filepath.Join(env.Home, stateDirName), filepath.Join(env.Dir, "volume")
+	writeFile(t, filepath.Join(volume, ".env"), "OPENCLAW_STATE_DIR="+volume+"\n")
+	if err := os.Symlink(volume, state); err != nil {
+		t.Fatal(err)
+	}
+	if in := inspect(t, "openclaw gateway", env); in.StateDir != state || in.MovedTo != "" {
+		t.Errorf("state directory %s, moved to %q", in.StateDir, in.MovedTo)
+	}
+	writeFile(t, filepath.Join(volume, ".env"), "OPENCLAW_STATE_DIR=/elsewhere\n")
+	if in := inspect(t, "openclaw gateway", env); in.MovedTo != "/elsewhere" {
+		t.Errorf("moved to %q", in.MovedTo)
 	}
 }
 
