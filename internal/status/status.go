@@ -129,7 +129,11 @@ func (out *Report) addStore(ctx context.Context, t *pairing.Target, now time.Tim
 			keyless = t.Keyless(wanted)
 		}
 		out.Devices = append(out.Devices, compare(wanted, keyless, survey)...)
-		out.Findings = append(out.Findings, DriftFindings(t, out.Devices)...)
+		if err := t.MayPair(); err != nil { // what "seed" would say to the fixes of a drift
+			out.Findings = append(out.Findings, Finding{What: err.Error(), Fix: pairing.HintOf(err)})
+		} else {
+			out.Findings = append(out.Findings, DriftFindings(t, out.Devices)...)
+		}
 		out.Findings = append(out.Findings, localTokenFinding(t, survey)...)
 	}
 	if err == nil {
