@@ -167,9 +167,13 @@ func Settle(by Invocation, s settings.Settings, argv []string, vars map[string]s
 		return nil, err
 	}
 	var unready error
+	var unpinned map[string]string
 	if drop {
 		if s.User == "" {
 			// Another home must not lead to another state directory.
+			if vars["OPENCLAW_STATE_DIR"] == "" {
+				unpinned = maps.Clone(vars)
+			}
 			vars["OPENCLAW_STATE_DIR"] = stateDir
 		}
 		// Its descriptor is not handed on, and Node aborts where it is closed.
@@ -201,10 +205,18 @@ func Settle(by Invocation, s settings.Settings, argv []string, vars map[string]s
 	}
 	environment, overrides := gatewayInput(s, vars)
 	installation, err := gateway.Inspect(argv, environment, overrides)
-	if err == nil && installation.StateDir != stateDir {
+	leadsTo := installation.StateDir
+	if err == nil && unpinned != nil {
+		// What we have set wins over files that would lead elsewhere.
+		environment, overrides := gatewayInput(s, unpinned)
+		if free, unknown := gateway.Inspect(argv, environment, overrides); unknown == nil {
+			leadsTo, installation.MovedTo = free.StateDir, free.MovedTo
+		}
+	}
+	if err == nil && leadsTo != stateDir {
 		// Root settled in a directory without having read node's --env-file, which others may have written.
-		return nil, Usage(fmt.Errorf("the gateway's --env-file leads to %s, and root does not follow it", installation.StateDir),
-			"set it in the environment: OPENCLAW_STATE_DIR="+shell.Quote(installation.StateDir))
+		return nil, Usage(fmt.Errorf("the gateway's --env-file leads to %s, and root does not follow it", leadsTo),
+			"set it in the environment: OPENCLAW_STATE_DIR="+shell.Quote(leadsTo))
 	}
 	return &Target{
 		Installation: installation, Settings: s, Argv: argv, Variables: vars, Invocation: by,
