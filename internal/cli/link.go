@@ -59,6 +59,10 @@ func (a *app) link(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if t.Config.NoControlUI && !c.Bool("revoke") {
+		return pairing.Usage(errors.New("the gateway serves no Control UI: gateway.controlUi.enabled is false in its configuration"),
+			"openclaw config unset gateway.controlUi.enabled, and start the gateway again")
+	}
 	if err := a.knowsLinks(t); err != nil {
 		return err
 	}

@@ -31,6 +31,8 @@ type Config struct {
 	RemoteToken    bool // gateway.remote.token is set
 	RemotePassword bool // gateway.remote.password is set
 	ShellEnv       bool // env.shellEnv.enabled: a login shell's variables count too
+	// NoControlUI: gateway.controlUi.enabled is false.
+	NoControlUI bool
 	// BasePath is gateway.controlUi.basePath, the Control UI's place below the gateway's
 	// address: it begins with a slash and ends with none, or is empty.
 	BasePath string
@@ -123,6 +125,7 @@ func (r *configReader) read(config *Config) {
 	config.RemoteToken = r.at("gateway.remote.token") != nil
 	config.RemotePassword = r.at("gateway.remote.password") != nil
 	config.ShellEnv = r.flag("env.shellEnv.enabled")
+	config.NoControlUI = r.at("gateway.controlUi.enabled") == false
 	if text, is := r.at("gateway.controlUi.basePath").(string); is { // a link is in doubt, not a start
 		text, _ = substitute(text, r.vars)
 		config.BasePath = basePath(trimJS(text))
