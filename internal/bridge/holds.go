@@ -91,8 +91,8 @@ func (h *holds) taken(c client) {
 	h.giveBack(c)
 }
 
-// unanswered takes a try back that the gateway has not answered.
-func (h *holds) unanswered(c client) {
+// passes takes a try back that the gateway has not answered, or not for good.
+func (h *holds) passes(c client) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.byClient[c.name].token == c.token {

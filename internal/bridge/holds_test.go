@@ -82,7 +82,7 @@ func TestClientsThatAreTakenAgainHoldNobodyOff(t *testing.T) {
 		if held, _ := h.held(clients[0], true, later); held {
 			t.Fatal("held off by tries without an answer")
 		}
-		h.unanswered(clients[0])
+		h.passes(clients[0])
 	}
 	for _, c := range clients {
 		if held, _ := h.held(c, true, later); held {

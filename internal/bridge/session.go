@@ -332,7 +332,7 @@ func (s *session) speakFor(ctx context.Context, who client, asked request, gatew
 	case errors.As(err, new(*refusal)):
 		s.refuse(err)
 	case err != nil:
-		s.bridge.holds.unanswered(who)
+		s.bridge.holds.passes(who)
 		s.unreachable(ctx, err)
 	case !said.ok:
 		s.refusedByGateway(who, said, gateway)
@@ -368,8 +368,10 @@ func (s *session) refusedByGateway(who client, said answer, gateway *conversatio
 	if r.unpaired() {
 		reason = notPaired(who.name, event.Hint)
 	}
-	if r.RequestID == "" || r.Kind == protocol.RateLimited {
+	if r.RequestID == "" && r.unpaired() || r.Kind == protocol.RateLimited {
 		s.bridge.holds.hold(who, r, reason, time.Now())
+	} else {
+		s.bridge.holds.passes(who)
 	}
 	s.event(event)
 	if err := s.passAnswer(said.raw); err == nil {

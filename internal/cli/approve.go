@@ -72,6 +72,9 @@ func (a *app) approve(c *cli.Context) error {
 // approveWatch is "approve --watch": it stays until a signal ends it.
 func (a *app) approveWatch(c *cli.Context, s settings.Settings) error {
 	t, err := a.ready(s)
+	if err == nil {
+		err = t.IsChecked()
+	}
 	if err != nil {
 		return err
 	}

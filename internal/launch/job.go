@@ -24,6 +24,9 @@ type Job struct {
 	Output *os.File
 	// Grace is how long it may take to end when its context has, before SIGKILL.
 	Grace time.Duration
+	// adopts: what is left running by a job that is told to end is reaped here, whoever is
+	// PID 1. What another one leaves is not: it would stay with a gateway that takes our place.
+	adopts bool
 }
 
 // JobResult is how a job ended.
@@ -41,9 +44,7 @@ type JobResult struct {
 // has to. Errors are a *CommandError.
 func RunJob(ctx context.Context, job Job) (JobResult, error) {
 	hideMemory()
-	if becomeSubreaper() { // what it leaves running is reaped here, whoever is PID 1
-		defer func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) }()
-	}
+	job.adopts = true
 	pid, err := job.start()
 	if err != nil {
 		return JobResult{}, err
@@ -88,11 +89,15 @@ func (j Job) start() (pid int, err error) {
 // await waits for the end, and brings it about when the context ends. gone is closed
 // where whoever reaps has stopped; from then on nobody else waits for children.
 func (j Job) await(ctx context.Context, pid int, ended <-chan syscall.WaitStatus, gone <-chan struct{}) (result JobResult) {
-	over := ctx.Done()
+	over, undo := ctx.Done(), func() {}
+	defer func() { undo() }()
 	var kill <-chan time.Time
 	tell := func() {
 		if !result.Told {
 			result.Told, over = true, nil
+			if j.adopts && becomeSubreaper() {
+				undo = func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) }
+			}
 			_ = syscall.Kill(-pid, syscall.SIGTERM)
 			kill = time.After(j.Grace)
 		}

@@ -54,9 +54,15 @@ func (s *Session) Revoke(ctx context.Context, name string) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	present, _ := s.store.lookup(ctx, idsOf(devices)) // what cannot be read is not removed below, either
 	for _, device := range devices {
 		s.ledger.noteRevoked(device.ID())
-		s.ledger.change(device.ID(), func(record *ledgerRecord) { record.RevokedByUs = true })
+		s.ledger.change(device.ID(), func(record *ledgerRecord) {
+			record.RevokedByUs = true
+			if e, here := present[device.ID()]; here { // a yes before this one counts no more, by whatever clock
+				record.RevokedAtMs = max(time.Now().UnixMilli(), e.approvedAtMs())
+			}
+		})
 	}
 	// First the ledger: killed in between, the next run finishes the removal.
 	if err := s.keepLedger(); err != nil {

@@ -22,6 +22,12 @@ func (e entry) text(key string) string {
 	return text
 }
 
+// approvedAtMs is 0 where it is no time.
+func (e entry) approvedAtMs() int64 {
+	ms, _ := decode[int64](e.get("approvedAtMs"))
+	return ms
+}
+
 // scopes are those that a device token check counts: approvedScopes from
 // 2026.2.24 on, else scopes.
 func (e entry) scopes() []string {

@@ -119,15 +119,11 @@ func (l *ledger) confirmedIn(kind Kind, mark string) (ids []string, own bool) {
 	return ids, own
 }
 
-func (l *ledger) revokedByUs(deviceID string) bool { return l.data.Devices[deviceID].RevokedByUs }
-
 // lingers tells of a device in the store that it was revoked by us, and is none that a
-// person has approved since; releases that do not say who did are believed.
+// person has approved since, by the gateway's own record.
 func (l *ledger) lingers(deviceID string, e entry) bool {
 	record := l.data.Devices[deviceID]
-	approvedAtMs, _ := decode[int64](e.get("approvedAtMs"))
-	via := e.text("approvedVia")
-	return record.RevokedByUs && (approvedAtMs <= record.RevokedAtMs || via != "" && via != "owner")
+	return record.RevokedByUs && (e.approvedAtMs() <= record.RevokedAtMs || e.text("approvedVia") != "owner")
 }
 
 // allRevokedByUs are the ids of all such devices.

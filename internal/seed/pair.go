@@ -40,16 +40,15 @@ func (s *Session) pairOnce(ctx context.Context, devices []Device) (_ []Result, c
 
 // finishRevoking takes out what was revoked by us and is in the store all the same: the
 // run that revoked it was killed or could not write, a gateway wrote it back, or the
-// store alone was restored. Who is reseeded stays, and so does one that nobody names and
-// a person has approved since.
+// store alone was restored. Who is reseeded stays.
 func (s *Session) finishRevoking(ctx context.Context, devices []Device, present map[string]entry) (some bool, err error) {
-	reseeded, named := map[string]bool{}, setOf(idsOf(devices))
+	reseeded := map[string]bool{}
 	for _, device := range devices {
 		reseeded[device.ID()] = device.Reseed
 	}
 	var left []string
 	for _, id := range s.ledger.allRevokedByUs() {
-		if e, here := present[id]; here && !reseeded[id] && (named[id] || s.ledger.lingers(id, e)) {
+		if e, here := present[id]; here && !reseeded[id] && s.ledger.lingers(id, e) {
 			left = append(left, id)
 			s.options.Log.Warn().Str("name", s.ledger.data.Devices[id].Name).Str("device", short(id)).
 				Msg("it was revoked and is still in the store: it is taken out")
@@ -151,7 +150,7 @@ func judge(ctx context.Context, from store, l *ledger, device Device, e entry, h
 		return Created, nil, nil
 	}
 	if here {
-		if l.revokedByUs(device.ID()) || e.tokenRevoked() {
+		if l.lingers(device.ID(), e) || e.tokenRevoked() {
 			return Revoked, nil, nil
 		}
 		if changes := e.lacks(device); len(changes) > 0 {

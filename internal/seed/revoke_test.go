@@ -161,6 +161,24 @@ func approvedByHand(t *testing.T, dir, via string) {
 	}
 }
 
+// approvals keeps what is paired now, and gives a function that puts it back in place.
+func approvals(t *testing.T, dir string) (restore func()) {
+	t.Helper()
+	if path := filepath.Join(dir, "devices", "paired.json"); exists(path) {
+		content := read(t, path)
+		return func() { write(t, path, content) }
+	}
+	db := openDatabase(t, dir)
+	if _, err := db.Exec("CREATE TABLE kept AS SELECT * FROM device_pairing_paired"); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if _, err := db.Exec("INSERT OR REPLACE INTO device_pairing_paired SELECT * FROM kept"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestADeviceThatAPersonApprovesAfterItWasRevokedStays(t *testing.T) {
 	for via, stays := range map[string]bool{"owner": true, "silent": false} {
 		t.Run(via, func(t *testing.T) {
@@ -171,11 +189,42 @@ func TestADeviceThatAPersonApprovesAfterItWasRevokedStays(t *testing.T) {
 				devices, _ := pairClients(t, dir, "agent-1")
 				revokedInTheLedgerAlone(t, dir, devices...)
 				approvedByHand(t, dir, via)
+				survey, err := seed.Take(t.Context(), options(dir))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, seen := range survey.Devices {
+					if seen.DeviceID == devices[0].ID() && seen.Revoked == stays {
+						t.Errorf("in the survey: %+v", seen)
+					}
+				}
 				if _, err := pairSelf(t, options(dir), "operator.read"); err != nil {
 					t.Fatal(err)
 				}
 				if here := slices.Contains(present(t, options(dir)), devices[0].ID()); here != stays {
 					t.Errorf("it is paired: %v", here)
+				}
+				want := map[bool]seed.Outcome{true: seed.Unchanged, false: seed.Revoked}[stays]
+				if named := pairOne(t, options(dir), devices[0]); named.Outcome != want {
+					t.Errorf("named again: %+v", named)
+				}
+				if !stays {
+					return
+				}
+				// A no after that yes counts again, also where it only gets to the ledger.
+				backup := approvals(t, dir)
+				if err := withSession(t, options(dir), func(session *seed.Session) error {
+					_, err := session.Revoke(t.Context(), "agent-1")
+					return err
+				}); err != nil {
+					t.Fatal(err)
+				}
+				backup()
+				if _, err := pairSelf(t, options(dir), "operator.read"); err != nil {
+					t.Fatal(err)
+				}
+				if slices.Contains(present(t, options(dir)), devices[0].ID()) {
+					t.Error("it is paired again, after it was revoked again")
 				}
 			})
 		})

@@ -73,10 +73,10 @@ func userOf(stateDir string, owner *syscall.Stat_t) (user, bool) {
 		return is, true
 	case unix.Lstat(seed.Dir(stateDir), &written) == nil:
 		is.uid = written.Uid
-	case uid != 0 && mayWork(stateDir):
+	default:
 		is.uid = uid
 	}
-	return is, uid == 0 || uid == is.uid
+	return is, uid == 0 || uid == is.uid && mayWork(stateDir)
 }
 
 // mayWork tells whether this user may write into a directory, were it not for the mount.
