@@ -128,7 +128,13 @@ kubernetes() {
 	fi
 }
 
-# build_tool NAME PACKAGE builds it from the module beside this file.
+# build_tool NAME PACKAGE builds it from the module beside this file, once for all
+# scenarios: Go does not share what two builds compile at the same time.
 build_tool() {
-	(cd "scripts/container.d/$1" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$work/$1" "$2") >"$work/tool.log" 2>&1
+	(
+		exec 9>"$tools/$1.lock"
+		flock 9
+		[[ -x $tools/$1 ]] || (cd "scripts/container.d/$1" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$tools/$1" "$2") || exit
+		cp "$tools/$1" "$work/$1"
+	) >"$work/tool.log" 2>&1
 }
