@@ -81,12 +81,12 @@ func (t *Target) MayPair() error {
 	case t.Settings.GatewayURL != "" || !t.isClients():
 		return nil
 	}
-	shown := "wss://HOST:PORT"
+	remote := "wss://HOST:PORT"
 	if url := settings.URL(""); url.UnmarshalText([]byte(t.Config.RemoteURL)) == nil {
-		shown = shell.Quote(protocol.DisplayURL(string(url)))
+		remote = protocol.DisplayURL(string(url))
 	}
 	return Usage(fmt.Errorf("gateway.mode is remote in %s: the state directory is that of a client, and no gateway reads a pairing in it", t.ConfigPath),
-		"to pair a client with the gateway that is meant: bootstrap join --name NAME --gateway-url "+shown)
+		"to pair a client with the gateway that is meant: bootstrap join --name NAME --gateway-url "+shell.Quote(remote))
 }
 
 // Environ is the environment for the gateway: without our own secrets.
