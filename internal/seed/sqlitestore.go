@@ -1,6 +1,7 @@
 package seed
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -101,19 +102,38 @@ func (s *sqliteStore) lookup(ctx context.Context, ids []string) (map[string]entr
 }
 
 func (s *sqliteStore) list(ctx context.Context) (map[string]entry, error) {
+	// What is too much is not read, for that would take as long as there is of it.
+	var rows, size int
+	if _, err := s.db.Row(ctx, sizeOfAll(), &rows, &size); err != nil || rows > maxEntries || size > maxStoreSize {
+		return nil, cmp.Or(s.fail(err), s.tooLarge())
+	}
 	found, size := map[string]entry{}, 0
 	err := s.db.Each(ctx, selectRows(""), func(scan statedb.Scan) error {
 		e, err := scanEntry(scan)
-		if size += e.size(); size > maxStoreSize || len(found) == maxEntries {
-			return &StoreError{
-				Path: s.path(), Err: fmt.Errorf("its devices are more than %d, or take more than %d MB", maxEntries, maxStoreSize>>20),
-				Fix: "it is larger than any that a gateway makes: remove devices (openclaw devices list), or restore a backup",
-			}
+		if size += e.size(); size > maxStoreSize || len(found) == maxEntries { // it grows meanwhile
+			return s.tooLarge()
 		}
 		found[e.text("deviceId")] = e
 		return err
 	})
 	return found, s.fail(err)
+}
+
+// sizeOfAll asks how many rows there are, and the bytes of their values, which SQLite tells
+// without reading them.
+func sizeOfAll() statedb.Query {
+	var sizes []string
+	for _, c := range pairedColumns() {
+		sizes = append(sizes, "coalesce(octet_length("+c.name+"), 0)")
+	}
+	return pairedQuery("SELECT count(*), coalesce(sum(" + strings.Join(sizes, " + ") + "), 0) FROM device_pairing_paired")
+}
+
+func (s *sqliteStore) tooLarge() error {
+	return &StoreError{
+		Path: s.path(), Err: fmt.Errorf("its devices are more than %d, or take more than %d MB", maxEntries, maxStoreSize>>20),
+		Fix: "it is larger than any that a gateway makes: remove devices (openclaw devices list), or restore a backup",
+	}
 }
 
 // imported looks into what a first boot left of the files. A device that was

@@ -45,13 +45,13 @@ func sabotages() []sabotage {
 			old: "\tif err := s.write(ctx, devices, found); err != nil {",
 			broken: `	mark, err := s.store.mark(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for i, device := range devices {
 		s.ledger.record(device, found.results[i].Outcome, s.store.kind(), mark, true)
 	}
 	if err := s.keepLedger(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := s.write(ctx, devices, found); err != nil {`,
 			scenario: "second client", near: "bootstrap/ledger.json", found: "the ledger is certain of agent-2",
