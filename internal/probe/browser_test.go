@@ -12,21 +12,30 @@ import (
 	"github.com/coder/websocket"
 )
 
+// answerConnect plays a gateway until it has answered a connect request, with the members
+// given, and then leaves the connection to after.
+func answerConnect(w http.ResponseWriter, r *http.Request, answer string, after ...func()) {
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	if err != nil {
+		return
+	}
+	defer func() { _ = ws.CloseNow() }()
+	say := func(frame string) { _ = ws.Write(r.Context(), websocket.MessageText, []byte(frame)) }
+	say(`{"type":"event","event":"connect.challenge","payload":{"nonce":"n","ts":1795362805122}}`)
+	var asked struct{ ID string }
+	if _, data, err := ws.Read(r.Context()); err != nil || json.Unmarshal(data, &asked) != nil {
+		return
+	}
+	say(`{"type":"res","id":"` + asked.ID + `",` + answer + `}`)
+	for _, do := range after {
+		do()
+	}
+}
+
 // refusing is a gateway that answers every connect with an error.
 func refusing(t *testing.T, refusal string) (url string) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
-		if err != nil {
-			return
-		}
-		defer func() { _ = ws.CloseNow() }()
-		say := func(frame string) { _ = ws.Write(r.Context(), websocket.MessageText, []byte(frame)) }
-		say(`{"type":"event","event":"connect.challenge","payload":{"nonce":"n","ts":1795362805122}}`)
-		var asked struct{ ID string }
-		if _, data, err := ws.Read(r.Context()); err != nil || json.Unmarshal(data, &asked) != nil {
-			return
-		}
-		say(`{"type":"res","id":"` + asked.ID + `","ok":false,"error":` + refusal + `}`)
+		answerConnect(w, r, `"ok":false,"error":`+refusal)
 	}))
 	t.Cleanup(server.Close)
 	return "ws" + strings.TrimPrefix(server.URL, "http")

@@ -112,7 +112,7 @@ func TestOnlyTheLockIsAwaitedAsAnotherBootstraps(t *testing.T) {
 		looks := 0
 		o.Booting = func(context.Context) (int, bool) {
 			if looks++; looks == 2 { // with the lock
-				time.Sleep(2 * seed.LockPatience)
+				time.Sleep(2 * seed.LockPatience) // in the bubble's own time
 			}
 			return 0, false
 		}
